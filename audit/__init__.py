@@ -1,0 +1,1 @@
+"""What happened, provably: entries, the Merkle log, checkpoints and their verification."""

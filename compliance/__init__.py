@@ -1,0 +1,1 @@
+"""Claims and their evidence. Empty until the first control lands."""

@@ -1,0 +1,1 @@
+"""What time does to memory: jobs and timetable. Empty until the first job lands."""

@@ -1,0 +1,1 @@
+"""What may happen: rules in reviewable files, and the code that decides."""

@@ -1,0 +1,177 @@
+"""The finite vocabulary of decisions: who asks for what, on which kind of thing, and why.
+
+Owns the enumerations that span the request space and the values `Principal`, `Request` and
+`Decision`. It leaves deciding to `policies.access` and authentication to the edge.
+
+Every dimension is a finite enumeration, except tenant and principal ids, which enter decisions only
+as "same tenant or not" and "owner or other": so the whole request space can be enumerated.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from policies.errors import DeniedError, RequestInvalidError
+
+# Ids stand in audit headers for ever, so an id may not carry an e-mail address, a phone or an
+# account number: no "@", no spaces, and no run of more than six digits.
+_ID: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", re.ASCII)
+_LONG_DIGITS: Final = re.compile(r"(?:[0-9][._-]?){7,}")
+MAX_ID_LENGTH: Final = 64
+
+
+def check_id(kind: str, value: str) -> str:
+    """Return `value` if it is an acceptable tenant or principal id.
+
+    Raises:
+        RequestInvalidError: not lower-case ASCII words joined by `.`, `_` or `-`, too long, or with
+            seven or more digits in a row, which could be an account or a phone number.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_LENGTH or not _ID.fullmatch(value):
+        raise RequestInvalidError(f"expected a {kind} id of 1 to {MAX_ID_LENGTH} lower-case letters, digits and . _ - between them")
+    if _LONG_DIGITS.search(value):
+        raise RequestInvalidError(f"expected a {kind} id without a run of seven or more digits")
+    return value
+
+
+class Role(StrEnum):
+    """What a principal is, as its authenticator says."""
+
+    OWNER_AGENT = "owner-agent"
+    """An agent that keeps memories of its own and reads no other's private memory."""
+    MEMBER = "institution-member"
+    """Staff or an agent of the institution: shares and reads institutional memory, masked."""
+    CLINICIAN = "clinician"
+    """Reads across owners for treatment, and may reveal for that purpose."""
+    ADVISER = "adviser"
+    """The same at a bank or a firm: for service to the client."""
+    AUDITOR = "auditor"
+    """Sees the log and no content."""
+    ADMINISTRATOR = "administrator"
+    """Runs the vault and sees no content."""
+    SERVICE = "service"
+    """A job or an integration: writes and organizes, reveals nothing."""
+
+
+class AccessTier(StrEnum):
+    """Who a memory is open to, before role and purpose are asked."""
+
+    PRIVATE = "private"
+    INSTITUTIONAL = "institutional"
+    PUBLIC = "public"
+
+
+class SystemResource(StrEnum):
+    """Things that are not memories and that a decision may be about."""
+
+    AUDIT_LOG = "audit-log"
+    VAULT = "vault"
+
+
+Resource = AccessTier | SystemResource
+
+
+class Relation(StrEnum):
+    """How the principal stands to the memory."""
+
+    OWNER = "owner"
+    OTHER = "other"
+
+
+class Action(StrEnum):
+    """What is asked for."""
+
+    WRITE = "write"
+    READ = "read"
+    SEARCH = "search"
+    REVEAL = "reveal"
+    UPDATE = "update"
+    ORGANIZE = "organize"
+    AUDIT = "audit"
+    """Read entries and checkpoints of the audit log."""
+    ADMINISTER = "administer"
+    """See the vault's health, keys' states and figures."""
+
+
+class Purpose(StrEnum):
+    """Why."""
+
+    TREATMENT = "treatment"
+    PAYMENT = "payment"
+    OPERATIONS = "operations"
+    RESEARCH = "research"
+    SERVICE = "service"
+    LEGAL = "legal"
+    AUDIT = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls: a user, an agent or a service, with its tenant and roles.
+
+    Raises:
+        RequestInvalidError: a bad id, or no role: a principal without roles could be allowed nothing.
+    """
+
+    id: str
+    tenant: str
+    roles: frozenset[Role]
+
+    def __post_init__(self) -> None:
+        check_id("principal", self.id)
+        check_id("tenant", self.tenant)
+        if not self.roles or not all(isinstance(role, Role) for role in self.roles):
+            raise RequestInvalidError("expected at least one known role")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question for the rules: may `principal` do this?
+
+    `tenant` is the tenant of the thing, which is not taken from the principal: the wall compares both.
+    """
+
+    principal: Principal
+    tenant: str
+    resource: Resource
+    relation: Relation
+    action: Action
+    purpose: Purpose
+
+    def __post_init__(self) -> None:
+        check_id("tenant", self.tenant)
+        for value, kinds in (
+            (self.principal, Principal),
+            (self.resource, (AccessTier, SystemResource)),
+            (self.relation, Relation),
+            (self.action, Action),
+            (self.purpose, Purpose),
+        ):
+            if not isinstance(value, kinds):
+                raise RequestInvalidError("expected a request of known, typed values")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer, with the digest of the bundle that gave it.
+
+    Only `policies.access` makes decisions; the storage's unit of work takes one, not a boolean.
+    """
+
+    request: Request
+    allowed: bool
+    bundle_digest: str
+    """`sha256:` and 64 hex digits of the policy bundle."""
+    rule: str
+    """Id of the rule that decided, or `default-deny`."""
+
+    def require(self) -> "Decision":
+        """Return itself if allowed.
+
+        Raises:
+            DeniedError: it was not. The message names action and purpose, never the thing.
+        """
+        if not self.allowed:
+            raise DeniedError(f"{self.request.action} for {self.request.purpose} is not allowed")
+        return self

@@ -1,0 +1,16 @@
+"""Fixtures shared by all rooms' tests."""
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared vectors and data sets beside the repository; skips where it is absent."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"shared data is not here: expected a folder {folder.name!r} beside the repository")
+    return folder

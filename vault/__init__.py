@@ -1,0 +1,1 @@
+"""The memory itself: MemOS pipeline, privacy gate, crypto, storage, search."""

@@ -1,0 +1,123 @@
+"""Errors of the vault room, split by what the caller does next.
+
+VaultError
+├── InputInvalidError            fix the input (4xx)
+│   ├── InputTooLargeError       send less
+│   ├── TextInvalidError         text that cannot be stored: NUL, lone surrogates, invalid UTF-8
+│   ├── TimeInvalidError         a date outside years 1 to 9999 or unreadable
+│   ├── DocumentInvalidError     a file that is not what it says
+│   └── IdentifierInvalidError   a malformed tenant, principal, subject or memory id
+├── ScreeningRefusedError        the privacy rules refuse this content
+├── NotFoundError                no such thing for this principal
+├── ConflictError                the thing changed, exists already, or is held
+├── BusyError                    retry later, or elsewhere
+│   ├── VaultInUseError          another process has this vault open
+│   └── OverloadedError          a queue or a time limit was reached
+├── KeyAccessError               keys
+│   ├── KeyMissingError          never existed here
+│   ├── KeyWrongError            exists, and does not fit: wrong passphrase or root key
+│   ├── KeyDestroyedError        was destroyed: nothing opens again
+│   ├── KeyExhaustedError        its seal limit is reached: rotate
+│   └── KeyFileUnsafeError       permissions or shape of the key file
+├── TamperedError                raise the alarm: a sealed value or row is not what was written
+└── StorageError                 the store
+    ├── StorageFullError         no space left: nothing was acknowledged
+    ├── StoreCorruptError        truncated or damaged: restore
+    └── StoreVersionError        written by a newer version
+"""
+
+
+class VaultError(Exception):
+    """Root of the vault room's errors. Messages carry ids and limits, never content."""
+
+
+class InputInvalidError(VaultError):
+    """The input cannot be accepted as it is."""
+
+
+class InputTooLargeError(InputInvalidError):
+    """The input is beyond a configured limit."""
+
+
+class TextInvalidError(InputInvalidError):
+    """The text cannot be stored or read as Unicode text."""
+
+
+class TimeInvalidError(InputInvalidError):
+    """A time is unreadable or outside years 1 to 9999."""
+
+
+class DocumentInvalidError(InputInvalidError):
+    """A document is not of the shape its kind promises."""
+
+
+class IdentifierInvalidError(InputInvalidError):
+    """An identifier does not have the form of one."""
+
+
+class ScreeningRefusedError(VaultError):
+    """The privacy rules refuse to store this content."""
+
+
+class NotFoundError(VaultError):
+    """There is no such thing for this principal."""
+
+
+class ConflictError(VaultError):
+    """The state does not allow the change."""
+
+
+class BusyError(VaultError):
+    """Try again later."""
+
+
+class VaultInUseError(BusyError):
+    """Another process has this vault open."""
+
+
+class OverloadedError(BusyError):
+    """A queue or time limit was reached."""
+
+
+class KeyAccessError(VaultError):
+    """A key cannot be used."""
+
+
+class KeyMissingError(KeyAccessError):
+    """The key never existed here."""
+
+
+class KeyWrongError(KeyAccessError):
+    """The key exists and does not fit."""
+
+
+class KeyDestroyedError(KeyAccessError):
+    """The key was destroyed; what it sealed never opens again."""
+
+
+class KeyExhaustedError(KeyAccessError):
+    """The key's seal limit is reached."""
+
+
+class KeyFileUnsafeError(KeyAccessError):
+    """The key file's permissions or shape are unsafe."""
+
+
+class TamperedError(VaultError):
+    """Something stored is not what was written."""
+
+
+class StorageError(VaultError):
+    """The store failed."""
+
+
+class StorageFullError(StorageError):
+    """No space is left."""
+
+
+class StoreCorruptError(StorageError):
+    """The store is truncated or damaged."""
+
+
+class StoreVersionError(StorageError):
+    """The store was written by a newer version."""

@@ -1,0 +1,254 @@
+"""The values that pass between the vault's rooms: sources, screened text, memories, receipts, answers.
+
+Owns no behaviour beyond checking itself. Everything here is frozen; text that was not screened yet
+exists only as `Source` and `Passage`, and storage has no column that takes either.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from policies.model import AccessTier
+
+
+class SourceKind(StrEnum):
+    """What raw input was."""
+
+    CHAT = "chat"
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+class SpeakerRole(StrEnum):
+    """Whose word a turn is: what only the assistant said is not yet a fact."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    OTHER = "other"
+
+
+class TrustState(StrEnum):
+    """How far a memory may be relied on."""
+
+    CANDIDATE = "candidate"
+    """Said, not confirmed: what only the assistant asserted stays here."""
+    VERIFIED = "verified"
+    """Said by the user or taken from a document of record."""
+    DISPUTED = "disputed"
+    """Contradicted or corrected by a later memory."""
+    REVOKED = "revoked"
+    """Withdrawn; kept for the record, never retrieved."""
+
+
+class MemoryTier(StrEnum):
+    """Where a memory stands in the MemOS hierarchy."""
+
+    REFERENCE = "reference"
+    ACTIVATION = "activation"
+    PLAINTEXT = "plaintext"
+
+
+class EdgeKind(StrEnum):
+    """Typed edges of the memory graph."""
+
+    SUPERSEDES = "supersedes"
+    CONTRADICTS = "contradicts"
+    SUPPORTS = "supports"
+    DERIVED_FROM = "derived-from"
+    SAME_ENTITY = "same-entity"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One utterance of a conversation, raw."""
+
+    speaker: str
+    text: str
+    role: SpeakerRole = SpeakerRole.USER
+    at: datetime | None = None
+    """When it was said; None takes the session's start."""
+    ref: str | None = None
+    """The caller's own id of the turn, e.g. `D3:12`; sealed like any attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One session of a conversation: becomes one episode."""
+
+    turns: tuple[Turn, ...]
+    started: datetime | None = None
+    title: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document: becomes one episode of passages that tile its text."""
+
+    text: str
+    kind: SourceKind = SourceKind.TEXT
+    name: str = ""
+    """File name; screened like everything else."""
+    title: str = ""
+    author: str = ""
+    written: datetime | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+Source = Chat | Document
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open character range `[start, end)`, in code points."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of raw input that will become one memory; not screened yet, never stored as it is."""
+
+    text: str
+    position: int
+    """0-based place in the episode."""
+    source: Span
+    """Where `text` stands in the episode's raw text (turns joined by one newline, without speakers)."""
+    speaker: str = ""
+    role: SpeakerRole = SpeakerRole.OTHER
+    at: datetime | None = None
+    ref: str | None = None
+
+
+class PrivacyAction(StrEnum):
+    """What becomes of a finding: the values of `policies/privacy.yaml`."""
+
+    ALLOW = "allow"
+    TOKENIZE = "tokenize"
+    REDACT = "redact"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One run of personal data that no longer stands in the text."""
+
+    entity_type: str
+    masked: Span
+    """Where the token stands in the masked text."""
+    source: Span
+    """Where the original stood in the text given to the gate."""
+    token: str
+    original: str | None = field(repr=False)
+    """The value itself, to be sealed apart; None where it was redacted for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """Text that has passed the privacy gate. Only `vault.privacy.gate` makes one."""
+
+    text: str
+    replacements: tuple[Replacement, ...]
+    detector: str
+    """Name and version of the detector and digest of its rules, stamped on the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeMention:
+    """A time named in a text, made absolute where the turn's date allows."""
+
+    span: Span
+    start: datetime
+    end: datetime
+    """Half-open; a day is [00:00, next 00:00)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence or clause of a memory's masked text."""
+
+    span: Span
+    question: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What can be read off a masked text without a model."""
+
+    statements: tuple[Statement, ...]
+    keyphrases: tuple[str, ...]
+    times: tuple[TimeMention, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a caller holds after a write: proof follows with the next checkpoint."""
+
+    memory_ids: tuple[str, ...]
+    episode_id: str | None
+    log_origin: str
+    leaf_index: int
+    leaf_hash: bytes
+    """32 bytes."""
+    bundle_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """From an answer back to its source."""
+
+    episode_id: str
+    position: int
+    source: Span
+    speaker: str
+    """Masked."""
+    role: SpeakerRole
+    at: datetime | None
+    title: str
+    ref: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One memory as a principal may see it."""
+
+    id: str
+    version: int
+    text: str
+    access_tier: AccessTier
+    memory_tier: MemoryTier
+    trust: TrustState
+    provenance: Provenance
+    annotations: Annotations
+    tags: tuple[str, ...]
+    metadata: Mapping[str, str]
+    recorded: datetime
+    revealed: bool
+    """Whether `text` holds originals in place of tokens."""
+    written_in: int
+    """Audit leaf index of the entry that wrote this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A memory found, with how well it fits."""
+
+    memory: Memory
+    score: float
+    why: Mapping[str, float]
+    """Each arm's share of the score, e.g. `lexical`, `dense`, `window`, `speaker`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What retrieve returns: hits, best first, and the entry that says they were read."""
+
+    hits: tuple[Hit, ...]
+    masked_query: str
+    read_in: int
+    """Audit leaf index of the read."""

@@ -1,0 +1,1 @@
+"""The MemOS pipeline: extract, organize, retrieve, update."""

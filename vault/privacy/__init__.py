@@ -1,0 +1,1 @@
+"""The privacy gate: what is personal data, and what becomes of it."""
