@@ -3,6 +3,7 @@
 VaultError
 ├── InputInvalidError            fix the input (4xx)
 │   ├── InputTooLargeError       send less
+│   ├── TextEmptyError           nothing to remember: no visible character
 │   ├── TextInvalidError         text that cannot be stored: NUL, lone surrogates, invalid UTF-8
 │   ├── TimeInvalidError         a date outside years 1 to 9999 or unreadable
 │   ├── DocumentInvalidError     a file that is not what it says
@@ -37,6 +38,10 @@ class InputInvalidError(VaultError):
 
 class InputTooLargeError(InputInvalidError):
     """The input is beyond a configured limit."""
+
+
+class TextEmptyError(InputInvalidError):
+    """There is nothing to remember: no turn, or no visible character."""
 
 
 class TextInvalidError(InputInvalidError):
