@@ -1,0 +1,276 @@
+"""Entries of the log: a canonical header that stays for ever, and a payload that can be erased.
+
+Owns the form of a leaf and its strict reading back. It leaves order and storage to `audit.log`.
+
+A leaf's bytes are the header: RFC 8785 JSON of fixed shape, all values restricted to identifiers and
+fixed words, so that personal data has no field to stand in:
+
+    {"action":"write","commitment":"5f…","decision":"allowed","event":"memory.write","outcome":"ok",
+     "policy":"sha256:9a…","principal":"agent-7","purpose":"treatment","resource":"epi_k7f2…",
+     "tenant":"clinic-a","time":"2026-11-22T18:51:27.000001Z","v":1}
+
+`commitment` is SHA-256(domain || salt || canonical payload) in hex. Without the salt the payload can
+be neither found nor guessed: dropping both erases it, and the leaf, the tree and every proof stand.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from audit.canonical import JsonValue, canonical
+from audit.errors import EntryInvalidError, HeaderMalformedError, VerificationError
+from audit.merkle import leaf_hash
+
+SALT_SIZE: Final = 32
+MAX_PAYLOAD_SIZE: Final = 1 << 20
+MAX_HEADER_SIZE: Final = 2048
+COMMITMENT_DOMAIN: Final = b"memos-vault/audit/payload/v1\x00"
+
+
+class EventType(StrEnum):
+    """What kind of thing happened, as `area.verb`; a denial is the same event with decision `denied`."""
+
+    MEMORY_WRITE = "memory.write"
+    MEMORY_READ = "memory.read"
+    MEMORY_SEARCH = "memory.search"
+    MEMORY_REVEAL = "memory.reveal"
+    MEMORY_UPDATE = "memory.update"
+    MEMORY_ORGANIZE = "memory.organize"
+    AUDIT_READ = "audit.read"
+    KEY_CREATE = "key.create"
+    KEY_USE = "key.use"
+    KEY_READ = "key.read"
+    """States of keys were looked at (`keys status`)."""
+    LOG_CHECKPOINT = "log.checkpoint"
+    """The system log records a checkpoint of a tenant's log."""
+    POLICY_LOAD = "policy.load"
+    """The policy digest of this entry is in force from here on."""
+    PRINCIPAL_CREATE = "principal.create"
+    """A credential was made, e.g. an API key."""
+    PRINCIPAL_LOGIN = "principal.login"
+    VAULT_INIT = "vault.init"
+    VAULT_OPEN = "vault.open"
+    VAULT_READ = "vault.read"
+    """Health or figures were looked at."""
+
+
+class Verdict(StrEnum):
+    """What the policy decided."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+
+
+class Outcome(StrEnum):
+    """What became of it."""
+
+    OK = "ok"
+    DENIED = "denied"
+    """The policy said no: nothing was done."""
+    REFUSED = "refused"
+    """Allowed by policy, refused by the privacy rules or a limit."""
+    NOT_FOUND = "not-found"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDraft:
+    """One thing that happened, as the vault tells it; checked when it is encoded.
+
+    Payload keys that the verifier understands: `written`, ids of memories that came to be;
+    `memories`, ids of memories that were read, revealed or changed and so must exist.
+    """
+
+    event: EventType
+    time: datetime
+    """Aware, UTC."""
+    principal: str
+    tenant: str
+    action: str
+    """Words of letters, e.g. `search`."""
+    decision: Verdict
+    policy: str
+    """Digest of the policy bundle: `sha256:` and 64 hex digits."""
+    outcome: Outcome
+    resource: str | None = None
+    """A vault id, e.g. `mem_k7f2…`, or a plain id, e.g. `audit-log`; None where there is no one thing."""
+    purpose: str | None = None
+    payload: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+
+
+class EncodedEntry(NamedTuple):
+    """An entry in the bytes that are stored."""
+
+    header: str
+    """ASCII; the leaf's bytes."""
+    salt: bytes
+    payload: str
+    """Canonical JSON."""
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header read back."""
+
+    action: str
+    commitment: str
+    decision: Verdict
+    event: EventType
+    outcome: Outcome
+    policy: str
+    principal: str
+    purpose: str | None
+    resource: str | None
+    tenant: str
+    time: datetime
+
+
+# An id may not carry an e-mail address, a phone or an account number: no "@", no space, no run of
+# seven digits. A vault id is random, so its digits mean nothing and may run.
+_ID: Final = r"(?![a-z0-9._-]*?(?:[0-9][._-]?){7})(?=[a-z0-9._-]{1,64}+\")[a-z0-9]++(?:[._-][a-z0-9]++)*+"
+_VAULT_ID: Final = r"[a-z]{2,12}_[a-z0-9]{8,64}"
+_WORDS: Final = r"(?=[a-z.-]{1,32}+\")[a-z]++(?:[.-][a-z]++)*+"
+_DIGEST: Final = r"sha256:[0-9a-f]{64}"
+_FORMS: Final[Mapping[str, str]] = {
+    "action": rf'"({_WORDS})"',
+    "commitment": r'"([0-9a-f]{64})"',
+    "decision": r'"(allowed|denied)"',
+    "event": rf'"({"|".join(re.escape(event) for event in EventType)})"',
+    "outcome": rf'"({"|".join(Outcome)})"',
+    "policy": rf'"({_DIGEST})"',
+    "principal": rf'"({_ID})"',
+    "purpose": rf'(?:null|"({_WORDS})")',
+    "resource": rf'(?:null|"({_VAULT_ID}|{_ID})")',
+    "tenant": rf'"({_ID})"',
+    "time": r'"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)"',
+    "v": "1",
+}
+_HEADER: Final = re.compile(
+    "{" + ",".join(f'"{name}":{form}' for name, form in _FORMS.items()) + "}", re.ASCII
+)
+_PAYLOAD_STATE: Final = sha256(COMMITMENT_DOMAIN)
+
+
+def commit_payload(salt: bytes, payload: bytes) -> str:
+    """Return the hex commitment to a canonical payload; the salt's fixed size keeps it unambiguous."""
+    state = _PAYLOAD_STATE.copy()
+    state.update(salt)
+    state.update(payload)
+    return state.hexdigest()
+
+
+def encode_entry(draft: EntryDraft, salt: bytes) -> EncodedEntry:
+    """Return the stored form of a draft.
+
+    Raises:
+        EntryInvalidError: a header value is not of its form, the payload is not JSON without
+            fractions, is too large or holds a lone surrogate, or the salt is not of 32 bytes.
+    """
+    if len(salt) != SALT_SIZE:
+        raise EntryInvalidError(f"expected a salt of {SALT_SIZE} bytes, got {len(salt)}")
+    payload, payload_bytes = _encode_payload(draft.payload)
+    header = (
+        f'{{"action":"{draft.action}","commitment":"{commit_payload(salt, payload_bytes)}","decision":"{draft.decision}"'
+        f',"event":"{draft.event}","outcome":"{draft.outcome}","policy":"{draft.policy}","principal":"{draft.principal}"'
+        f',"purpose":{_quoted(draft.purpose)},"resource":{_quoted(draft.resource)},"tenant":"{draft.tenant}"'
+        f',"time":"{_timestamp(draft.time)}","v":1}}'
+    )
+    # One match checks every value: none of the accepted forms holds a quote, so that no value can
+    # reach over its field's end.
+    if not _HEADER.fullmatch(header):
+        raise EntryInvalidError(f"expected header values of accepted forms, got a bad {_bad_field(draft)}")
+    return EncodedEntry(header, salt, payload, leaf_hash(header.encode("ascii")))
+
+
+def _encode_payload(payload: Mapping[str, JsonValue]) -> tuple[str, bytes]:
+    if not isinstance(payload, Mapping):
+        raise EntryInvalidError("expected a payload object")
+    text = canonical(payload)
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as error:
+        raise EntryInvalidError("expected payload text without lone surrogates") from error
+    if len(encoded) > MAX_PAYLOAD_SIZE:
+        raise EntryInvalidError(f"expected a payload of at most {MAX_PAYLOAD_SIZE} bytes, got {len(encoded)}")
+    return text, encoded
+
+
+def _timestamp(time: datetime) -> str:
+    if time.tzinfo is not UTC and time.utcoffset() != timedelta(0):
+        raise EntryInvalidError("expected a time in UTC")
+    return time.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def _quoted(value: str | None) -> str:
+    return "null" if value is None else f'"{value}"'
+
+
+def _bad_field(draft: EntryDraft) -> str:
+    for name in (
+        "action",
+        "decision",
+        "event",
+        "outcome",
+        "policy",
+        "principal",
+        "purpose",
+        "resource",
+        "tenant",
+    ):
+        value: str | None = getattr(draft, name)
+        if not re.fullmatch(_FORMS[name], _quoted(value), re.ASCII):
+            return name
+    return "time"  # pragma: no cover - a UTC datetime always prints in the form
+
+
+def parse_header(header: str) -> Header:
+    """Return the fields of a header that is in the one canonical form.
+
+    Raises:
+        HeaderMalformedError: any other text, whatever a lenient JSON parser would make of it.
+    """
+    match = _HEADER.fullmatch(header) if len(header) <= MAX_HEADER_SIZE else None
+    if match is None:
+        raise HeaderMalformedError("expected a header in canonical form")
+    action, commitment, decision, event, outcome, policy, principal, purpose, resource, tenant, time = (
+        match.groups()
+    )
+    try:
+        when = datetime.fromisoformat(time)
+    except ValueError as error:
+        raise HeaderMalformedError("expected a header with a time that exists") from error
+    return Header(
+        action=action,
+        commitment=commitment,
+        decision=Verdict(decision),
+        event=EventType(event),
+        outcome=Outcome(outcome),
+        policy=policy,
+        principal=principal,
+        purpose=purpose,
+        resource=resource,
+        tenant=tenant,
+        time=when,
+    )
+
+
+def verify_payload(commitment: str, salt: bytes, payload: str) -> None:
+    """Check that `payload` is what a header committed to.
+
+    Raises:
+        VerificationError: it is not, or the salt has not the one right size.
+    """
+    if len(salt) != SALT_SIZE:
+        raise VerificationError("payload salt", expected=f"{SALT_SIZE} bytes", got=f"{len(salt)}")
+    got = commit_payload(salt, payload.encode(errors="surrogatepass"))
+    if got != commitment:
+        raise VerificationError("payload commitment", expected=commitment, got=got)
+
+
+SaltSource = Callable[[int], bytes]
+"""Returns so many random bytes, e.g. `os.urandom`."""
