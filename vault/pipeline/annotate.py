@@ -23,4 +23,8 @@ def annotate(masked_text: str, at: datetime | None, *, day_first: bool = False) 
     Raises:
         TimeInvalidError: `at` has no instant between the years 1 and 9999.
     """
-    return Annotations(split_statements(masked_text), keyphrases(masked_text), find_times(masked_text, at, day_first=day_first))
+    return Annotations(
+        split_statements(masked_text),
+        keyphrases(masked_text),
+        find_times(masked_text, at, day_first=day_first),
+    )

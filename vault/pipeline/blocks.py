@@ -1,4 +1,4 @@
-"""Where plain text and Markdown may be cut: spans of paragraph size that lose no visible character.
+r"""Where plain text and Markdown may be cut: spans of paragraph size that lose no visible character.
 
 Owns the cutting rules, as pure functions from text to spans. It leaves sources and passages to
 `vault.pipeline.segment` and sentences to `vault.pipeline.sentences`.
@@ -6,7 +6,7 @@ Owns the cutting rules, as pure functions from text to spans. It leaves sources 
 Markdown follows CommonMark as far as cutting needs it: ATX headings, fences of backticks or tildes,
 list items and table rows at the start of a line. Setext headings and indented code count as paragraphs.
 
-    >>> [(span.start, span.end) for span in cut_text("One.\\n\\nTwo.", 6)]
+    >>> [(span.start, span.end) for span in cut_text("One.\n\nTwo.", 6)]
     [(0, 4), (6, 10)]
 """
 
@@ -21,7 +21,9 @@ _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING: Final = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)", re.MULTILINE)
 _LIST_ITEM: Final = re.compile(r" {0,3}(?:[-*+]|[0-9]{1,9}[.)])(?:[ \t]|$)", re.MULTILINE)
 # Places to cut a block that is too long, the best first: after a line, a sentence, a clause, a word.
-_CUTS: Final = tuple(map(re.compile, (r"\n+", r"[.!?\u2026\u3002\uff01\uff1f]+[\"')\]\u2019\u201d]*\s+", r"[,;:]\s+", r"\s+")))
+_CUTS: Final = tuple(
+    map(re.compile, (r"\n+", r"[.!?\u2026\u3002\uff01\uff1f]+[\"')\]\u2019\u201d]*\s+", r"[,;:]\s+", r"\s+"))
+)
 
 
 def cut_text(text: str, size: int) -> tuple[Span, ...]:
@@ -37,7 +39,12 @@ def cut_markdown(text: str, size: int) -> tuple[Span, ...]:
 
     A heading always begins a new run; list items are cut between, not within, where they fit.
     """
-    return _pack(text, _markdown_blocks(text), size, opens_run=lambda block: _HEADING.match(text, block.start) is not None)
+    return _pack(
+        text,
+        _markdown_blocks(text),
+        size,
+        opens_run=lambda block: _HEADING.match(text, block.start) is not None,
+    )
 
 
 def trim(text: str, start: int, end: int) -> Span | None:

@@ -15,7 +15,7 @@ under `conversation`, alone or in a list of samples. A photo's caption becomes `
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -65,12 +65,7 @@ def read_conversations(payload: bytes, limits: InputLimits) -> tuple[Conversatio
         InputInvalidError: as `read_chats`.
     """
     content = _parse(decode(payload, limits.document_bytes), limits.json_depth)
-    if isinstance(content, Mapping) and "sessions" in content:
-        sessions = _objects(content["sessions"], "sessions")
-        conversations = (Conversation("", tuple(_chat(session) for session in sessions)),)
-    else:
-        samples = content if isinstance(content, Sequence) and not isinstance(content, str) else [content]
-        conversations = tuple(_sample(sample) for sample in _objects(samples, "samples"))
+    conversations = tuple(_conversations(content))
     chats = [chat for conversation in conversations for chat in conversation.chats]
     if not chats:
         raise TextEmptyError("expected a file with at least one chat")
@@ -111,6 +106,14 @@ def _object(pairs: list[tuple[str, _Json]]) -> dict[str, _Json]:
     if len(content) < len(pairs):
         raise DocumentInvalidError("expected JSON objects without a repeated key")
     return content
+
+
+def _conversations(content: _Json) -> Iterator[Conversation]:
+    if isinstance(content, Mapping) and "sessions" in content:
+        yield Conversation("", tuple(_chat(session) for session in _objects(content["sessions"], "sessions")))
+        return
+    samples = content if isinstance(content, Sequence) and not isinstance(content, str) else [content]
+    yield from (_sample(sample) for sample in _objects(samples, "samples"))
 
 
 def _chat(session: Mapping[str, _Json]) -> Chat:
@@ -179,7 +182,9 @@ def _locomo_time(written: str) -> datetime:
     try:
         return datetime(int(year), month, int(day), hour_of_day, int(minute), tzinfo=UTC)
     except ValueError:
-        raise TimeInvalidError("expected the time of a session to exist, between the years 1 and 9999") from None
+        raise TimeInvalidError(
+            "expected the time of a session to exist, between the years 1 and 9999"
+        ) from None
 
 
 def _check_keys(content: Mapping[str, _Json], known: frozenset[str], what: str) -> None:

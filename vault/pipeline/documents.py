@@ -66,7 +66,9 @@ def kind_of(name: str) -> SourceKind:
         raise DocumentInvalidError("expected a file name without control characters")
     extension = base.rpartition(".")[2].lower() if "." in base.lstrip(".") else ""
     if extension not in KINDS:
-        raise DocumentInvalidError(f"expected a document of one of the kinds {', '.join(sorted(filter(None, KINDS)))}")
+        raise DocumentInvalidError(
+            f"expected a document of one of the kinds {', '.join(sorted(filter(None, KINDS)))}"
+        )
     return KINDS[extension]
 
 

@@ -20,7 +20,9 @@ _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 _STRING: Final = re.compile(r'"((?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+)"')
 _LITERAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 # A pair of escaped surrogates is one character; a lone one is kept here and refused below.
-_ESCAPE: Final = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\(.)")
+_ESCAPE: Final = re.compile(
+    r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\(.)"
+)
 _SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff\u202d\u202e]")
 
@@ -150,7 +152,9 @@ def _scalar(text: str, at: int, path: str, record: str) -> Leaf:
 def _decode(inner: str, at: int) -> str:
     decoded = _ESCAPE.sub(_unescape, inner) if "\\" in inner else inner
     if _UNSTORABLE.search(decoded):
-        raise TextInvalidError(f"expected JSON strings without NUL, lone surrogate or bidirectional override, got one at {at}")
+        raise TextInvalidError(
+            f"expected JSON strings without NUL, lone surrogate or bidirectional override, got one at {at}"
+        )
     return decoded
 
 

@@ -22,8 +22,8 @@ _MIN_LETTERS: Final = 3
 _PIECE: Final = re.compile(rf"{TOKEN.pattern}|[^\W_](?:[\w'\u2019+&/-]*[^\W_])?|[^\w\s]|\n")
 _FORM: Final = re.compile(r"^[^\W\d_]")
 
-STOP_WORDS: Final = frozenset(
-    """a about above actually after again ago all almost already also although always am an and any anyone anything
+_WORDS: Final = """
+a about above actually after again ago all almost already also although always am an and any anyone anything
     anyway are aren't around as ask asked at away back be because been before being below between both but by
     bye call came can can't cannot come coming could couldn't did didn't do does doesn't doing don't done down
     during each either else enough even ever every everything far feel feeling few fine first for from get gets
@@ -40,8 +40,8 @@ STOP_WORDS: Final = frozenset(
     together told too took try trying two um under until up upon us use used using ve very via want wanted wants
     was wasn't way we we'd we'll we're we've welcome well went were weren't what what's whatever when where
     where's whether which while who who's whole whom whose why will with within without won't wonder would
-    wouldn't wow yeah yep yes yesterday yet you you'd you'll you're you've your yours yourself""".split()
-)
+    wouldn't wow yeah yep yes yesterday yet you you'd you'll you're you've your yours yourself"""
+STOP_WORDS: Final = frozenset(_WORDS.split())
 """English words that say nothing about what a text is about, lower case."""
 
 
@@ -54,7 +54,9 @@ def keyphrases(text: str, limit: int = MAX_PHRASES) -> tuple[str, ...]:
         for word in phrase:
             frequency[word] += 1
             degree[word] += len(phrase)
-    scores = {" ".join(phrase): sum(degree[word] / frequency[word] for word in phrase) for phrase in candidates}
+    scores = {
+        " ".join(phrase): sum(degree[word] / frequency[word] for word in phrase) for phrase in candidates
+    }
     return tuple(sorted(scores, key=lambda phrase: -scores[phrase])[:limit])
 
 

@@ -16,7 +16,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
 
-from vault.errors import IdentifierInvalidError, InputInvalidError, InputTooLargeError, TextEmptyError, TextInvalidError, TimeInvalidError
+from vault.errors import (
+    IdentifierInvalidError,
+    InputInvalidError,
+    InputTooLargeError,
+    TextEmptyError,
+    TextInvalidError,
+    TimeInvalidError,
+)
 from vault.model import Chat, Document, Source, Turn
 
 # Left-to-right and right-to-left *override* show text in another order than it is stored in; honest
@@ -126,7 +133,9 @@ def check_text(field: str, text: str, limit: int) -> None:
         raise InputTooLargeError(f"expected {field} of at most {limit} characters, got {len(text)}")
     found = _UNSTORABLE.search(text)
     if found:
-        raise TextInvalidError(f"expected {field} without NUL, lone surrogate or bidirectional override, got one at {found.start()}")
+        raise TextInvalidError(
+            f"expected {field} without NUL, lone surrogate or bidirectional override, got one at {found.start()}"
+        )
 
 
 def check_visible(field: str, text: str, limit: int) -> None:
@@ -153,7 +162,9 @@ def check_time(field: str, at: datetime | None) -> None:
     try:
         at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
     except (OverflowError, ValueError) as error:
-        raise TimeInvalidError(f"expected the {field} between the years 1 and 9999 in universal time") from error
+        raise TimeInvalidError(
+            f"expected the {field} between the years 1 and 9999 in universal time"
+        ) from error
 
 
 def _check_turns(turns: tuple[Turn, ...], limits: InputLimits) -> None:

@@ -13,7 +13,8 @@ for sorting: each memory is compared with a bounded number of others.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -93,7 +94,7 @@ Proposal = Link | TrustChange
 Edge = tuple[EdgeKind, str, str]
 
 
-def propose(memories: Sequence[Remembered], settled: Set[Edge] = frozenset()) -> tuple[Proposal, ...]:
+def propose(memories: Sequence[Remembered], settled: AbstractSet[Edge] = frozenset()) -> tuple[Proposal, ...]:
     """Propose edges and trust changes among the memories of one subject.
 
     Args:
@@ -107,7 +108,10 @@ def propose(memories: Sequence[Remembered], settled: Set[Edge] = frozenset()) ->
     live = [_Read.of(memory) for memory in memories if memory.trust is not TrustState.REVOKED]
     found = [*_repetitions(live), *_answers(live), *_corrections(live), *_same_tokens(live)]
     order = {read.memory.id: place for place, read in enumerate(live)}
-    links = {(link.kind, link.source, link.target): link for link in sorted(found, key=lambda link: order[link.source])}
+    links = {
+        (link.kind, link.source, link.target): link
+        for link in sorted(found, key=lambda link: order[link.source])
+    }
     fresh = [link for edge, link in links.items() if edge not in settled]
     return (*fresh, *_trust_changes(fresh, {read.memory.id: read.memory for read in live}))
 
@@ -165,7 +169,9 @@ def _is_near(one: _Read, other: _Read) -> bool:
 
 def _repetition(later: _Read, earlier: _Read, reason: Reason) -> Link:
     by_user = later.from_user and later.claims and earlier.memory.role is SpeakerRole.ASSISTANT
-    return Link(EdgeKind.SUPPORTS, later.memory.id, earlier.memory.id, Reason.USER_REPEATS if by_user else reason)
+    return Link(
+        EdgeKind.SUPPORTS, later.memory.id, earlier.memory.id, Reason.USER_REPEATS if by_user else reason
+    )
 
 
 def _answers(reads: Sequence[_Read]) -> Iterator[Link]:
@@ -202,7 +208,11 @@ def _corrections(reads: Sequence[_Read]) -> Iterator[Link]:
         if said is Stance.RETRACTS or (said is Stance.CORRECTS and read.claims):
             shared = _shared(read, holders, frequency, rare, len(reads))
             reach = place if is_strong(read.memory.text) or said is Stance.RETRACTS else _WEAK_REACH
-            scored = {other: score for other, score in shared.items() if place - other <= reach and reads[other].claims}
+            scored = {
+                other: score
+                for other, score in shared.items()
+                if place - other <= reach and reads[other].claims
+            }
             yield from _superseding(reads, place, scored, said)
         for term in read.terms:
             holders[term].append(place)
@@ -220,7 +230,9 @@ def _shared(
     return shared
 
 
-def _superseding(reads: Sequence[_Read], place: int, scored: dict[int, float], said: Stance) -> Iterator[Link]:
+def _superseding(
+    reads: Sequence[_Read], place: int, scored: dict[int, float], said: Stance
+) -> Iterator[Link]:
     """Choose what a correction supersedes: what it conflicts with, else the best match, else the last turn."""
     read = reads[place]
     if said is Stance.RETRACTS:

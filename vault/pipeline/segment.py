@@ -1,4 +1,4 @@
-"""Extraction, first half: a raw source becomes passages, each of which will become one memory.
+r"""Extraction, first half: a raw source becomes passages, each of which will become one memory.
 
 Owns the granularity: a chat turn is one passage, a document becomes passages of paragraph size that
 tile its text: their spans are in order, do not overlap, and leave out white space alone. Each passage
@@ -9,7 +9,7 @@ works on masked text: nothing that comes from here may be stored before the priv
 The text of a JSON passage is made of lines `path: value`, so it is no slice of the source; its span
 reaches from the first value to the last.
 
-    >>> [passage.text for passage in segment(Document(text="One.\\n\\nTwo."), InputLimits(passage_chars=6))]
+    >>> [passage.text for passage in segment(Document(text="One.\n\nTwo."), InputLimits(passage_chars=6))]
     ['One.', 'Two.']
 """
 
@@ -35,7 +35,9 @@ def segment(source: Source, limits: InputLimits) -> tuple[Passage, ...]:
     if not passages:
         raise TextEmptyError("expected a document with at least one visible value")
     if len(passages) > limits.passages:
-        raise InputTooLargeError(f"expected a document of at most {limits.passages} passages, got {len(passages)}")
+        raise InputTooLargeError(
+            f"expected a document of at most {limits.passages} passages, got {len(passages)}"
+        )
     return passages
 
 
@@ -68,7 +70,10 @@ def _document_passages(document: Document, limits: InputLimits) -> tuple[Passage
         pieces = list(_json_pieces(document.text, limits))
     else:
         cut = cut_markdown if document.kind is SourceKind.MARKDOWN else cut_text
-        pieces = [_Piece(document.text[span.start : span.end], span) for span in cut(document.text, limits.passage_chars)]
+        pieces = [
+            _Piece(document.text[span.start : span.end], span)
+            for span in cut(document.text, limits.passage_chars)
+        ]
     return tuple(
         Passage(piece.text, position, piece.source, document.author, SpeakerRole.OTHER, document.written)
         for position, piece in enumerate(pieces)
@@ -87,7 +92,11 @@ def _json_pieces(text: str, limits: InputLimits) -> Iterator[_Piece]:
     pending_record = ""
     for leaf in read_leaves(text, limits.json_depth):
         for line in _lines(text, leaf, limits.passage_chars):
-            if pending and leaf.record == pending_record and len(pending.text) + 1 + len(line.text) <= limits.passage_chars:
+            if (
+                pending
+                and leaf.record == pending_record
+                and len(pending.text) + 1 + len(line.text) <= limits.passage_chars
+            ):
                 pending = _Piece(f"{pending.text}\n{line.text}", Span(pending.source.start, line.source.end))
                 continue
             if pending:
@@ -105,7 +114,11 @@ def _lines(text: str, leaf: Leaf, size: int) -> Iterator[_Piece]:
         return
     # A path that would take more than half of a passage is cut from its left: its end says most.
     label = label if len(label) <= size // 2 else f"…{label[-(size // 2) + 1 :]}"
-    places = decoded_places(text[leaf.source.start : leaf.source.end]) if leaf.is_string else range(len(leaf.text) + 1)
+    places = (
+        decoded_places(text[leaf.source.start : leaf.source.end])
+        if leaf.is_string
+        else range(len(leaf.text) + 1)
+    )
     for span in cut_text(leaf.text, max(1, size - len(label))):
         source = Span(leaf.source.start + places[span.start], leaf.source.start + places[span.end])
         yield _Piece(f"{label}{leaf.text[span.start : span.end]}", source)

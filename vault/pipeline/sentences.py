@@ -23,15 +23,21 @@ _END: Final = re.compile(
     |(?P<line>[ \t]*\r?\n\s*)""",
     re.VERBOSE,
 )
-_ABBREVIATIONS: Final = frozenset(
-    """dr mr mrs ms mx prof rev hon st jr sr vs etc eg ie e.g i.e cf al approx dept est fig no nos nr tel ext
+_STANDING: Final = """
+    dr mr mrs ms mx prof rev hon st jr sr vs etc eg ie e.g i.e cf al approx dept est fig no nos nr tel ext
     vol pp inc ltd co corp bros ave blvd rd apt hwy gen col capt lt sgt sen rep gov pres dipl ing med
     jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri a.m p.m u.s u.k
-    str bzw z.b ca min max hr hrs wk wks yr yrs mo mos oz lb lbs ft""".split()
-)
+    str bzw z.b ca min max hr hrs wk wks yr yrs mo mos oz lb lbs ft
+"""
+_ABBREVIATIONS: Final = frozenset(_STANDING.split())
 # These end a sentence as readily as they stand within one: what follows decides.
-_OPEN_ABBREVIATIONS: Final = frozenset("etc inc ltd co corp jr sr a.m p.m u.s u.k min max hr hrs yr yrs mo mos wk wks oz lb lbs ft est mon".split())
-_NUMBER_ABBREVIATIONS: Final = frozenset({"no", "nos", "nr", "fig", "vol", "pp", "approx", "ca", "ext", "tel", "apt"})
+_STANDING_OR_ENDING: Final = (
+    "etc inc ltd co corp jr sr a.m p.m u.s u.k min max hr hrs yr yrs mo mos wk wks oz lb lbs ft est mon"
+)
+_OPEN_ABBREVIATIONS: Final = frozenset(_STANDING_OR_ENDING.split())
+_NUMBER_ABBREVIATIONS: Final = frozenset(
+    {"no", "nos", "nr", "fig", "vol", "pp", "approx", "ca", "ext", "tel", "apt"}
+)
 _WORD_BEFORE: Final = re.compile(r"[^\s(\[\"'\u201c]*$")
 _WORDS: Final = re.compile(r"\w")
 _LIST_MARK: Final = re.compile(r"[-*\u2022+#>|]|\d{1,3}[.)]\s|[A-Za-z][)]\s")
@@ -67,7 +73,9 @@ def _spans(text: str) -> list[Span]:
 
 def _add(text: str, spans: list[Span], start: int, end: int) -> None:
     """Append a span; one without a word joins its neighbour: the one before, else the one after."""
-    if spans and not (_WORDS.search(text, start, end) and _WORDS.search(text, spans[-1].start, spans[-1].end)):
+    if spans and not (
+        _WORDS.search(text, start, end) and _WORDS.search(text, spans[-1].start, spans[-1].end)
+    ):
         spans[-1] = Span(spans[-1].start, end)
     else:
         spans.append(Span(start, end))
@@ -83,7 +91,11 @@ def _cuts(text: str, start: int) -> Iterator[tuple[int, int]]:
             if _ends_at_line(text, start, found):
                 yield found.start(), after
                 start = after
-        elif found.lastgroup == "wide" or "\n" in text[found.end("mark") : after] or _ends_at_mark(text, start, found):
+        elif (
+            found.lastgroup == "wide"
+            or "\n" in text[found.end("mark") : after]
+            or _ends_at_mark(text, start, found)
+        ):
             yield found.end(found.lastgroup or 0), after
             start = after
 

@@ -29,7 +29,9 @@ _OPENING: Final = (
     r"^(?:(?:oh|ah|um+|uh|hm+|well|hey|hi|ok|okay|so|wait|sorry|hang on|hold on|but|and|also|thanks|thank you|ha|haha|lol|oops|"
     r"apologies|my (?:mistake|bad|fault))\b[\s,.!:;\u2014\u2013-]*)*"
 )
-_SAYS: Final = r"(?:that'?s|thats|that is|that was|this is|it'?s|it is|it was|you'?re|you are|you got it|you have it)"
+_SAYS: Final = (
+    r"(?:that'?s|thats|that is|that was|this is|it'?s|it is|it was|you'?re|you are|you got it|you have it)"
+)
 _CONFIRMS: Final = re.compile(
     rf"{_OPENING}(?:(?:yes|yep|yeah|yup|right|correct|exactly|indeed|mhm)\b[\s,.!\u2014-]*)*"
     rf"(?:{_SAYS}\s+(?:exactly |quite |absolutely |all |totally )?(?:right|correct|it|true|the one)\b"
@@ -52,16 +54,17 @@ _CORRECTS_STRONGLY: Final = re.compile(
     r"\b(?:i meant\b(?! to\b)|i should have said|correction\s*[:,\u2014-]|let me correct|to correct (?:myself|that|you)|i (?:was|got (?:it|that)) (?:wrong|mixed up)"
     r"|i mixed (?:it|that|them|those|up)|i misremembered|i (?:gave|told) you the wrong)"
     rf"|{_OPENING}(?:no|nope)\b[\s,.!:;\u2014\u2013-]+(?:(?:actually|sorry|wait)\b[\s,]*)?(?:it'?s|it is|it was|its|that'?s|my|the|she'?s|he'?s|they'?re|i'?m)\b"
-    r"|(?:^|[.!?,;\u2014\u2013-]\s*)(?:it'?s|it is|it was|its|that'?s|he'?s|she'?s|i'?m|we'?re) not (?:the |a |an |my |in |on |at )?[^.,;!?]{1,40}[,;.\u2014\u2013-]+\s*"
+    r"(?!\s+(?:not\s+)?(?:right|correct|true|wrong|incorrect|false|fine|ok|okay|good|all)\b)"
+    r"|(?:^|[.!?,;\u2014\u2013-]\s*)(?:it'?s|it is|it was|its|that'?s|he'?s|she'?s|i'?m|we'?re) not (?!just|only|sure|really|always|like|that|so|too|very)(?:the |a |an |my |in |on |at )?[^.,;!?]{1,40}[,;.\u2014\u2013-]+\s*"
     r"(?:but|it'?s|it is|it was|its|he'?s|she'?s|i'?m|we'?re|rather)\b",
     re.IGNORECASE,
 )
 _CORRECTS_WEAKLY: Final = re.compile(
-    rf"{_OPENING}(?:actually|in fact|to be precise|small correction|on second thought)\b|\bnot [\w' -]{{1,30}},? but \w|\b(?:rather than|instead of) \w",
+    rf"{_OPENING}(?:actually|in fact|to be precise|small correction|on second thought)\b|\bnot [\w' -]{{1,30}},? but \w",
     re.IGNORECASE,
 )
 _BUT: Final = re.compile(r"\b(?:but|except|although|however|only that)\b", re.IGNORECASE)
-_NOT_BUT: Final = re.compile(r"\bnot (?:only|just|sure|really)\b", re.IGNORECASE)
+_NOT_BUT: Final = re.compile(r"\bnot (?:only|just|sure|really|always|like|that|so|too|very)\b", re.IGNORECASE)
 _READ_CHARS: Final = 400
 
 

@@ -13,11 +13,26 @@ from vault.pipeline.tokens import TOKEN
 
 _WORD: Final = re.compile(rf"{TOKEN.pattern}|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?")
 _PLURAL_LETTERS: Final = 4
+_SHORTEST: Final = 3
 _NEGATIONS: Final = frozenset({"no", "not", "never", "none", "without", "cannot", "nor"})
 # Words of which one excludes the others of its group: where two memories differ in them, they conflict.
 _GROUPS: Final = (
     {"left", "right"},
-    {"mother", "father", "sister", "brother", "son", "daughter", "wife", "husband", "aunt", "uncle", "mom", "mum", "dad"},
+    {
+        "mother",
+        "father",
+        "sister",
+        "brother",
+        "son",
+        "daughter",
+        "wife",
+        "husband",
+        "aunt",
+        "uncle",
+        "mom",
+        "mum",
+        "dad",
+    },
     {"morning", "afternoon", "evening", "night"},
     {"upper", "lower"},
     {"older", "younger"},
@@ -51,7 +66,9 @@ def tokens_of(text: str) -> tuple[str, ...]:
 
 def weighty(word: str) -> bool:
     """Tell whether two texts that differ in this word cannot count as the same."""
-    return word[0] == "[" or word[0].isdigit() or word in _GROUP_OF or word in _NEGATIONS or word.endswith("n't")
+    return (
+        word[0] == "[" or word[0].isdigit() or word in _GROUP_OF or word in _NEGATIONS or word.endswith("n't")
+    )
 
 
 def conflict(later: frozenset[str], earlier: frozenset[str]) -> bool:
@@ -84,4 +101,9 @@ def _form(word: str) -> str:
 
 
 def _tells(word: str) -> bool:
-    return word[0] == "[" or word[0].isdigit() or (word in _GROUP_OF) or (word not in STOP_WORDS and len(word) > 2)  # noqa: PLR2004
+    return (
+        word[0] == "["
+        or word[0].isdigit()
+        or (word in _GROUP_OF)
+        or (word not in STOP_WORDS and len(word) >= _SHORTEST)
+    )

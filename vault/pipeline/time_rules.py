@@ -122,7 +122,9 @@ def _calendar_day(match: re.Match[str], frame: Frame) -> Days | None:
         return calendar.day(date(int(match["year"]), month, number))
     if match["month"] == "may" and not match["suffix"]:
         return None  # "may 5 of us come": the verb
-    return frame.today and _choose(_dates(frame.today, month, number), frame.today, frame.tense(match))
+    if frame.today is None:
+        return None
+    return _choose(_dates(frame.today, month, number), frame.today, frame.tense(match))
 
 
 def _dates(today: date, month: int, number: int) -> list[Days]:
@@ -138,7 +140,9 @@ def _dates(today: date, month: int, number: int) -> list[Days]:
 
 def _choose(options: Iterable[Days], today: date, tense: int) -> Days | None:
     """Return the nearest option on the side of today that the tense names."""
-    sided = [days for days in options if tense == 0 or (days.start <= today if tense < 0 else days.end > today)]
+    sided = [
+        days for days in options if tense == 0 or (days.start <= today if tense < 0 else days.end > today)
+    ]
     return min(sided, key=lambda days: abs(days.start - today), default=None)
 
 
@@ -147,7 +151,9 @@ def _month_of_year(match: re.Match[str], _: Frame) -> Days:
 
 
 def _bare_month(match: re.Match[str], frame: Frame) -> Days | None:
-    if frame.today is None or (match["month"] in ("may", "march", "mar") and match["lead"].lower() not in ("in", "during", "since")):
+    if frame.today is None or (
+        match["month"] in ("may", "march", "mar") and match["lead"].lower() not in ("in", "during", "since")
+    ):
         return None
     number = MONTHS[match["month"][:3].lower()]
     years = range(max(1, frame.today.year - 1), min(9998, frame.today.year + 1) + 1)
@@ -160,9 +166,11 @@ def _named_year(match: re.Match[str], _: Frame) -> Days:
 
 
 def _named_day(match: re.Match[str], frame: Frame) -> Days | None:
+    if frame.today is None:
+        return None
     word = match["word"].lower().replace("-", "")
     step = -1 if word.startswith(("yesterday", "last")) else 1 if word.startswith(("tomorrow", "tmrw")) else 0
-    return frame.today and calendar.current(Unit.DAY, frame.today, step)
+    return calendar.current(Unit.DAY, frame.today, step)
 
 
 def _counted(match: re.Match[str], frame: Frame) -> Days | None:
@@ -182,7 +190,9 @@ def _stretch(match: re.Match[str], frame: Frame) -> Days | None:
     if frame.today is None:
         return None
     _, high = count_of(match["count"] or "a")
-    far = calendar.away(unit_of(match["unit"]), high if match["lead"].lower() in ("next", "coming") else -high, frame.today)
+    far = calendar.away(
+        unit_of(match["unit"]), high if match["lead"].lower() in ("next", "coming") else -high, frame.today
+    )
     middle = far.start if unit_of(match["unit"]) is Unit.DAY else far.start + (far.end - far.start) // 2
     return Days(min(middle, frame.today), max(middle, frame.today) + timedelta(days=1))
 
@@ -196,7 +206,11 @@ def _pointed_unit(match: re.Match[str], frame: Frame) -> Days | None:
     unit = unit_of(match["unit"])
     if lead == "the" or (lead == "coming" and unit is Unit.WEEKEND):
         # At the weekend: the one that is, or the nearest on the side of the tense.
-        step = -1 if frame.tense(match) < 0 and frame.today.weekday() < WEEKDAYS["saturday"] and lead == "the" else 0
+        step = (
+            -1
+            if frame.tense(match) < 0 and frame.today.weekday() < WEEKDAYS["saturday"] and lead == "the"
+            else 0
+        )
     return calendar.current(unit, frame.today, step)
 
 
@@ -227,7 +241,7 @@ def _bare_weekday(match: re.Match[str], frame: Frame) -> Days | None:
 
 def _pointed_month(match: re.Match[str], frame: Frame) -> Days | None:
     """Last May: the latest that is over. Next May: the first that has not begun. This May: of this year."""
-    if frame.today is None or match["month"] == "may" and match["lead"].lower() == "this":
+    if frame.today is None or (match["month"] == "may" and match["lead"].lower() == "this"):
         return None
     number = MONTHS[match["month"][:3].lower()]
     lead = match["lead"].lower()
@@ -267,26 +281,45 @@ RULES: Final = (
         r"(?<![\w./-])(?P<first>\d{1,2})(?P<mark>[./-])(?P<second>\d{1,2})(?P=mark)(?P<year>\d{4}|\d{2})(?![\w/-]|\.\d)",
         _numeric,
     ),
-    _rule(rf"(?<![\w.,/-])(?:the\s+)?{_ORDINAL}{_SUFFIX}?(?:\s+of)?[\s-](?P<month>{_MONTH})\b\.?(?:-(?=\d))?{_OF_YEAR}", _calendar_day),
+    _rule(
+        rf"(?<![\w.,/-])(?:the\s+)?{_ORDINAL}{_SUFFIX}?(?:\s+of)?[\s-](?P<month>{_MONTH})\b\.?(?:-(?=\d))?{_OF_YEAR}",
+        _calendar_day,
+    ),
     _rule(rf"\b(?P<month>{_MONTH})\.?\s+(?:the\s+)?{_ORDINAL}{_SUFFIX}?{_OF_YEAR}", _calendar_day),
     _rule(rf"\b(?P<month>{_MONTH})\.?,?\s+(?:of\s+)?(?P<year>(?:1[89]|20)\d\d)\b(?![:/-]\d)", _month_of_year),
     _rule(
         rf"\b(?P<lead>in|during|since|until|till|by|around|from|early|late|mid|through|before|after)[\s-]+(?P<month>{_MONTH})\b(?!\s+\d)",
         _bare_month,
     ),
-    _rule(r"\b(?:in|since|during|until|till|by|around|from|of|early|late|year)\s+(?P<year>(?:1[89]|20)\d\d)\b(?![:/.-]\d|\s*%)", _named_year),
-    _rule(rf"\b(?P<word>to-?day|tonight|this\s+(?:morning|afternoon|evening)|last\s+night|yesterday{_PART}|(?:tomorrow|tmrw){_PART})\b", _named_day),
+    _rule(
+        r"\b(?:in|since|during|until|till|by|around|from|of|early|late|year)\s+(?P<year>(?:1[89]|20)\d\d)\b(?![:/.-]\d|\s*%)",
+        _named_year,
+    ),
+    _rule(
+        rf"\b(?P<word>to-?day|tonight|this\s+(?:morning|afternoon|evening)|last\s+night|yesterday{_PART}|(?:tomorrow|tmrw){_PART})\b",
+        _named_day,
+    ),
     _rule(rf"\b(?P<count>{COUNT})\s+(?P<unit>{UNIT})\s+(?P<ago>ago|back)\b", _counted),
     _rule(rf"\bin\s+(?P<count>{COUNT})\s+(?P<unit>{UNIT})(?P<ago>(?!))?(?:['\u2019]?\s+time)?\b", _counted),
     _rule(rf"\b(?P<count>{COUNT})\s+(?P<unit>{UNIT})(?P<ago>(?!))?\s+from\s+(?:now|today)\b", _counted),
-    _rule(rf"\b(?:the\s+)?(?P<lead>last|past|next|coming)\s+(?P<count>{COUNT})\s+(?P<unit>{UNIT})\b", _stretch),
-    _rule(rf"\b(?:the\s+)?(?P<lead>past)(?P<count>(?!))?\s+(?P<unit>day|week|month|year)\b", _stretch),
-    _rule(r"\b(?P<lead>last|this|next|following|coming)\s+(?P<unit>week|weekend|month|year)\b", _pointed_unit),
+    _rule(
+        rf"\b(?:the\s+)?(?P<lead>last|past|next|coming)\s+(?P<count>{COUNT})\s+(?P<unit>{UNIT})\b", _stretch
+    ),
+    _rule(r"\b(?:the\s+)?(?P<lead>past)(?P<count>(?!))?\s+(?P<unit>day|week|month|year)\b", _stretch),
+    _rule(
+        r"\b(?P<lead>last|this|next|following|coming)\s+(?P<unit>week|weekend|month|year)\b", _pointed_unit
+    ),
     _rule(r"\b(?:over|on|at|during)\s+(?P<lead>the)\s+(?P<unit>weekend)\b", _pointed_unit),
-    _rule(rf"\b(?P<lead>last|past|this|next|coming)\s+(?P<weekday>{_WEEKDAY}|{_SHORT_WEEKDAY})\b{_PART}", _pointed_weekday),
+    _rule(
+        rf"\b(?P<lead>last|past|this|next|coming)\s+(?P<weekday>{_WEEKDAY}|{_SHORT_WEEKDAY})\b{_PART}",
+        _pointed_weekday,
+    ),
     _rule(rf"(?<!every )(?<!each )(?<!\w)(?P<weekday>{_WEEKDAY}){_PART}(?!\w|['\u2019]s\b)", _bare_weekday),
     _rule(rf"\b(?:on|by|until|till|since)\s+(?P<weekday>{_SHORT_WEEKDAY}){_PART}\b", _bare_weekday),
     _rule(rf"\b(?P<lead>last|this|next)\s+(?P<month>{_MONTH})\b(?!\s+\d)", _pointed_month),
-    _rule(rf"\b(?:on|by|until|till|since|from)\s+the\s+{_ORDINAL}{_SUFFIX}\b(?!\s+(?:of\s+)?(?:{_MONTH}|floor|street|avenue))", _day_of_month),
+    _rule(
+        rf"\b(?:on|by|until|till|since|from)\s+the\s+{_ORDINAL}{_SUFFIX}\b(?!\s+(?:of\s+)?(?:{_MONTH}|floor|street|avenue))",
+        _day_of_month,
+    ),
 )
 """Patterns and what they mean, tried in this order; `times` keeps the longest of what overlaps."""

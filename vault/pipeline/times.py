@@ -31,7 +31,8 @@ _CUE: Final = re.compile(
     re.IGNORECASE,
 )
 _ISO_CLOCK: Final = re.compile(
-    r"(?<![\w.-])\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d\d:?\d\d)?(?![\w:-])", re.ASCII
+    r"(?<![\w.-])\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d\d:?\d\d)?(?![\w:-])",
+    re.ASCII,
 )
 _HANGING: Final = re.compile(
     rf"\b(?:(?:the\s+)?(?P<weekday>(?:mon|tues|wednes|thurs|fri|satur|sun)day)|the\s+(?P<unit>{UNIT})"
@@ -61,8 +62,15 @@ def find_times(text: str, at: datetime | None, *, day_first: bool = False) -> tu
     found = _hang(frame.text, _widest(_days_named(frame)))
     mentions = [TimeMention(span, _start(days.start, zone), _start(days.end, zone)) for span, days in found]
     clocks = [] if ":" not in text else _clock_times(frame.text, zone)
-    kept = [mention for mention in mentions if not any(_overlap(mention.span, clock.span) for clock in clocks)]
-    return tuple(sorted((mention for mention in (*kept, *clocks) if _tellable(mention)), key=lambda mention: mention.span.start))
+    kept = [
+        mention for mention in mentions if not any(_overlap(mention.span, clock.span) for clock in clocks)
+    ]
+    return tuple(
+        sorted(
+            (mention for mention in (*kept, *clocks) if _tellable(mention)),
+            key=lambda mention: mention.span.start,
+        )
+    )
 
 
 _Found = tuple[Span, Days]
@@ -119,24 +127,26 @@ def _hang(text: str, found: list[_Found]) -> list[_Found]:
 def _hung_days(match: re.Match[str], anchor: Days) -> Days | None:
     way = " ".join(match["way"].lower().split())
     back = way in _BACK
+    if way == "of":  # "the week of 3 June" alone; "Friday of" and "two weeks of" hang on nothing
+        return calendar.current(unit_of(match["unit"]), anchor.start) if match["unit"] else None
     if match["weekday"]:
         number = WEEKDAYS[match["weekday"][:3].lower()]
-        if way == "of":
-            return None
-        return calendar.latest_weekday(number, anchor.start) if back else calendar.next_weekday(number, anchor.end - timedelta(days=1))
+        last_day = anchor.end - timedelta(days=1)
+        return (
+            calendar.latest_weekday(number, anchor.start) if back else calendar.next_weekday(number, last_day)
+        )
     if match["unit"]:
-        unit = unit_of(match["unit"])
-        if way == "from":
-            return None
-        return calendar.current(unit, anchor.start) if way == "of" else calendar.adjoining(unit, anchor, before=back)
-    if way == "of":
-        return None
-    if way == "from" and unit_of(match["units"]) is Unit.WEEK:
-        low, _ = count_of(match["count"])  # "two weeks from Friday" is a Friday
-        return calendar.day(anchor.start + timedelta(weeks=low))
+        return None if way == "from" else calendar.adjoining(unit_of(match["unit"]), anchor, before=back)
+    return _counted_from(match, anchor, way)
+
+
+def _counted_from(match: re.Match[str], anchor: Days, way: str) -> Days:
+    """Return what "two days before", "a week from" and their like mean."""
     low, high = count_of(match["count"])
-    sign = -1 if back else 1
     unit = unit_of(match["units"])
+    if way == "from" and unit is Unit.WEEK:  # "two weeks from Friday" is a Friday
+        return calendar.day(anchor.start + timedelta(weeks=low))
+    sign = -1 if way in _BACK else 1
     near, far = calendar.away(unit, sign * low, anchor.start), calendar.away(unit, sign * high, anchor.start)
     return Days(min(near.start, far.start), max(near.end, far.end))
 
