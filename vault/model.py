@@ -125,15 +125,6 @@ class Passage:
     ref: str | None = None
 
 
-class PrivacyAction(StrEnum):
-    """What becomes of a finding: the values of `policies/privacy.yaml`."""
-
-    ALLOW = "allow"
-    TOKENIZE = "tokenize"
-    REDACT = "redact"
-    REFUSE = "refuse"
-
-
 @dataclass(frozen=True, slots=True)
 class Replacement:
     """One run of personal data that no longer stands in the text."""

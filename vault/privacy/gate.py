@@ -1,0 +1,198 @@
+"""The privacy gate: text in, `Screened` text out. The only place where a `Screened` is made.
+
+1. Bound: refuse what is too long or is not Unicode text.
+2. View: fold what could hide personal data, remembering where it stood.
+3. Detect, and keep what the rules want masked. Tokens that already stand in the text are left alone.
+4. Resolve overlaps into runs; a run of a refused kind ends the write.
+5. Mask: a token or a redaction mark for each run.
+6. Look again at the masked text until nothing new is found, so that screening its own output changes nothing.
+
+It leaves finding to a `Detector` and the form of tokens to `SubjectTokens`. The gate is no boundary of
+confidentiality: whatever it misses is sealed like all the rest.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from policies.privacy import EntityType, PrivacyAction, PrivacyRules
+from vault.errors import InputTooLargeError, ScreeningRefusedError, TextInvalidError
+from vault.model import Replacement, Screened, Span
+from vault.privacy.findings import Detector, Finding
+from vault.privacy.tokens import TOKEN, SubjectTokens, redaction_mark
+from vault.privacy.view import view_of
+
+_MAX_ROUNDS: Final = 8
+_DIGEST_CHARACTERS: Final = 16
+_NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
+_READABLE: Final = re.compile(r"[^\W_]")
+_STRENGTH: Final = {
+    PrivacyAction.ALLOW: 0,
+    PrivacyAction.TOKENIZE: 1,
+    PrivacyAction.REDACT: 2,
+    PrivacyAction.REFUSE: 3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A range of the source that will not stay readable; runs never overlap."""
+
+    kind: EntityType
+    start: int
+    end: int
+
+
+class PrivacyGate:
+    """Screens strings under one set of rules; safe to share between threads if its detector is.
+
+    Args:
+        detector: Finds personal data.
+        rules: Say what becomes of it.
+    """
+
+    def __init__(self, detector: Detector, rules: PrivacyRules) -> None:
+        self._detector = detector
+        self._rules = rules
+        start = len("sha256:")
+        self._stamp = f"{detector.name} rules:{rules.digest[start : start + _DIGEST_CHARACTERS]}"
+
+    @property
+    def stamp(self) -> str:
+        """Detector and rules, as every `Screened` of this gate carries them."""
+        return self._stamp
+
+    def screen(self, text: str, tokens: SubjectTokens) -> Screened:
+        """Return `text` as it may be stored.
+
+        Raises:
+            InputTooLargeError: longer than the rules allow.
+            TextInvalidError: holds NUL or a lone surrogate.
+            ScreeningRefusedError: holds a kind that the rules refuse; the message names the kind alone.
+        """
+        self._check(text)
+        runs: list[_Run] = []
+        masked = text
+        replacements: tuple[Replacement, ...] = ()
+        for _ in range(_MAX_ROUNDS):
+            found = [_in_source(piece, replacements) for piece in self._find(masked)]
+            if not found:
+                break
+            runs = sorted([*runs, *found], key=lambda run: run.start)
+            masked, replacements = self._mask(text, runs, tokens)
+        return Screened(text=masked, replacements=replacements, detector=self._stamp)
+
+    def screen_many(self, texts: Sequence[str], tokens: SubjectTokens) -> list[Screened]:
+        """Return each text screened, in order.
+
+        Raises:
+            InputTooLargeError: one is longer than the rules allow.
+            TextInvalidError: one holds NUL or a lone surrogate.
+            ScreeningRefusedError: one holds a kind that the rules refuse; nothing is returned.
+        """
+        for text in texts:
+            self._check(text)
+        return [self.screen(text, tokens) for text in texts]
+
+    def _check(self, text: str) -> None:
+        """Refuse what cannot be screened."""
+        if len(text) > self._rules.max_characters:
+            raise InputTooLargeError(
+                f"expected at most {self._rules.max_characters} characters in a string, got {len(text)}"
+            )
+        if _NOT_TEXT.search(text):
+            raise TextInvalidError("expected Unicode text without NUL and without lone surrogates")
+
+    def _find(self, text: str) -> list[_Run]:
+        """Return the runs to mask in `text`, in order, none touching a token."""
+        view = view_of(text)
+        wanted = [finding for finding in self._detector.detect(view.text) if self._wants(finding)]
+        runs: list[_Run] = []
+        for finding in resolve(wanted, self._rules):
+            start, end = view.to_source(finding.start, finding.end)
+            runs.extend(_Run(finding.kind, *piece) for piece in _around_tokens(text, start, end))
+        for run in runs:
+            if self._rules.rule(run.kind).action is PrivacyAction.REFUSE:
+                raise ScreeningRefusedError(f"the privacy rules refuse {run.kind}")
+        return runs
+
+    def _wants(self, finding: Finding) -> bool:
+        """Tell whether the rules do anything about a finding."""
+        rule = self._rules.rule(finding.kind)
+        return (
+            rule.action is not PrivacyAction.ALLOW
+            and finding.score >= rule.threshold
+            and finding.start < finding.end
+        )
+
+    def _mask(
+        self, text: str, runs: Sequence[_Run], tokens: SubjectTokens
+    ) -> tuple[str, tuple[Replacement, ...]]:
+        """Return the text with each run replaced, and what was replaced."""
+        pieces: list[str] = []
+        replacements: list[Replacement] = []
+        done = length = 0
+        for run in runs:
+            original = text[run.start : run.end]
+            redact = self._rules.rule(run.kind).action is PrivacyAction.REDACT
+            token = redaction_mark(run.kind) if redact else tokens.token(run.kind, view_of(original).text)
+            pieces += (text[done : run.start], token)
+            length += run.start - done
+            masked, source = Span(length, length + len(token)), Span(run.start, run.end)
+            replacements.append(Replacement(run.kind, masked, source, token, None if redact else original))
+            length += len(token)
+            done = run.end
+        pieces.append(text[done:])
+        return "".join(pieces), tuple(replacements)
+
+
+def resolve(findings: Sequence[Finding], rules: PrivacyRules) -> list[Finding]:
+    """Return findings without overlaps: those that overlap become one that covers them all.
+
+    The kind is that of the strongest action, then of a rule before the tagger's opinion, then of the longest.
+    """
+    runs: list[list[Finding]] = []
+    end = -1
+    for finding in sorted(findings, key=lambda one: (one.start, -one.end, one.kind)):
+        if finding.start < end:
+            runs[-1].append(finding)
+        else:
+            runs.append([finding])
+        end = max(end, finding.end)
+    return [_union(run, rules) for run in runs]
+
+
+def _union(findings: Sequence[Finding], rules: PrivacyRules) -> Finding:
+    """Return one finding over all of `findings`."""
+    best = max(
+        findings,
+        key=lambda one: (_STRENGTH[rules.rule(one.kind).action], one.certain, one.end - one.start, one.score),
+    )
+    start, end = min(one.start for one in findings), max(one.end for one in findings)
+    return Finding(best.kind, start, end, best.score, best.certain)
+
+
+def _around_tokens(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of `[start, end)` outside tokens that hold a letter or digit, trimmed to it and its surroundings."""
+    borders = [start]
+    near = max(0, start - 40)
+    for token in TOKEN.finditer(text, near, min(len(text), end + 40)):
+        if token.start() < end and token.end() > start:
+            borders += [token.start(), token.end()]
+    borders.append(end)
+    for left, right in zip(borders[::2], borders[1::2], strict=True):
+        piece = text[left:right]
+        if left < right and _READABLE.search(piece):
+            lead = len(piece) - len(piece.lstrip())
+            yield left + lead, left + len(piece.rstrip())
+
+
+def _in_source(run: _Run, replacements: Sequence[Replacement]) -> _Run:
+    """Return a run of the masked text as a run of the source."""
+    shift = 0
+    for replacement in replacements:
+        if replacement.masked.start >= run.end:
+            break
+        shift = replacement.source.end - replacement.masked.end
+    return _Run(run.kind, run.start + shift, run.end + shift)

@@ -1,0 +1,95 @@
+"""From findings to whole runs: grown to word borders, pieces of one address or name joined.
+
+A finding that ends inside a word would leave the rest of it readable; an address found in four pieces
+would leave its commas and its shape. Technical terms that the rules allow are dropped here.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from policies.privacy import EntityType
+from vault.privacy.findings import Finding
+
+_ADDRESS_PARTS: Final = frozenset({EntityType.ADDRESS, EntityType.POSTCODE, EntityType.LOCATION})
+_NAME_PARTS: Final = frozenset({EntityType.PERSON, EntityType.TITLE})
+_CAN_BE_TERMS: Final = frozenset(
+    {
+        EntityType.PERSON,
+        EntityType.TITLE,
+        EntityType.ORGANIZATION,
+        EntityType.LOCATION,
+        EntityType.NATIONALITY,
+        EntityType.URL,
+        EntityType.USERNAME,
+    }
+)
+_ADDRESS_GAP: Final = re.compile(r"[\s,.#/-]{0,8}")
+_NAME_GAP: Final = re.compile(r"[ .\t]{1,3}")
+_WORD_GAP: Final = re.compile(r"[ ]?[-&'/]?[ ]?")
+_POSSESSIVE: Final = re.compile(r"(?:['’]s|['’])$")
+
+
+def whole_runs(text: str, findings: Iterable[Finding], terms: frozenset[str]) -> list[Finding]:
+    """Return findings fit for masking, by place; they may overlap.
+
+    Args:
+        text: What was searched.
+        findings: In any order.
+        terms: Case-folded terms that are never personal data.
+    """
+    grown = (_grow(text, finding) for finding in findings)
+    kept = (
+        finding
+        for finding in grown
+        if not (finding.kind in _CAN_BE_TERMS and text[finding.start : finding.end].casefold() in terms)
+    )
+    return _join(text, sorted(kept, key=lambda one: (one.start, -one.end, one.kind)))
+
+
+def _grow(text: str, finding: Finding) -> Finding:
+    """Return the finding with its borders moved outwards to the ends of words, without a trailing 's."""
+    start, end = finding.start, finding.end
+    while start > 0 and text[start].isalnum() and text[start - 1].isalnum():
+        start -= 1
+    while end < len(text) and text[end - 1].isalnum() and text[end].isalnum():
+        end += 1
+    if finding.kind in _CAN_BE_TERMS:
+        possessive = _POSSESSIVE.search(text, start, end)
+        if possessive and possessive.start() > start:
+            end = possessive.start()
+    if (start, end) == (finding.start, finding.end):
+        return finding
+    return Finding(finding.kind, start, end, finding.score, finding.certain)
+
+
+def _join(text: str, findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings with neighbours that are parts of one thing joined."""
+    joined: list[Finding] = []
+    for finding in findings:
+        last = joined[-1] if joined else None
+        kind = _together(text, last, finding) if last else None
+        if last and kind:
+            joined[-1] = Finding(
+                kind,
+                last.start,
+                max(last.end, finding.end),
+                max(last.score, finding.score),
+                last.certain and finding.certain,
+            )
+        else:
+            joined.append(finding)
+    return joined
+
+
+def _together(text: str, left: Finding, right: Finding) -> EntityType | None:
+    """Return the kind that two neighbours make together, or None if they are two things."""
+    kinds = {left.kind, right.kind}
+    gap = text[left.end : right.start]
+    if kinds <= _ADDRESS_PARTS and EntityType.ADDRESS in kinds and _ADDRESS_GAP.fullmatch(gap):
+        return EntityType.ADDRESS
+    if kinds <= _NAME_PARTS and EntityType.PERSON in kinds and _NAME_GAP.fullmatch(gap):
+        return EntityType.PERSON
+    if len(kinds) == 1 and left.kind in _CAN_BE_TERMS and _WORD_GAP.fullmatch(gap):
+        return left.kind
+    return None

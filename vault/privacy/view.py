@@ -1,0 +1,116 @@
+"""The normalised view in which personal data is looked for, with the way back to the source.
+
+Zero-width and bidirectional controls, full-width and foreign digits, combining marks, HTML character
+references and bare inline tags can hide a number from a pattern. The view has them folded; every
+character of the view knows which range of the source it came from, so a finding in the view becomes
+a span of the source that covers what was hidden as well.
+
+Nothing here decides what is personal data. Offsets are code points.
+"""
+
+import html
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+# Left as it is: ASCII without markup, Latin letters, and punctuation that the patterns know.
+_PLAIN: Final = re.compile(
+    r"[\t\n\r -%'-;=?-~\u00a1-\u00ac\u00ae-\u00b1\u00b4-\u00b8\u00bb\u00bf-\u024f\u0370-\u0373\u0386-\u0482\u048a-\u052f<>]*"
+)
+_PIECE: Final = re.compile(
+    r"(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});)"
+    r"|(?P<tag></?(?:b|i|u|em|strong|span|font|small|mark|sub|sup|code|wbr|s|big|tt|bdo|bdi)\s{0,4}/?>)"
+    r"|(?P<cluster>[\s\S])",
+    re.IGNORECASE,
+)
+_DASHES: Final = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d")
+_APOSTROPHES: Final = frozenset("\u2018\u2019\u02bc\u201b\u2032\u00b4\uff07")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A text as detection sees it.
+
+    `starts[i]` and `ends[i]` bound the source of the view's character `i`; both are None when the
+    view is the source itself.
+    """
+
+    text: str
+    starts: tuple[int, ...] | None = None
+    ends: tuple[int, ...] | None = None
+
+    def to_source(self, start: int, end: int) -> tuple[int, int]:
+        """Return the source range of the view's `[start, end)`, which is not empty."""
+        if self.starts is None or self.ends is None:
+            return start, end
+        return self.starts[start], self.ends[end - 1]
+
+
+def view_of(text: str) -> View:
+    """Return the view of `text`: the text itself where nothing in it can hide anything."""
+    if _PLAIN.fullmatch(text) and not ("<" in text and ">" in text):
+        return View(text)
+    folded: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    for piece, start, end in _pieces(text):
+        for char in piece:
+            folded.append(char)
+            starts.append(start)
+            ends.append(end)
+    return View("".join(folded), tuple(starts), tuple(ends))
+
+
+def _pieces(text: str) -> list[tuple[str, int, int]]:
+    """Return (folded, start, end) for each piece of the source, in order; hidden pieces fold to nothing."""
+    pieces: list[tuple[str, int, int]] = []
+    for match in _PIECE.finditer(text):
+        start, end = match.span()
+        if match["tag"]:
+            continue
+        decoded = html.unescape(match.group()) if match["entity"] else match.group()
+        folded = "".join(map(_fold, decoded))
+        if not folded:
+            continue
+        if pieces and unicodedata.combining(folded[0]) and _compose(pieces, folded, end):
+            continue
+        pieces.append((folded, start, end))
+    return pieces
+
+
+def _compose(pieces: list[tuple[str, int, int]], mark: str, end: int) -> bool:
+    """Join a combining mark to the letter before it, if Unicode has the pair as one character."""
+    letter, start, _ = pieces[-1]
+    joined = unicodedata.normalize("NFC", letter + mark)
+    if len(joined) != len(letter):
+        return False
+    pieces[-1] = (joined, start, end)
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _fold(char: str) -> str:
+    """Return what a character looks like to a pattern: possibly nothing, possibly several characters."""
+    if char in _DASHES:
+        return "-"
+    if char in _APOSTROPHES:
+        return "'"
+    if char.isascii():
+        return char
+    category = unicodedata.category(char)
+    # Cf: zero width, bidi, soft hyphen, tags. Also the variation selectors and the fillers that show nothing.
+    if (
+        category == "Cf"
+        or "\ufe00" <= char <= "\ufe0f"
+        or char in "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800"
+    ):
+        return ""
+    if category == "Nd":
+        return str(unicodedata.decimal(char))
+    if category == "Zs":
+        return " "
+    if category in {"Zl", "Zp"}:
+        return "\n"
+    return unicodedata.normalize("NFKC", char)
