@@ -1,0 +1,250 @@
+"""The index of one tenant: every access scope apart, searched together as far as the caller may.
+
+Owns the lock, the map from memory ids to rows, and the order of a search. It decides nothing about access:
+the caller names the scopes that the policy allowed, and no other scope is opened, counted or timed; figures
+such as rarities and means are taken over the named scopes alone. Nothing here is written to disk.
+
+    index = TenantIndex()
+    scope = Scope(AccessTier.PRIVATE, "ward-agent")
+    index.add(scope, memory_id, episode_id, position, pack(record))   # found by words from now on
+    index.add_vector(memory_id, vector)                                # and by meaning
+    index.search(Query.of(prepared, vector), frozenset({scope}), k=10)
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.model import AccessTier
+from vault.search.fuse import ARMS, TUNED, Weights, keep_first_hits, ranked, shares
+from vault.search.lexical import PreparedQuery
+from vault.search.partition import Partition
+from vault.search.signs import Candidates, gather
+
+DIMENSIONS: Final = 384
+MAX_RESULTS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Scope:
+    """Whose memories: one owner's private ones, the institution's, or the public."""
+
+    access_tier: AccessTier
+    owner: str | None = None
+    """Principal id; None for institutional and public."""
+
+    def __post_init__(self) -> None:
+        if (self.owner is not None) != (self.access_tier is AccessTier.PRIVATE):
+            raise ValueError("expected an owner for a private scope and none for any other")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One memory for the index."""
+
+    scope: Scope
+    memory_id: str
+    episode_key: str
+    position: int
+    """0-based place in the episode."""
+    record: bytes
+    """A packed term record."""
+    vector: NDArray[np.float32] | NDArray[np.float16] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A prepared question and its vector."""
+
+    prepared: PreparedQuery
+    vector: NDArray[np.float32] | None = None
+    """Unit length; None searches by words alone."""
+    since: int | None = None
+    """Only memories said at this time or later, in seconds since 1970."""
+    until: int | None = None
+    """Only memories said before this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A memory that fits, not opened yet."""
+
+    memory_id: str
+    score: float
+    why: Mapping[str, float]
+    """Each sign's share of the score."""
+
+
+class TenantIndex:
+    """In-memory search over one tenant's memories. Safe for concurrent searches and writes.
+
+    Args:
+        dimensions: length of the vectors.
+        weights: of the fusion.
+    """
+
+    def __init__(self, dimensions: int = DIMENSIONS, weights: Weights = TUNED) -> None:
+        self._dimensions = dimensions
+        self._weights = weights
+        self._lock = Lock()
+        self._partitions: dict[Scope, Partition] = {}
+        self._rows: dict[str, tuple[Scope, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, memory_id: str) -> bool:
+        return memory_id in self._rows
+
+    def add(self, scope: Scope, memory_id: str, episode_key: str, position: int, record: bytes) -> None:
+        """Make a memory searchable by its words, at once.
+
+        Raises:
+            ValueError: the id is in the index already: use `replace`.
+            TamperedError: not a packed term record.
+        """
+        with self._lock:
+            self._add(scope, memory_id, episode_key, position, record)
+
+    def add_many(self, entries: Iterable[Entry]) -> None:
+        """Add memories with what vectors they have; for opening a vault and for bulk writes."""
+        for entry in entries:
+            with self._lock:
+                self._add(entry.scope, entry.memory_id, entry.episode_key, entry.position, entry.record)
+                if entry.vector is not None:
+                    self._put_vector(entry.memory_id, np.asarray(entry.vector, np.float32))
+
+    def add_vector(self, memory_id: str, vector: NDArray[np.float32]) -> bool:
+        """Make a memory searchable by its meaning; False if it is not in the index (any more)."""
+        with self._lock:
+            return self._put_vector(memory_id, vector)
+
+    def replace(self, scope: Scope, memory_id: str, episode_key: str, position: int, record: bytes) -> None:
+        """Put a memory's new version in place of the old; its vector is to be added anew."""
+        with self._lock:
+            self._remove(memory_id)
+            self._add(scope, memory_id, episode_key, position, record)
+
+    def remove(self, memory_id: str) -> bool:
+        """Take a memory out for good; False if it was not there."""
+        with self._lock:
+            return self._remove(memory_id)
+
+    def without_vector(self) -> list[str]:
+        """Ids of memories that wait for their vector."""
+        with self._lock:
+            return [
+                memory_id
+                for memory_id, (scope, row) in self._rows.items()
+                if not self._partitions[scope].has_vector(row)
+            ]
+
+    def search(
+        self,
+        query: Query,
+        scopes: frozenset[Scope],
+        k: int,
+        accept: Callable[[str], bool] | None = None,
+    ) -> list[Found]:
+        """Return the `k` memories that fit best, best first.
+
+        Args:
+            query: the question.
+            scopes: what the policy allows; nothing else is touched.
+            k: how many, at most 1,000.
+            accept: says of a memory id whether it may be returned (subjects, trust states). Asked in order
+                of rank until `k` are found; not a means of access control.
+
+        Raises:
+            ValueError: `k` out of range, or a vector of another length.
+        """
+        if not 1 <= k <= MAX_RESULTS:
+            raise ValueError(f"expected k of 1 to {MAX_RESULTS}, got {k}")
+        if query.vector is not None and query.vector.shape != (self._dimensions,):
+            raise ValueError(f"expected a query vector of {self._dimensions} numbers")
+        prepared = query.prepared
+        with self._lock:  # 1. copy what the writers may change
+            partitions = [self._partitions[scope] for scope in sorted(scopes) if scope in self._partitions]
+            views = [
+                part.view(prepared.terms, prepared.names, prepared.dates) for part in partitions if len(part)
+            ]
+        if not views:
+            return []
+        candidates = gather(views, query.vector)  # 2. signs of every living memory
+        share = shares(candidates.signs, self._weights, candidates.has_vector)  # 3. weigh
+        total: NDArray[np.float32] = np.sum(list(share.values()), axis=0, dtype=np.float32)
+        chosen = _Choice(candidates, candidates.said_between(query.since, query.until), accept)
+        firsts = [first for arm in ARMS for first in chosen.first_hit(getattr(candidates.signs, arm))]
+        return [  # 4. rank, and keep each arm's first hit
+            Found(
+                memory_id=memory_id,
+                score=float(total[place]),
+                why={name: float(values[place]) for name, values in share.items()},
+            )
+            for place in keep_first_hits(chosen.best(total, k), firsts, k)
+            if (memory_id := candidates.memory_id(place)) is not None
+        ]
+
+    def _add(self, scope: Scope, memory_id: str, episode_key: str, position: int, record: bytes) -> None:
+        if memory_id in self._rows:
+            raise ValueError("expected a memory that is not in the index yet")
+        partition = self._partitions.get(scope)
+        if partition is None:
+            partition = self._partitions[scope] = Partition(self._dimensions)
+        self._rows[memory_id] = (scope, partition.add(memory_id, episode_key, position, record))
+
+    def _put_vector(self, memory_id: str, vector: NDArray[np.float32]) -> bool:
+        if vector.shape != (self._dimensions,):
+            raise ValueError(f"expected a vector of {self._dimensions} numbers")
+        place = self._rows.get(memory_id)
+        if place is None:
+            return False
+        self._partitions[place[0]].put_vector(place[1], vector)
+        return True
+
+    def _remove(self, memory_id: str) -> bool:
+        place = self._rows.pop(memory_id, None)
+        if place is None:
+            return False
+        scope, row = place
+        partition = self._partitions[scope]
+        partition.remove(row)
+        if not len(partition):
+            del self._partitions[scope]
+        elif partition.wants_compaction():
+            self._partitions[scope] = fresh = partition.compacted()
+            self._rows.update((moved, (scope, at)) for at, moved in enumerate(fresh.ids) if moved is not None)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which candidates may be returned."""
+
+    candidates: Candidates
+    eligible: NDArray[np.bool_] | None
+    accept: Callable[[str], bool] | None
+
+    def first_hit(self, values: NDArray[np.float32]) -> list[int]:
+        """Place of the best positive value, if any."""
+        return [place for place in self.best(values, 1) if values[place] > 0]
+
+    def best(self, values: NDArray[np.float32], most: int) -> list[int]:
+        """Places of the best values that may be returned, best first."""
+        if self.eligible is not None:
+            values = np.where(self.eligible, values, -np.inf).astype(np.float32)
+        if self.accept is None:
+            return [int(place) for place in ranked(values, most) if values[place] > -np.inf]
+        found: list[int] = []
+        looked_at, depth = 0, 4 * most
+        while len(found) < most and looked_at < len(values):
+            for place in ranked(values, depth)[looked_at:]:
+                memory_id = self.candidates.memory_id(int(place))
+                if values[place] > -np.inf and memory_id is not None and self.accept(memory_id):
+                    found.append(int(place))
+            looked_at, depth = depth, 4 * depth
+        return found[:most]
