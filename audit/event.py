@@ -153,6 +153,8 @@ _FORMS: Final[Mapping[str, str]] = {
 _HEADER: Final = re.compile(
     "{" + ",".join(f'"{name}":{form}' for name, form in _FORMS.items()) + "}", re.ASCII
 )
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _PAYLOAD_STATE: Final = sha256(COMMITMENT_DOMAIN)
 
 
@@ -204,6 +206,11 @@ def _timestamp(time: datetime) -> str:
     if time.tzinfo is not UTC and time.utcoffset() != timedelta(0):
         raise EntryInvalidError("expected a time in UTC")
     return time.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def time_in_microseconds(time: datetime) -> int:
+    """Return microseconds since 1970, exactly."""
+    return (time - _EPOCH) // _MICROSECOND
 
 
 def _quoted(value: str | None) -> str:

@@ -1,15 +1,20 @@
 """Evidence: what the verifier is given, wherever it was read from.
 
-Owns the two values that storage and bundles produce and `audit.verify` consumes.
+Owns the two values that storage and bundles produce and `audit.verify` consumes. Nothing in them is
+trusted.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+SYSTEM_LOG: Final = "system"
+"""Reserved tenant id: the log of the deployment itself, which records every tenant's checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """One entry as stored; nothing about it is trusted."""
+    """One entry as stored."""
 
     index: int
     header: str
@@ -17,17 +22,18 @@ class StoredEntry:
     payload: str | None
     """Canonical JSON; None, like the salt, where it was erased."""
     leaf_hash: bytes | None = None
-    """As stored beside the entry; None where the source does not keep it."""
+    """As repeated beside the entry, like the next two; None where the source does not keep it."""
+    event: str | None = None
+    time_us: int | None = None
+    """Microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEvidence:
-    """One tenant's log: entries in order of index, and the notes of its checkpoints."""
+    """One tenant's log: the notes of its checkpoints, and its entries in order of index."""
 
     tenant: str
+    checkpoints: tuple[bytes, ...]
     entries: Iterable[StoredEntry]
-    checkpoints: Iterable[bytes]
-    size: int | None = None
-    """What the source claims the size to be, e.g. the head's; None where it claims nothing."""
-    root: bytes | None = None
-    """What the source claims the root at that size to be."""
+    head: tuple[int, bytes] | None = None
+    """Size and encoded compact range that the source holds for the tree; None where it holds none."""
