@@ -1,0 +1,207 @@
+"""The keyring: from the root key to the key that seals a row.
+
+Owns who reaches which key. It leaves creating, leasing and counting to `vault.crypto.leased_keys`,
+and destroying to the erasure job. The laws (ARCHITECTURE, sections 4 and 10):
+
+- No key is created by a read: only `establish`, `provide`, `sealing_key` and `rotate` create, and a
+  key is on the disk before it is used.
+- Missing, wrong and destroyed are three different errors.
+- A memory about several subjects is sealed under a key made from all their keys: destroying any one
+  of them shreds it.
+- The tenant wall: keys are reached through `Keyring.tenant(…)` alone, where nothing takes a tenant.
+
+Keys are unwrapped once a lease and wiped when it ends; `vault.crypto.unwrapped` says what CPython
+cannot wipe.
+
+Example:
+    with Keyring(root, store, clock, entropy, monotonic=monotonic) as keyring:
+        keys = keyring.establish("clinic")
+        anna = keys.subject_id("Anna")
+        sealed = keys.sealing_key([anna]).seal(binding, b"…")
+        keys.open(binding, sealed)
+"""
+
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from policies.errors import RequestInvalidError
+from policies.model import check_id
+from vault.clock import Clock, Entropy
+from vault.crypto.aead import key_versions
+from vault.crypto.derive import Label
+from vault.crypto.key_record import KeyKind, KeyStore
+from vault.crypto.leased_keys import KeyLimits, LeasedKeys
+from vault.crypto.root import RootKey
+from vault.crypto.sealed import Binding, Sealed
+from vault.crypto.sealing_key import SealingKey, SealingName
+from vault.crypto.subject_name import check_subject_id, subject_id
+from vault.errors import IdentifierInvalidError
+
+_TENANT_KINDS: Final = (KeyKind.SUBJECT_IDS, KeyKind.SEARCH)
+
+
+class Keyring:
+    """All keys of a vault. One to a process; shared by threads; closed at the end.
+
+    Args:
+        root: Wraps every key.
+        store: Keeps them wrapped.
+        clock: For when a key was created.
+        entropy: For keys and nonces.
+        monotonic: For leases: seconds from a clock that never goes back.
+        limits: Bounds.
+    """
+
+    def __init__(
+        self,
+        root: RootKey,
+        store: KeyStore,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        monotonic: Callable[[], float],
+        limits: KeyLimits | None = None,
+    ) -> None:
+        self.root: Final = root
+        self._keys = LeasedKeys(
+            root, store, clock, entropy, monotonic=monotonic, limits=limits or KeyLimits()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def establish(self, tenant: str) -> "TenantKeys":
+        """Create a tenant's own keys, if it has none yet, and return its keys.
+
+        Raises:
+            IdentifierInvalidError: the tenant id is malformed.
+        """
+        keys = self.tenant(tenant)
+        self._keys.establish(tenant, _TENANT_KINDS)
+        return keys
+
+    def tenant(self, tenant: str) -> "TenantKeys":
+        """Return one tenant's keys: nothing in it reaches another's. Creates nothing.
+
+        Raises:
+            IdentifierInvalidError: the tenant id is malformed.
+        """
+        try:
+            return TenantKeys(self._keys, check_id("tenant", tenant))
+        except RequestInvalidError as error:
+            raise IdentifierInvalidError(str(error)) from None
+
+    def sweep(self) -> None:
+        """Wipe the keys whose lease has run out, also those that nobody asks for any more."""
+        self._keys.sweep()
+
+    def close(self) -> None:
+        """Wipe all keys; sealing keys that are still held somewhere stop working."""
+        self._keys.close()
+
+
+class TenantKeys:
+    """The keys of one tenant; made by `Keyring.tenant` alone. May be shared by threads."""
+
+    def __init__(self, keys: LeasedKeys, tenant: str) -> None:
+        self._keys = keys
+        self.tenant: Final = tenant
+
+    def subject_id(self, name: str) -> str:
+        """Return the vault id of a subject; the same for ever, and different at another tenant.
+
+        Raises:
+            IdentifierInvalidError: the name is not acceptable.
+            KeyMissingError: the tenant was never established.
+        """
+        return subject_id(self._keys.subkey(self.tenant, KeyKind.SUBJECT_IDS, "", Label.SUBJECT_ID), name)
+
+    def provide(self, subjects: Iterable[str]) -> None:
+        """Create the keys of those subjects that have none, all in one durable transaction.
+
+        Raises:
+            IdentifierInvalidError: an id is malformed.
+            KeyDestroyedError: a subject's key was destroyed; it gets no new one.
+        """
+        wanted = sorted({check_subject_id(subject) for subject in subjects})
+        self._keys.provide(self.tenant, wanted)
+
+    def sealing_key(self, subjects: Iterable[str]) -> SealingKey:
+        """Return the key that seals what is about these subjects, creating the keys that are missing.
+
+        Raises:
+            IdentifierInvalidError: no subject, too many, or a malformed id.
+            KeyDestroyedError: a subject's key was destroyed.
+            KeyWrongError: the key is under another root.
+        """
+        return self._keys.writing_key(self.tenant, tuple(sorted(set(subjects))))
+
+    def opening_key(self, subjects: tuple[str, ...], versions: tuple[int, ...]) -> SealingKey:
+        """Return the key under which something was sealed; creates nothing.
+
+        Raises:
+            KeyMissingError: a key never existed here.
+            KeyDestroyedError: a key was destroyed.
+            KeyWrongError: a key is under another root.
+            TamperedError: a key is not what its record says.
+        """
+        return self._keys.opening_key(SealingName(self.tenant, subjects, versions))
+
+    def open(self, binding: Binding, sealed: Sealed) -> bytes:
+        """Open a value where it stands, under the key versions that its head names.
+
+        Raises:
+            TamperedError: it is not what was sealed for this place.
+            KeyMissingError: a key never existed here.
+            KeyDestroyedError: a key was destroyed: crypto-shredded.
+            KeyWrongError: a key is under another root.
+        """
+        return self.opening_key(binding.subjects, key_versions(sealed)).open(binding, sealed)
+
+    def token_key(self, subject: str) -> bytes:
+        """Return the key of a subject's tokens: the same over rotations. Creates nothing.
+
+        Raises:
+            KeyMissingError: the subject has no key yet.
+            KeyDestroyedError: its key was destroyed.
+        """
+        return self._keys.subkey(self.tenant, KeyKind.SUBJECT, subject, Label.TOKEN)
+
+    def search_key(self) -> bytes:
+        """Return the key of the hashes of search terms.
+
+        Raises:
+            KeyMissingError: the tenant was never established.
+        """
+        return self._keys.subkey(self.tenant, KeyKind.SEARCH, "", Label.SEARCH_TERMS)
+
+    def query_key(self) -> bytes:
+        """Return the key of the hashes of queries that stand in the log.
+
+        Raises:
+            KeyMissingError: the tenant was never established.
+        """
+        return self._keys.subkey(self.tenant, KeyKind.SEARCH, "", Label.QUERY_DIGEST)
+
+    def surrogate_key(self) -> bytes:
+        """Return the key that chooses stand-ins for tokens in text to embed: one for memories and queries.
+
+        Raises:
+            KeyMissingError: the tenant was never established.
+        """
+        return self._keys.subkey(self.tenant, KeyKind.SEARCH, "", Label.SURROGATES)
+
+    def rotate(self, subject: str) -> int:
+        """Create the next version of a subject's key and return its number; the one before is retired.
+
+        Raises:
+            KeyMissingError: the subject has no key.
+            KeyDestroyedError: its key was destroyed.
+        """
+        return self._keys.rotate(self.tenant, subject)

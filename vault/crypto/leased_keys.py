@@ -1,0 +1,298 @@
+"""Keys fetched once a lease: created, unwrapped, joined and counted.
+
+Owns the cache of keys in the clear and every way in which one comes to be. It leaves storing them to
+`vault.crypto.key_store` and wrapping to the root key; who may ask for which is `vault.crypto.keyring`'s
+part, the only caller.
+
+Work that waits (store, root) is done outside the lock. What reads a key in the clear is done inside
+it, so that no key is wiped while it is being read.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from vault.clock import Clock, Entropy
+from vault.crypto.aead import MAX_SUBJECTS, key_part
+from vault.crypto.derive import KEY_BYTES, Label, derive, fingerprint
+from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyState, KeyStore
+from vault.crypto.root import RootKey
+from vault.crypto.sealing_key import SealingKey, SealingName
+from vault.crypto.subject_name import check_subject_id
+from vault.crypto.unwrapped import Leases, SealCounter, UnwrappedKey
+from vault.errors import (
+    IdentifierInvalidError,
+    KeyAccessError,
+    KeyDestroyedError,
+    KeyExhaustedError,
+    KeyMissingError,
+    TamperedError,
+)
+
+_Result = TypeVar("_Result")
+_SECRET_BYTES: Final = {
+    KeyKind.SUBJECT: 2 * KEY_BYTES,  # see UnwrappedKey
+    KeyKind.SUBJECT_IDS: KEY_BYTES,
+    KeyKind.SEARCH: KEY_BYTES,
+}
+_FIRST: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """Bounds of the keyring."""
+
+    leased_keys: int = 4096
+    """Keys in the clear at one time, at least as many as one memory can have subjects."""
+    lease_seconds: float = 300.0
+    """How long a key stays in the clear; also how late another process may notice a rotation."""
+    seals: int = 2**40
+    """Seals by one key version. Random 192-bit nonces would bear 2**80 (C2SP); this bounds what one key exposes."""
+    seal_block: int = 4096
+    """Seals reserved by one durable write."""
+
+    def __post_init__(self) -> None:
+        if (
+            self.leased_keys < MAX_SUBJECTS
+            or self.lease_seconds <= 0
+            or self.seals < 1
+            or self.seal_block < 1
+        ):
+            raise IdentifierInvalidError(f"expected at least {MAX_SUBJECTS} leased keys and positive limits")
+
+
+class LeasedKeys:
+    """The keys behind a keyring; see `Keyring` for the arguments."""
+
+    def __init__(
+        self,
+        root: RootKey,
+        store: KeyStore,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        monotonic: Callable[[], float],
+        limits: KeyLimits,
+    ) -> None:
+        self._root = root
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._leases = Leases(limits.leased_keys, limits.lease_seconds, monotonic, self._release)
+        self._sealing: dict[SealingName, SealingKey] = {}
+        self._writing: dict[tuple[str, tuple[str, ...]], SealingKey] = {}
+        self._newest: dict[tuple[str, KeyKind, str], KeyName] = {}
+        self._rotations = 0
+        self._closed = False
+
+    def sweep(self) -> None:
+        """Wipe the keys whose lease has run out."""
+        with self._lock:
+            self._leases.sweep()
+
+    def close(self) -> None:
+        """Wipe all keys; sealing keys that are still held somewhere stop working."""
+        with self._lock:
+            self._closed = True
+            for key in self._sealing.values():
+                key.close()
+            self._leases.clear()
+
+    def establish(self, tenant: str, kinds: Sequence[KeyKind]) -> None:
+        """Create a tenant's own keys of those kinds where it has none."""
+        missing = [kind for kind in kinds if self._store.newest(tenant, kind, "") is None]
+        self._create([KeyName(tenant, kind, "", _FIRST) for kind in missing])
+
+    def provide(self, tenant: str, subjects: Sequence[str]) -> list[KeyRecord]:
+        """Return the newest key of each subject, creating those that are missing in one transaction."""
+        newest = {subject: self._store.newest(tenant, KeyKind.SUBJECT, subject) for subject in subjects}
+        missing = [subject for subject, record in newest.items() if record is None]
+        created = self._create([KeyName(tenant, KeyKind.SUBJECT, subject, _FIRST) for subject in missing])
+        newest.update(zip(missing, created, strict=True))
+        return [_usable(record) for record in newest.values() if record is not None]
+
+    def writing_key(self, tenant: str, subjects: tuple[str, ...]) -> SealingKey:
+        """Return the key that seals for these subjects now, creating what is missing."""
+        with self._lock:
+            self._check_open()
+            found = self._writing.get((tenant, subjects))
+            rotations = self._rotations
+        if found is not None:
+            return found
+        records = self.provide(tenant, _checked(subjects))
+        known = {record.name: record for record in records}
+        name = SealingName(tenant, subjects, tuple(key.version for key in known))
+
+        def join(keys: list[UnwrappedKey]) -> SealingKey:
+            key = self._join(name, keys)
+            if rotations == self._rotations:  # else a newer version may exist by now
+                self._writing[tenant, subjects] = key
+            return key
+
+        return self._with_keys(list(known), known, join)
+
+    def opening_key(self, name: SealingName) -> SealingKey:
+        """Return the key of these very versions; creates nothing."""
+        with self._lock:
+            self._check_open()
+            found = self._sealing.get(name)
+        if found is not None:
+            return found
+        if len(_checked(name.subjects)) != len(name.versions):
+            raise TamperedError("a sealed value was sealed for another number of subjects")
+        keys = [
+            KeyName(name.tenant, KeyKind.SUBJECT, *part)
+            for part in zip(name.subjects, name.versions, strict=True)
+        ]
+        return self._with_keys(keys, {}, lambda unwrapped: self._join(name, unwrapped))
+
+    def subkey(self, tenant: str, kind: KeyKind, subject: str, label: Label) -> bytes:
+        """Return a subkey that stays the same over rotations; creates nothing."""
+        newest = (tenant, kind, subject)
+        with self._lock:
+            self._check_open()
+            held = self._leases.get(self._newest[newest]) if newest in self._newest else None
+            if held is not None:
+                return held.subkey(label)
+        record = self._store.newest(*newest)
+        if record is None:
+            raise KeyMissingError(f"there is no {kind} key {subject or 'of the tenant'} here")
+
+        def take(keys: list[UnwrappedKey]) -> bytes:
+            self._newest[newest] = record.name
+            return keys[0].subkey(label)
+
+        return self._with_keys([record.name], {record.name: record}, take)
+
+    def rotate(self, tenant: str, subject: str) -> int:
+        """Create the next version of a subject's key, retire the one before, return the new version."""
+        record = self._store.newest(tenant, KeyKind.SUBJECT, subject)
+        if record is None:
+            raise KeyMissingError(f"there is no subject key {subject} here")
+        name = record.name._replace(version=record.name.version + 1)
+        lasting = self._with_keys([record.name], {record.name: record}, lambda keys: keys[0].lasting_part())
+        standing = self._store.succeed(self._wrapped(name, self._entropy(KEY_BYTES) + lasting))
+        with self._lock:
+            for writing in [
+                writing for writing in self._writing if writing[0] == tenant and subject in writing[1]
+            ]:
+                del self._writing[writing]
+            self._newest.pop((tenant, KeyKind.SUBJECT, subject), None)
+        return standing.name.version
+
+    def _create(self, names: Sequence[KeyName]) -> list[KeyRecord]:
+        """Store new keys durably; where another was faster, its keys stand."""
+        if not names:
+            return []
+        with self._lock:
+            self._check_open()
+        return self._store.add(
+            [self._wrapped(name, self._entropy(_SECRET_BYTES[name.kind])) for name in names]
+        )
+
+    def _wrapped(self, name: KeyName, secret: bytes) -> KeyRecord:
+        return KeyRecord(
+            name=name,
+            wrapped=self._root.wrap(name.context, secret),
+            fingerprint=fingerprint(secret),
+            state=KeyState.ACTIVE,
+            seal_reserved=0,
+            created=self._clock(),
+        )
+
+    def _join(self, name: SealingName, keys: list[UnwrappedKey]) -> SealingKey:
+        found = self._sealing.get(name)
+        if found is not None:
+            return found
+        secret = derive(b"".join(key.sealing_part() for key in keys), Label.SEALING, key_part(*name))
+        counters = [key.counter for key in keys]
+
+        def count() -> None:
+            for counter in counters:
+                counter.take()
+
+        for key in keys:
+            key.joined_in.add(name)
+        while len(self._sealing) >= self._limits.leased_keys:
+            self._forget(next(iter(self._sealing)))
+        made = self._sealing[name] = SealingKey(name, secret, self._entropy, count)
+        return made
+
+    def _with_keys(
+        self,
+        names: Sequence[KeyName],
+        known: Mapping[KeyName, KeyRecord],
+        use: Callable[[list[UnwrappedKey]], _Result],
+    ) -> _Result:
+        """Call `use` with keys in the clear, under the lock, so that none is wiped meanwhile."""
+        loaded: dict[KeyName, UnwrappedKey] = {}
+        try:
+            while True:
+                with self._lock:
+                    self._check_open()
+                    held = {name: self._leases.get(name) or loaded.get(name) for name in names}
+                    ready = [key for key in held.values() if key is not None]
+                    if len(ready) == len(names):
+                        result = use(ready)
+                        for key in ready:
+                            if self._leases.get(key.name) is None:
+                                self._leases.put(key)
+                        return result
+                for name in [name for name, key in held.items() if key is None]:
+                    loaded[name] = self._load(known.get(name) or self._found(name))
+        finally:
+            with self._lock:
+                for key in loaded.values():
+                    if self._leases.get(key.name) is not key:
+                        key.wipe()
+
+    def _found(self, name: KeyName) -> KeyRecord:
+        record = self._store.find(name)
+        if record is None:
+            raise KeyMissingError(f"there is no {name} here")
+        return record
+
+    def _load(self, record: KeyRecord) -> UnwrappedKey:
+        name = _usable(record).name
+        secret = self._root.unwrap(name.context, record.wrapped)
+        if fingerprint(secret) != record.fingerprint or len(secret) != _SECRET_BYTES[name.kind]:
+            raise TamperedError(f"the {name} is not the one that its record names")
+        return UnwrappedKey(name, secret, SealCounter(lambda: self._reserve(name)))
+
+    def _reserve(self, name: KeyName) -> int:
+        granted = self._store.reserve(name, self._limits.seal_block, self._limits.seals)
+        if granted == 0:
+            _usable(self._found(name))
+            raise KeyExhaustedError(f"the {name} has made its {self._limits.seals} seals: rotate it")
+        return granted
+
+    def _release(self, key: UnwrappedKey) -> None:
+        key.wipe()
+        for name in key.joined_in:
+            self._forget(name)
+
+    def _forget(self, name: SealingName) -> None:
+        self._sealing.pop(name, None)
+        self._writing.pop((name.tenant, name.subjects), None)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise KeyAccessError("the keyring is closed")
+        self._leases.sweep()
+
+
+def _checked(subjects: tuple[str, ...]) -> tuple[str, ...]:
+    if not 1 <= len(subjects) <= MAX_SUBJECTS or tuple(sorted(set(subjects))) != subjects:
+        raise IdentifierInvalidError(f"expected 1 to {MAX_SUBJECTS} subjects, sorted, each once")
+    for subject in subjects:
+        check_subject_id(subject)
+    return subjects
+
+
+def _usable(record: KeyRecord) -> KeyRecord:
+    if record.state is KeyState.DESTROYED:
+        raise KeyDestroyedError(f"the {record.name} was destroyed")
+    return record
