@@ -76,6 +76,8 @@ class InputLimits:
     """Characters of one metadata key."""
     metadata_value_chars: int = 4_096
     """Characters of one metadata value."""
+    query_chars: int = 4_096
+    """Characters of one query."""
 
     def __post_init__(self) -> None:
         for limit in fields(self):

@@ -18,9 +18,9 @@ from vault.model import Span, Statement
 from vault.pipeline.tokens import blank_tokens
 
 _END: Final = re.compile(
-    r"""(?P<mark>[.!?\u2026\u061f\u0964]+["')\]\u2019\u201d*_]*)(?=\s)\s*  # a terminator, its closing quotes, the blanks
+    r"""(?P<mark>(?<![.!?\u2026\u061f\u0964])[.!?\u2026\u061f\u0964]++["')\]\u2019\u201d*_]*+)(?=\s)\s*  # a terminator, its closing quotes, the blanks
     |(?P<wide>[\u3002\uff01\uff1f]+["')\]\u2019\u201d\u300d]*)\s*          # CJK terminators need no blank
-    |(?P<line>[ \t]*\r?\n\s*)""",
+    |(?P<line>(?<![ \t])[ \t]*+\r?\n\s*)""",
     re.VERBOSE,
 )
 _STANDING: Final = """
@@ -39,6 +39,8 @@ _NUMBER_ABBREVIATIONS: Final = frozenset(
     {"no", "nos", "nr", "fig", "vol", "pp", "approx", "ca", "ext", "tel", "apt"}
 )
 _WORD_BEFORE: Final = re.compile(r"[^\s(\[\"'\u201c]*$")
+# Longer than any abbreviation, and than what stands after a question mark: bounds each look back.
+_LOOK_BACK: Final = 64
 _WORDS: Final = re.compile(r"\w")
 _LIST_MARK: Final = re.compile(r"[-*\u2022+#>|]|\d{1,3}[.)]\s|[A-Za-z][)]\s")
 _WRAPPED_LINE: Final = 60
@@ -115,7 +117,8 @@ def _ends_at_mark(text: str, start: int, found: re.Match[str]) -> bool:
         return not following.islower()
     if mark != ".":
         return True
-    before = _WORD_BEFORE.search(text, start, found.start())
+    begin = max(start, found.start() - _LOOK_BACK)
+    before = _WORD_BEFORE.search(text, begin, found.start())
     word = before.group().lower() if before else ""
     if before and before.start() == start and word.isdigit():
         return False  # "2. Take it with food": the number of a list item
@@ -128,7 +131,7 @@ def _ends_at_mark(text: str, start: int, found: re.Match[str]) -> bool:
 
 
 def _asks(statement: str) -> bool:
-    tail = _TAIL.sub("", statement)
+    tail = _TAIL.sub("", statement[-_LOOK_BACK:])
     if tail.endswith(_QUESTION_MARKS) or tail[-3:].rstrip("!").endswith("?"):
         return True
     return not tail.endswith(_FULL_STOPS) and _ASKING.match(statement) is not None

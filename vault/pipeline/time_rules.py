@@ -272,7 +272,7 @@ def _rule(pattern: str, rule: Rule) -> tuple[re.Pattern[str], Rule]:
 
 
 _PART: Final = r"(?:\s+(?:morning|afternoon|evening|night))?"
-_OF_YEAR: Final = r"(?:,?\s+(?:of\s+)?(?P<year>\d{4}))?(?![\w:/]|[.,]\d)"
+_OF_YEAR: Final = r"(?:(?:-|,?\s+(?:of\s+)?)(?P<year>\d{4}))?(?![\w:/]|[.,]\d)"
 _SUFFIX: Final = r"(?P<suffix>st|nd|rd|th)"
 
 RULES: Final = (
@@ -282,7 +282,7 @@ RULES: Final = (
         _numeric,
     ),
     _rule(
-        rf"(?<![\w.,/-])(?:the\s+)?{_ORDINAL}{_SUFFIX}?(?:\s+of)?[\s-](?P<month>{_MONTH})\b\.?(?:-(?=\d))?{_OF_YEAR}",
+        rf"(?<![\w.,/-])(?:the\s+)?{_ORDINAL}{_SUFFIX}?(?:\s+of)?[\s-](?P<month>{_MONTH})\b\.?{_OF_YEAR}",
         _calendar_day,
     ),
     _rule(rf"\b(?P<month>{_MONTH})\.?\s+(?:the\s+)?{_ORDINAL}{_SUFFIX}?{_OF_YEAR}", _calendar_day),
