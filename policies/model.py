@@ -8,7 +8,7 @@ as "same tenant or not" and "owner or other": so the whole request space can be 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -152,11 +152,18 @@ class Request:
                 raise RequestInvalidError("expected a request of known, typed values")
 
 
+DECISION_ISSUER: Final = object()
+"""Shown by `policies.access` when it makes a decision, so that no other code makes one by accident."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer, with the digest of the bundle that gave it.
 
     Only `policies.access` makes decisions; the storage's unit of work takes one, not a boolean.
+
+    Raises:
+        TypeError: made, or copied with changes, by anyone else.
     """
 
     request: Request
@@ -164,7 +171,12 @@ class Decision:
     bundle_digest: str
     """`sha256:` and 64 hex digits of the policy bundle."""
     rule: str
-    """Id of the rule that decided, or `default-deny`."""
+    """Id of the rule that decided, `default-deny` or `tenant-wall`."""
+    issuer: InitVar[object]
+
+    def __post_init__(self, issuer: object) -> None:
+        if issuer is not DECISION_ISSUER:
+            raise TypeError("decisions are made by policies.access alone")
 
     def require(self) -> "Decision":
         """Return itself if allowed.
