@@ -1,0 +1,192 @@
+"""What an auditor sees of the log, and the checks that need the vault's own rows.
+
+Looking at the log is an entry, too. Content is never opened here: rows are compared with the log by
+the digest of their sealed bytes.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import Connection
+
+from audit.canonical import JsonValue
+from audit.checkpoint import SignedCheckpoint
+from audit.event import Header, parse_header
+from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
+from audit.log import Leaf
+from audit.verify import Finding, Report, verify_logs
+from policies.errors import DeniedError
+from policies.model import Action, Principal, Purpose, Relation, Request, Resource, SystemResource
+from vault.errors import InputInvalidError
+from vault.grant import Grant, authorise
+from vault.journal import Call
+from vault.parts import Parts
+from vault.storage.store import RowDigest
+
+MAX_ENTRIES: Final = 1_000
+ROW_DIGEST: Final = "row against log"
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry, read."""
+
+    index: int
+    header: Header
+    payload: Mapping[str, JsonValue] | None
+    """None where it was erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantCheckpoint:
+    """A signed statement of a log's size and root, with the key that checks it."""
+
+    signed: SignedCheckpoint
+    verifier_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogReport:
+    """The outcome of a verification inside the vault."""
+
+    log: Report
+    rows_checked: int
+    row_findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was found."""
+        return self.log.passed and not self.row_findings
+
+
+class AuditView:
+    """The log of one principal's tenant."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def entries(
+        self, principal: Principal, purpose: Purpose, *, start: int | None, limit: int
+    ) -> list[LogEntry]:
+        """Return entries, oldest first; without `start` the last ones.
+
+        Raises:
+            DeniedError: the log may not be read.
+            InputInvalidError: `start` or `limit` is out of range.
+        """
+        if not 1 <= limit <= MAX_ENTRIES or (start is not None and start < 0):
+            raise InputInvalidError(f"expected a start of at least 0 and a limit from 1 to {MAX_ENTRIES}")
+        grant = self._authorise(principal, purpose)
+        with self._parts.store.log_connection(grant.tenant) as connection:
+            size = self._parts.log.head(connection, grant.tenant).size
+            first = max(0, size - limit) if start is None else start
+            found = list(islice(self._parts.log.entries(connection, grant.tenant, first, size), limit))
+        self._parts.journal.note(grant, {"start": first, "count": len(found)}, resource=_LOG)
+        return [_entry(stored) for stored in found]
+
+    def checkpoint(self, principal: Principal, purpose: Purpose) -> TenantCheckpoint:
+        """Sign the log as it stands, and record that in the system log.
+
+        Raises:
+            DeniedError: the log may not be read.
+        """
+        grant = self._authorise(principal, purpose)
+        return TenantCheckpoint(self._sign(grant), str(self._parts.verifier_key))
+
+    def evidence(self, principal: Principal, purpose: Purpose) -> list[LogEvidence]:
+        """Return the tenant's log and the system log, signed as they stand, for a bundle.
+
+        Raises:
+            DeniedError: the log may not be read.
+        """
+        grant = self._authorise(principal, purpose)
+        self._parts.journal.note(grant, {"export": True}, resource=_LOG)
+        self._sign(grant)
+        return list(self._evidence(grant.tenant))
+
+    def verify(self, principal: Principal, purpose: Purpose) -> LogReport:
+        """Recompute the log and compare rows with it.
+
+        Raises:
+            DeniedError: the log may not be read.
+        """
+        grant = self._authorise(principal, purpose)
+        self._sign(grant)
+        evidence = list(self._evidence(grant.tenant))
+        report = verify_logs(evidence, self._parts.verifier_key, now=self._parts.clock())
+        findings, checked = compare_rows(
+            grant.tenant, evidence[-1].entries, self._parts.store.digests(grant.tenant)
+        )
+        failed = len(report.findings) + report.more_findings + len(findings)
+        self._parts.journal.note(grant, {"verified": report.logs[-1].size, "findings": failed}, resource=_LOG)
+        return LogReport(report, checked, findings)
+
+    def may(self, principal: Principal, action: Action, resource: Resource, purpose: Purpose) -> bool:
+        """Say what the rules say."""
+        request = Request(principal, principal.tenant, resource, Relation.OWNER, action, purpose)
+        return self._parts.policy.decide(request).allowed
+
+    def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
+        over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+        try:
+            return authorise(self._parts.policy, principal, Action.AUDIT, purpose, over=over)
+        except DeniedError:
+            self._parts.journal.deny(Call(principal, Action.AUDIT, purpose), resource=_LOG)
+            raise
+
+    def _sign(self, grant: Grant) -> SignedCheckpoint:
+        signed: list[SignedCheckpoint] = []
+
+        def sign(connection: Connection, _leaves: Iterable[Leaf]) -> None:
+            signed[:] = [self._parts.log.checkpoint(connection, grant.tenant, policy=grant.bundle_digest)]
+
+        self._parts.store.change(sign)
+        return signed[0]
+
+    def _evidence(self, tenant: str) -> Iterator[LogEvidence]:
+        for log in (SYSTEM_LOG, tenant):
+            with self._parts.store.log_connection(log) as connection:
+                head = self._parts.log.head(connection, log)
+                entries = tuple(self._parts.log.entries(connection, log))
+                notes = tuple(self._parts.log.checkpoints(connection, log))
+            yield LogEvidence(log, notes, entries, (head.size, head.encode()))
+
+
+_LOG: Final = SystemResource.AUDIT_LOG.value
+
+
+def compare_rows(
+    tenant: str, entries: Iterable[StoredEntry], rows: Iterable[RowDigest]
+) -> tuple[tuple[Finding, ...], int]:
+    """Compare each row's sealed bytes with what its write entry says; return findings and how many were compared.
+
+    A row whose entry was erased is not compared: the erasure took the digest with it.
+    """
+    digests: dict[int, dict[str, str]] = {}
+    erased = set()
+    for entry in entries:
+        if entry.payload is None:
+            erased.add(entry.index)
+        elif '"digests"' in entry.payload:
+            payload = json.loads(entry.payload)
+            named = payload.get("written") or payload.get("memories") or []
+            digests[entry.index] = dict(zip(named, payload["digests"], strict=False))
+    findings, checked = [], 0
+    for row in rows:
+        if row.leaf_index in erased:
+            continue
+        checked += 1
+        expected = digests.get(row.leaf_index, {}).get(row.memory_id, "an entry that wrote this row")
+        if expected != row.digest:
+            findings.append(
+                Finding(tenant, row.leaf_index, ROW_DIGEST, expected, f"{row.digest} in {row.memory_id}")
+            )
+    return tuple(findings), checked
+
+
+def _entry(stored: StoredEntry) -> LogEntry:
+    payload = None if stored.payload is None else json.loads(stored.payload)
+    return LogEntry(stored.index, parse_header(stored.header), payload)

@@ -1,0 +1,158 @@
+"""Dense vectors, made after the commit: a writer never waits for the embedder.
+
+Owns a queue and its threads. What was not embedded when the process ended is found again at the next
+start by its missing row. A vector is sealed like the text it came from, since text can be had back
+from it; it is derived from a memory that has its entry, and brings none of its own.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from audit.log import Leaf
+from vault.errors import KeyAccessError, VaultError
+from vault.sealing import Sealers
+from vault.search.embed import Embedder
+from vault.storage.group_commit import WriteSet
+from vault.storage.schema import EMBEDDING, MEMORY
+from vault.storage.store import Store
+from vault.storage.unit_of_work import StoredMemory
+
+BATCH: Final = 32
+_RETRY_SECONDS: Final = 1.0
+_LOGGER: Final = logging.getLogger(__name__)
+
+Vector = NDArray[np.float32]
+Arrived = Callable[[str, str, Vector], None]
+"""Told tenant, memory id and vector once the vector is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A memory that waits for its vector."""
+
+    tenant: str
+    memory: StoredMemory
+    text: str
+
+
+class EmbeddingWorker:
+    """Embeds in the background, in batches."""
+
+    def __init__(
+        self, embedder: Embedder, sealers: Sealers, store: Store, arrived: Arrived, *, threads: int = 1
+    ) -> None:
+        self._embedder = embedder
+        self._sealers = sealers
+        self._store = store
+        self._arrived = arrived
+        self._queue: deque[Pending] = deque()
+        self._changed = threading.Condition()
+        self._unfinished = 0
+        self._failed = 0
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"embed-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def backlog(self) -> int:
+        """How many memories wait for their vector."""
+        return self._unfinished
+
+    @property
+    def failed(self) -> int:
+        """How many got none; words still find them."""
+        return self._failed
+
+    def put(self, pending: Sequence[Pending]) -> None:
+        """Queue memories; returns at once."""
+        with self._changed:
+            self._queue.extend(pending)
+            self._unfinished += len(pending)
+            self._changed.notify_all()
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is left; say whether that happened in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._unfinished == 0, timeout)
+
+    def close(self) -> None:
+        """Stop after the batch at hand; what is left is found again at the next start."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while batch := self._take():
+            try:
+                self._embed(batch)
+            except VaultError as error:
+                # Threat: a full disk must not end the worker. The rows stay without vectors, words
+                # find them, and the next start tries again.
+                _LOGGER.warning("%d memories got no vector: %s", len(batch), error)
+                self._failed += len(batch)
+            finally:
+                with self._changed:
+                    self._unfinished -= len(batch)
+                    self._changed.notify_all()
+
+    def _take(self) -> list[Pending]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            if self._closing:
+                return []
+            return [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+
+    def _embed(self, batch: list[Pending]) -> None:
+        vectors = self._embedder.embed([pending.text for pending in batch])
+        sealed = [self._row(pending, vector) for pending, vector in zip(batch, vectors, strict=True)]
+        kept: set[tuple[str, str]] = set()
+
+        def insert(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            kept.clear()
+            rows = [row for row in sealed if row is not None and _is_current(connection, row)]
+            kept.update((str(row["tenant_id"]), str(row["memory_id"])) for row in rows)
+            if rows:
+                connection.execute(EMBEDDING.insert(), rows)
+
+        self._store.submit(WriteSet(changes=[insert]))
+        for pending, vector in zip(batch, vectors, strict=True):
+            if (pending.tenant, pending.memory.memory_id) in kept:
+                self._arrived(pending.tenant, pending.memory.memory_id, vector)
+
+    def _row(self, pending: Pending, vector: Vector) -> dict[str, object] | None:
+        memory = pending.memory
+        try:
+            sealed = self._sealers.seal_vector(pending.tenant, memory, vector)
+        except KeyAccessError:
+            return None  # the subject was shredded meanwhile: there is nothing left to find
+        return {
+            "tenant_id": pending.tenant,
+            "memory_id": memory.memory_id,
+            "version": memory.version,
+            "model": self._embedder.name,
+            "vector": sealed,
+        }
+
+
+def _is_current(connection: Connection, row: dict[str, object]) -> bool:
+    """Say whether a memory still has this version; an update or an erasure may have overtaken us."""
+    query = select(MEMORY.c.version).where(
+        MEMORY.c.tenant_id == row["tenant_id"],
+        MEMORY.c.memory_id == row["memory_id"],
+        MEMORY.c.is_current == 1,
+    )
+    return connection.execute(query).scalar() == row["version"]

@@ -1,0 +1,115 @@
+"""A grant: what a principal was allowed to do, as the storage takes it.
+
+Made from allowed decisions only. Storage filters by it and writes under it; there is no way to read
+or write a row without one (ARCHITECTURE law 2).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from policies.errors import DeniedError
+from policies.model import (
+    AccessTier,
+    Action,
+    Decision,
+    Principal,
+    Purpose,
+    Relation,
+    Request,
+    Resource,
+)
+
+
+class Decider(Protocol):
+    """The part of the access policy that a grant needs."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the bundle in force."""
+        ...
+
+    def decide(self, request: Request) -> Decision:
+        """Answer one request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The allowed share of the request space for one call.
+
+    Raises:
+        DeniedError: there is no decision, one of them is a denial, or they speak of different calls.
+    """
+
+    principal: Principal
+    action: Action
+    purpose: Purpose
+    decisions: tuple[Decision, ...]
+
+    def __post_init__(self) -> None:
+        if not self.decisions:
+            raise DeniedError(f"{self.action} for {self.purpose} is not allowed")
+        for decision in self.decisions:
+            request = decision.require().request
+            if (request.principal, request.action, request.purpose) != (
+                self.principal,
+                self.action,
+                self.purpose,
+            ):
+                raise DeniedError("expected decisions about one principal, action and purpose")
+            if request.tenant != self.principal.tenant:
+                raise DeniedError("expected decisions about the principal's own tenant")
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that every row of this grant belongs to."""
+        return self.principal.tenant
+
+    @property
+    def bundle_digest(self) -> str:
+        """Digest of the bundle that decided."""
+        return self.decisions[0].bundle_digest
+
+    @property
+    def reach(self) -> frozenset[tuple[AccessTier, Relation]]:
+        """The kinds of memory it covers."""
+        return frozenset(
+            (decision.request.resource, decision.request.relation)
+            for decision in self.decisions
+            if isinstance(decision.request.resource, AccessTier)
+        )
+
+    def covers(self, access_tier: AccessTier, owner: str) -> bool:
+        """Say whether a memory of that tier and owner is within reach."""
+        return (access_tier, relation_of(self.principal, owner)) in self.reach
+
+
+def relation_of(principal: Principal, owner: str) -> Relation:
+    """Say how a principal stands to what `owner` owns."""
+    return Relation.OWNER if principal.id == owner else Relation.OTHER
+
+
+def authorise(
+    policy: Decider,
+    principal: Principal,
+    action: Action,
+    purpose: Purpose,
+    *,
+    over: Iterable[tuple[Resource, Relation]],
+) -> Grant:
+    """Ask for each kind of thing and keep what is allowed.
+
+    Raises:
+        DeniedError: nothing is.
+    """
+    asked = (
+        policy.decide(Request(principal, principal.tenant, resource, relation, action, purpose))
+        for resource, relation in over
+    )
+    return Grant(principal, action, purpose, tuple(decision for decision in asked if decision.allowed))
+
+
+EVERY_MEMORY: tuple[tuple[AccessTier, Relation], ...] = tuple(
+    (tier, relation) for tier in AccessTier for relation in Relation
+)

@@ -1,0 +1,143 @@
+"""All tenants' indexes: kept true by writes, rebuilt from sealed rows at open, searched within a grant.
+
+Owns which scopes a grant opens and the figures that filters need (subjects, trust). It leaves ranking
+to `vault.search`, vectors to the embedding worker, and content to nobody: what stands here is ids,
+keyed hashes and vectors.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.model import AccessTier
+from vault.grant import Grant
+from vault.model import TrustState
+from vault.search.embed import Embedder
+from vault.search.index import Entry, Query, Scope, TenantIndex
+from vault.search.lexical import PreparedQuery
+from vault.storage.store import IndexRow
+from vault.storage.unit_of_work import StoredMemory
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A memory as the index takes it."""
+
+    stored: StoredMemory
+    record: bytes
+    """The packed term record."""
+    embedding_text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A memory that fits, not opened yet."""
+
+    memory_id: str
+    score: float
+    why: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class _TenantState:
+    index: TenantIndex
+    scopes: set[Scope] = field(default_factory=set)
+    subjects: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
+
+
+def scope_of(access_tier: AccessTier, owner: str) -> Scope:
+    """Return the scope in which a memory is searched."""
+    return Scope(access_tier, owner if access_tier is AccessTier.PRIVATE else None)
+
+
+class Indexes:
+    """The open indexes of a vault; safe to share between threads."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._tenants: dict[str, _TenantState] = {}
+        self._lock = threading.Lock()
+
+    def add(self, tenant: str, memories: Sequence[Indexed]) -> None:
+        """Make memories searchable by their words, at once."""
+        state = self._state(tenant)
+        for memory in memories:
+            stored = memory.stored
+            scope = self._note(state, stored)
+            state.index.add(scope, stored.memory_id, stored.episode_id, stored.position, memory.record)
+
+    def replace(self, tenant: str, memory: Indexed) -> None:
+        """Put a memory's new version in place of the old."""
+        state, stored = self._state(tenant), memory.stored
+        scope = self._note(state, stored)
+        state.index.replace(scope, stored.memory_id, stored.episode_id, stored.position, memory.record)
+
+    def rebuild(self, tenant: str, row: IndexRow, record: bytes, vector: Vector | None) -> None:
+        """Add one row while a vault is opened."""
+        state = self._state(tenant)
+        scope = scope_of(AccessTier(row.access_tier), row.owner)
+        state.scopes.add(scope)
+        state.subjects[row.memory_id] = row.subjects
+        self._trust(state, row.memory_id, TrustState(row.trust))
+        state.index.add_many([Entry(scope, row.memory_id, row.episode_id, row.position, record, vector)])
+
+    def add_vector(self, tenant: str, memory_id: str, vector: Vector) -> None:
+        """Make a memory searchable by its meaning."""
+        self._state(tenant).index.add_vector(memory_id, vector)
+
+    def set_trust(self, tenant: str, memory_id: str, trust: TrustState) -> None:
+        """Take note of a memory's trust; a revoked one is found no more."""
+        self._trust(self._state(tenant), memory_id, trust)
+
+    def search(
+        self, grant: Grant, prepared: PreparedQuery, *, subjects: frozenset[str], k: int
+    ) -> list[Match]:
+        """Return the memories within the grant's reach that fit best, best first."""
+        state = self._state(grant.tenant)
+        scopes = frozenset(scope for scope in list(state.scopes) if _opens(grant, scope))
+        if not scopes:
+            return []
+        vector = self._embedder.embed([prepared.embedding_text])[0]
+
+        def accept(memory_id: str) -> bool:
+            if memory_id in state.revoked:
+                return False
+            return not subjects or not subjects.isdisjoint(state.subjects.get(memory_id, ()))
+
+        found = state.index.search(Query(prepared, vector), scopes, k, accept)
+        return [Match(one.memory_id, one.score, one.why) for one in found]
+
+    def size(self, tenant: str) -> int:
+        """Return how many memories of a tenant are searchable."""
+        return len(self._state(tenant).index)
+
+    def _note(self, state: _TenantState, stored: StoredMemory) -> Scope:
+        scope = scope_of(stored.access_tier, stored.owner)
+        state.scopes.add(scope)
+        state.subjects[stored.memory_id] = stored.subjects
+        self._trust(state, stored.memory_id, stored.trust)
+        return scope
+
+    def _trust(self, state: _TenantState, memory_id: str, trust: TrustState) -> None:
+        if trust is TrustState.REVOKED:
+            state.revoked.add(memory_id)
+        else:
+            state.revoked.discard(memory_id)
+
+    def _state(self, tenant: str) -> _TenantState:
+        state = self._tenants.get(tenant)
+        if state is None:
+            with self._lock:
+                state = self._tenants.setdefault(tenant, _TenantState(TenantIndex(self._embedder.dimensions)))
+        return state
+
+
+def _opens(grant: Grant, scope: Scope) -> bool:
+    """Say whether a grant opens a scope; institutional and public ones belong to nobody in particular."""
+    return grant.covers(scope.access_tier, scope.owner or "")

@@ -1,0 +1,127 @@
+"""From calls to audit entries: what each event says, and that a denial is written before it is answered.
+
+Owns the mapping from a grant or a denied call to `audit.event.EntryDraft`. No field of an entry holds
+content: ids, counts, versions and keyed digests only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from audit.canonical import JsonValue
+from audit.event import EntryDraft, EventType, Outcome, Verdict
+from policies.model import Action, Principal, Purpose
+from vault.clock import Clock
+from vault.grant import Decider, Grant
+from vault.storage.group_commit import WriteSet
+from vault.storage.store import Store
+
+VAULT_PRINCIPAL: Final = "memvault"
+"""The vault itself, for entries that no call caused."""
+
+EVENTS: Final[Mapping[Action, EventType]] = {
+    Action.WRITE: EventType.MEMORY_WRITE,
+    Action.READ: EventType.MEMORY_READ,
+    Action.SEARCH: EventType.MEMORY_SEARCH,
+    Action.REVEAL: EventType.MEMORY_REVEAL,
+    Action.UPDATE: EventType.MEMORY_UPDATE,
+    Action.ORGANIZE: EventType.MEMORY_ORGANIZE,
+    Action.AUDIT: EventType.AUDIT_READ,
+    Action.ADMINISTER: EventType.VAULT_READ,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks for what and why, before anything is decided."""
+
+    principal: Principal
+    action: Action
+    purpose: Purpose
+
+
+class Journal:
+    """Writes the entries of one vault."""
+
+    def __init__(self, store: Store, policy: Decider, clock: Clock) -> None:
+        self._store = store
+        self._policy = policy
+        self._clock = clock
+
+    def allowed(
+        self,
+        grant: Grant,
+        payload: Mapping[str, JsonValue],
+        *,
+        resource: str | None = None,
+        outcome: Outcome = Outcome.OK,
+    ) -> EntryDraft:
+        """Draft the entry of something that a grant allowed."""
+        return EntryDraft(
+            event=EVENTS[grant.action],
+            time=self._clock(),
+            principal=grant.principal.id,
+            tenant=grant.tenant,
+            action=grant.action.value,
+            decision=Verdict.ALLOWED,
+            policy=grant.bundle_digest,
+            outcome=outcome,
+            resource=resource,
+            purpose=grant.purpose.value,
+            payload=payload,
+        )
+
+    def deny(self, call: Call, *, resource: str | None = None) -> int:
+        """Write the entry of a denial and return its index; the denial is answered only after it."""
+        draft = EntryDraft(
+            event=EVENTS[call.action],
+            time=self._clock(),
+            principal=call.principal.id,
+            tenant=call.principal.tenant,
+            action=call.action.value,
+            decision=Verdict.DENIED,
+            policy=self._policy.digest,
+            outcome=Outcome.DENIED,
+            resource=resource,
+            purpose=call.purpose.value,
+        )
+        return self._submit(draft)
+
+    def note(
+        self,
+        grant: Grant,
+        payload: Mapping[str, JsonValue],
+        *,
+        resource: str | None = None,
+        outcome: Outcome = Outcome.OK,
+    ) -> int:
+        """Write an entry of its own, durably, and return its index."""
+        return self._submit(self.allowed(grant, payload, resource=resource, outcome=outcome))
+
+    def event(
+        self,
+        event: EventType,
+        tenant: str,
+        payload: Mapping[str, JsonValue],
+        *,
+        principal: str = VAULT_PRINCIPAL,
+    ) -> EntryDraft:
+        """Draft an entry of something that the vault itself did."""
+        return EntryDraft(
+            event=event,
+            time=self._clock(),
+            principal=principal,
+            tenant=tenant,
+            action=event.value.partition(".")[2],
+            decision=Verdict.ALLOWED,
+            policy=self._policy.digest,
+            outcome=Outcome.OK,
+            payload=payload,
+        )
+
+    def write(self, drafts: Sequence[EntryDraft]) -> list[int]:
+        """Write entries durably and return their indexes."""
+        return self._store.submit(WriteSet(drafts=list(drafts)))
+
+    def _submit(self, draft: EntryDraft) -> int:
+        return self.write([draft])[0]

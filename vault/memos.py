@@ -1,0 +1,263 @@
+"""The facade: what an integrator calls.
+
+    from vault import MemOS
+
+    with MemOS.open("/srv/vault", principal=principal) as memory:
+        receipt = memory.extract(chat, subject="patient 17", purpose=Purpose.TREATMENT)
+        memory.organize(subject="patient 17")
+        answer = memory.retrieve("which knee hurts?", k=5)
+
+`MemOS` is one principal's view of an open `Vault`. It translates arguments; the write path, the read
+path and the organizer do the work, and each of them decides, logs and seals for itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
+from vault.auditing import AuditView, LogEntry, LogReport, TenantCheckpoint
+from vault.errors import InputInvalidError
+from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
+from vault.organizer import Organized, Organizer
+from vault.parts import Parts
+from vault.read_path import Question, ReadPath
+from vault.update_path import Change, UpdatePath
+from vault.write_path import WritePath, WriteRequest
+
+if TYPE_CHECKING:
+    from vault.opening import Vault
+
+LOCAL_PRINCIPAL = Principal("local-agent", "local", frozenset({Role.OWNER_AGENT}))
+"""Who calls when nobody is named: the owner of an embedded vault in the user's own data directory."""
+
+Extractable = Source | Sequence[Turn] | str
+
+
+class MemOS(AbstractContextManager["MemOS"]):
+    """One principal's memory.
+
+    Args:
+        vault: An open vault; None opens, and on first use makes, an embedded one in the user's data
+            directory, which this object then owns and closes.
+        principal: Who calls, as the edge has authenticated it.
+        purpose: Why, where a call does not say otherwise.
+
+    Raises:
+        VaultError: the vault cannot be opened.
+    """
+
+    def __init__(
+        self,
+        vault: "Vault | None" = None,
+        *,
+        principal: Principal = LOCAL_PRINCIPAL,
+        purpose: Purpose = Purpose.OPERATIONS,
+    ) -> None:
+        self._owned: Vault | None = None
+        if vault is None:
+            from vault.opening import open_default  # noqa: PLC0415  # the vault loads models; the name does not
+
+            vault = self._owned = open_default(principal.tenant)
+        self._vault = vault
+        self._principal = principal
+        self._purpose = purpose
+        parts: Parts = vault.parts
+        self._write = WritePath(parts)
+        self._read = ReadPath(parts)
+        self._update = UpdatePath(parts)
+        self._organizer = Organizer(parts)
+        self._audit = AuditView(parts)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        principal: Principal = LOCAL_PRINCIPAL,
+        purpose: Purpose = Purpose.OPERATIONS,
+        passphrase: str | None = None,
+    ) -> "MemOS":
+        """Open an embedded vault for one principal; closing the facade closes the vault.
+
+        Raises:
+            NotFoundError: there is no vault at this path.
+            VaultInUseError: another process has it open.
+            KeyAccessError: its root key is missing, unsafe or another one.
+            StorageError: or one of its kinds: it is damaged, or of a newer version.
+        """
+        from vault.opening import Vault  # noqa: PLC0415  # as above
+
+        vault = Vault.open(Path(path), passphrase=passphrase)
+        memory = cls(vault, principal=principal, purpose=purpose)
+        memory._owned = vault
+        return memory
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls."""
+        return self._principal
+
+    def extract(
+        self,
+        source: Extractable,
+        *,
+        subject: str | Iterable[str] | None = None,
+        access_tier: AccessTier = AccessTier.PRIVATE,
+        purpose: Purpose | None = None,
+    ) -> Receipt:
+        """Write one conversation session or document as one episode of memories.
+
+        Args:
+            source: A `Chat`, a `Document`, turns, or plain text.
+            subject: The caller's name of the person, or persons, that this is about. Several make a
+                joint key: erasing any one of them shreds it. None means the principal's own notes.
+            access_tier: Who it is open to.
+            purpose: Why it is written.
+
+        Raises:
+            DeniedError: not allowed; the denial is logged.
+            InputInvalidError: or one of its kinds: it cannot be kept as it is.
+            ScreeningRefusedError: the privacy rules refuse it.
+            KeyAccessError, StorageError: nothing was written.
+        """
+        request = WriteRequest(_source(source), _names(subject), access_tier, purpose or self._purpose)
+        return self._write.extract(self._principal, request)
+
+    def organize(self, *, subject: str | None = None, purpose: Purpose | None = None) -> Organized:
+        """Link, supersede and verify what is known about a subject, by rule; None: the principal's own notes.
+
+        Raises:
+            DeniedError: not allowed; the denial is logged.
+        """
+        return self._organizer.organize(self._principal, subject, purpose or self._purpose)
+
+    def retrieve(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        subject: str | Iterable[str] | None = None,
+        purpose: Purpose | None = None,
+        reveal: bool = False,
+    ) -> Answer:
+        """Find the memories that answer a question best, masked.
+
+        Args:
+            query: The question, in any words; it is screened, and logged as a keyed digest.
+            k: How many, 1 to 200.
+            subject: Only memories about these; None means whatever is within reach.
+            purpose: Why it is read.
+            reveal: Show originals where the reveal action is allowed for this purpose.
+
+        Raises:
+            DeniedError: nothing may be searched, or revealed, for this purpose; the denial is logged.
+            InputInvalidError: the query is empty or too long, or `k` out of range.
+        """
+        question = Question(query, k, purpose or self._purpose, _names(subject), reveal)
+        return self._read.retrieve(self._principal, question)
+
+    def get(self, memory_id: str, *, purpose: Purpose | None = None) -> Memory:
+        """Return one memory, masked.
+
+        Raises:
+            NotFoundError: there is none of this id within reach; the entry says so.
+            DeniedError: no memory may be read for this purpose.
+        """
+        return self._read.get(self._principal, memory_id, purpose or self._purpose)
+
+    def reveal(self, memory_id: str, *, purpose: Purpose | None = None) -> Memory:
+        """Return one memory with the originals of its tokens.
+
+        Raises:
+            NotFoundError: there is none of this id within reach; the entry says so.
+            DeniedError: nothing may be revealed for this purpose.
+        """
+        return self._read.get(self._principal, memory_id, purpose or self._purpose, reveal=True)
+
+    def update(
+        self,
+        memory_id: str,
+        text: str,
+        *,
+        expected_version: int | None = None,
+        purpose: Purpose | None = None,
+    ) -> Receipt:
+        """Write a new version of a memory's text; the older ones stay as they were.
+
+        Tokens of the present version that still stand in `text` keep their originals.
+
+        Raises:
+            NotFoundError: there is none of this id within reach.
+            ConflictError: its version is not the expected one any more.
+            DeniedError, InputInvalidError, ScreeningRefusedError: as for `extract`.
+        """
+        change = Change(memory_id, text, expected_version, purpose or self._purpose)
+        return self._update.update(self._principal, change)
+
+    def entries(
+        self, *, start: int | None = None, limit: int = 50, purpose: Purpose = Purpose.AUDIT
+    ) -> list[LogEntry]:
+        """Return entries of the tenant's log, oldest first; without `start` the last ones. Reading is an entry, too.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+        """
+        return self._audit.entries(self._principal, purpose, start=start, limit=limit)
+
+    def checkpoint(self, *, purpose: Purpose = Purpose.AUDIT) -> TenantCheckpoint:
+        """Sign the tenant's log as it stands.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+        """
+        return self._audit.checkpoint(self._principal, purpose)
+
+    def verify(self, *, purpose: Purpose = Purpose.AUDIT) -> LogReport:
+        """Recompute the tenant's whole log and compare it with its rows and checkpoints.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+        """
+        return self._audit.verify(self._principal, purpose)
+
+    def may(self, action: Action, resource: Resource, purpose: Purpose | None = None) -> bool:
+        """Say whether the rules allow an action on the principal's own tenant; not an access, not logged."""
+        return self._audit.may(self._principal, action, resource, purpose or self._purpose)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until every memory has its dense vector; words find it before."""
+        return self._vault.wait(timeout)
+
+    def close(self) -> None:
+        """Close the vault if this facade opened it."""
+        if self._owned is not None:
+            self._owned.close()
+            self._owned = None
+
+    def __enter__(self) -> "MemOS":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _source(given: Extractable) -> Source:
+    if isinstance(given, Chat | Document):
+        return given
+    if isinstance(given, str):
+        return Document(text=given)
+    turns = tuple(given)
+    if not all(isinstance(turn, Turn) for turn in turns):
+        raise InputInvalidError("expected a chat, a document, turns or text")
+    return Chat(turns=turns)
+
+
+def _names(subject: str | Iterable[str] | None) -> tuple[str, ...]:
+    if subject is None:
+        return ()
+    return (subject,) if isinstance(subject, str) else tuple(subject)

@@ -1,0 +1,318 @@
+"""Making and opening an embedded vault: a directory, one process at a time.
+
+Owns the order in which parts come to life and end. What is configurable is passed in as
+`VaultOptions`; the edge fills it from its settings, a program that embeds the vault from its own.
+"""
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from platformdirs import user_data_path
+
+from audit.event import EventType
+from audit.evidence import SYSTEM_LOG
+from audit.key_file import create_key_file as create_log_key_file
+from audit.key_file import load_key_file
+from audit.log import AuditLog
+from audit.signing import SignerKey
+from policies.access import AccessPolicy
+from policies.bundle import Bundle
+from policies.model import AccessTier, check_id
+from policies.privacy import PrivacyRules, parse_privacy_rules
+from vault.clock import Clock, Entropy, microseconds, monotonic, system_clock, system_entropy
+from vault.crypto.key_store import SqlKeyStore
+from vault.crypto.keyring import KeyLimits, Keyring
+from vault.crypto.local_root import create_key_file, open_key_file
+from vault.embedding_worker import EmbeddingWorker, Pending
+from vault.errors import ConflictError, KeyDestroyedError, NotFoundError, TamperedError
+from vault.indexes import Indexes
+from vault.journal import Journal
+from vault.parts import Parts
+from vault.pipeline.limits import InputLimits
+from vault.privacy.findings import Detector
+from vault.privacy.gate import PrivacyGate
+from vault.sealing import IndexPlace, Sealers
+from vault.search.embed import Embedder, MiniLmEmbedder
+from vault.storage.directory import VaultDirectory
+from vault.storage.engine import writer_engine
+from vault.storage.group_commit import Probe, WriteSet, no_probe
+from vault.storage.migrate import upgrade
+from vault.storage.schema import TENANT
+from vault.storage.store import Store
+
+DEPLOYMENT: Final = "embedded"
+LOG_SEED_BYTES: Final = 32
+
+DetectorFactory = Callable[[PrivacyRules], Detector]
+
+
+class LocalRootWarning(UserWarning):
+    """A root key was made beside the data that it protects."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultOptions:
+    """What may differ between two openings of one vault."""
+
+    limits: InputLimits = field(default_factory=InputLimits)
+    key_limits: KeyLimits = field(default_factory=KeyLimits)
+    bundle: Bundle | None = None
+    """None reads the policies that ship with the program."""
+    detector: DetectorFactory | None = None
+    """None is Presidio with our recognizers."""
+    embedder: Embedder | None = None
+    """None is the shipped sentence embedder."""
+    embedding_threads: int = 1
+    clock: Clock = system_clock
+    entropy: Entropy = system_entropy
+    probe: Probe = no_probe
+
+
+class Vault(AbstractContextManager["Vault"]):
+    """An open vault, shared by all principals of this process."""
+
+    def __init__(self, parts: Parts, resources: ExitStack) -> None:
+        self.parts = parts
+        self._resources = resources
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        tenant: str,
+        deployment: str = DEPLOYMENT,
+        passphrase: str | None = None,
+        options: VaultOptions | None = None,
+    ) -> "Vault":
+        """Make a vault in a new or empty directory, with its first tenant, and open it.
+
+        Raises:
+            ConflictError: something is there already.
+            RequestInvalidError: the tenant id is not acceptable.
+            StorageError: it cannot be written.
+        """
+        check_id("tenant", tenant)
+        check_id("deployment", deployment)
+        if tenant == SYSTEM_LOG:
+            raise ConflictError(f"the tenant id {SYSTEM_LOG} is the system log's")
+        chosen = options or VaultOptions()
+        directory = VaultDirectory(path)
+        directory.create()
+        create_key_file(directory.root_key, chosen.entropy, passphrase).fingerprint  # noqa: B018  # made durable
+        create_log_key_file(
+            directory.log_key, SignerKey.for_deployment(deployment, chosen.entropy(LOG_SEED_BYTES))
+        )
+        if passphrase is None:
+            warnings.warn(
+                "the root key lies in a file beside the data: whoever copies both reads everything;"
+                " use a passphrase, or keep root.key on another volume",
+                LocalRootWarning,
+                stacklevel=2,
+            )
+        vault = cls._open(directory, passphrase, chosen, new=True)
+        try:
+            vault.add_tenant(tenant)
+        except BaseException:
+            vault.close()
+            raise
+        return vault
+
+    @classmethod
+    def open(
+        cls, path: Path, *, passphrase: str | None = None, options: VaultOptions | None = None
+    ) -> "Vault":
+        """Open the vault in a directory.
+
+        Raises:
+            NotFoundError: there is none.
+            VaultInUseError: another process has it open.
+            KeyAccessError: its root key is missing, unsafe or another one.
+            StorageError: or one of its kinds: it is damaged, or of a newer version.
+        """
+        return cls._open(VaultDirectory(path), passphrase, options or VaultOptions(), new=False)
+
+    @classmethod
+    def _open(
+        cls, directory: VaultDirectory, passphrase: str | None, options: VaultOptions, *, new: bool
+    ) -> "Vault":
+        directory.expect()
+        with ExitStack() as stack:
+            stack.callback(directory.hold().release)
+            if not new:
+                directory.check()
+            parts = _assemble(directory, passphrase, options, stack)
+            vault = cls(parts, stack.pop_all())
+        try:
+            vault._start()
+        except BaseException:
+            vault.close()
+            raise
+        return vault
+
+    def add_tenant(self, tenant: str) -> None:
+        """Add an institution: its keys, its row and the first entries of its log.
+
+        Raises:
+            ConflictError: it is there already.
+        """
+        check_id("tenant", tenant)
+        if tenant == SYSTEM_LOG or tenant in self.parts.store.tenants():
+            raise ConflictError("the tenant is there already")
+        self.parts.sealers.establish(tenant)
+        created = microseconds(self.parts.clock())
+        self.parts.store.submit(
+            WriteSet(
+                drafts=[
+                    self.parts.journal.event(EventType.POLICY_LOAD, tenant, {}),
+                    self.parts.journal.event(
+                        EventType.VAULT_INIT, tenant, {"deployment": self.parts.verifier_key.name}
+                    ),
+                ],
+                rows=[(TENANT, {"tenant_id": tenant, "created": created})],
+            )
+        )
+
+    def require_tenant(self, tenant: str) -> None:
+        """See that a tenant is known here.
+
+        Raises:
+            NotFoundError: it is not; an unknown tenant is no accepted write that nobody can find.
+        """
+        if tenant not in self.parts.store.tenants():
+            raise NotFoundError("there is no such tenant here")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until every memory has its dense vector."""
+        return self.parts.embedding.drain(timeout)
+
+    def close(self) -> None:
+        """End the workers, close the store, wipe the keys, let go of the directory."""
+        self._resources.close()
+
+    def __enter__(self) -> "Vault":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        """Rebuild the indexes from sealed rows and write the opening into each log."""
+        tenants = self.parts.store.tenants()
+        for tenant in tenants:
+            rebuild_index(self.parts, tenant)
+            self.parts.embedding.put(list(_unembedded(self.parts, tenant)))
+        drafts = [
+            draft
+            for tenant in (SYSTEM_LOG, *tenants)
+            for draft in (
+                self.parts.journal.event(EventType.POLICY_LOAD, tenant, {}),
+                self.parts.journal.event(EventType.VAULT_OPEN, tenant, {}),
+            )
+        ]
+        self.parts.journal.write(drafts)
+
+
+def open_default(tenant: str) -> Vault:
+    """Open the embedded vault in the user's data directory; make it if there is none.
+
+    Raises:
+        VaultError: it cannot be opened or made.
+    """
+    path = default_path()
+    return Vault.open(path) if path.exists() and any(path.iterdir()) else Vault.create(path, tenant=tenant)
+
+
+def default_path() -> Path:
+    """Return where an embedded vault lies if nobody says otherwise."""
+    return user_data_path("memos-vault", appauthor=False) / "vault"
+
+
+def _assemble(
+    directory: VaultDirectory, passphrase: str | None, options: VaultOptions, stack: ExitStack
+) -> Parts:
+    bundle = options.bundle or Bundle.read()
+    policy = AccessPolicy.load(bundle)
+    rules = parse_privacy_rules(bundle.text("privacy.yaml"))
+    root = open_key_file(directory.root_key, options.entropy, passphrase)
+    signer = load_key_file(directory.log_key)
+
+    keys_engine = writer_engine(directory.keys)
+    stack.callback(keys_engine.dispose)
+    upgrade(keys_engine, "keys")
+    keyring = Keyring(
+        root,
+        SqlKeyStore(keys_engine),
+        options.clock,
+        options.entropy,
+        monotonic=monotonic,
+        limits=options.key_limits,
+    )
+    stack.callback(keyring.close)
+
+    log = AuditLog(signer, salt_source=options.entropy, clock=options.clock)
+    store = Store(directory.rows, log, options.probe)
+    stack.callback(store.close)
+
+    embedder = options.embedder or MiniLmEmbedder()
+    indexes = Indexes(embedder)
+    sealers = Sealers(keyring)
+    worker = EmbeddingWorker(embedder, sealers, store, indexes.add_vector, threads=options.embedding_threads)
+    stack.callback(worker.close)
+    return Parts(
+        store=store,
+        sealers=sealers,
+        gate=PrivacyGate((options.detector or _presidio)(rules), rules),
+        policy=policy,
+        journal=Journal(store, policy, options.clock),
+        log=log,
+        indexes=indexes,
+        embedding=worker,
+        limits=options.limits,
+        clock=options.clock,
+        entropy=options.entropy,
+        probe=options.probe,
+        verifier_key=signer.verifier,
+    )
+
+
+def _presidio(rules: PrivacyRules) -> Detector:
+    from vault.privacy.detect import PresidioDetector  # noqa: PLC0415  # 1.3 s that a fake need not pay
+
+    return PresidioDetector(rules)
+
+
+def rebuild_index(parts: Parts, tenant: str) -> int:
+    """Fill a tenant's index from its sealed rows; return how many could not be opened.
+
+    One bad row never fails an opening (law 12): it is left out and named by `memvault doctor`.
+    """
+    unreadable = 0
+    for row in parts.store.feed(tenant):
+        place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
+        try:
+            record = parts.sealers.open_terms(tenant, place, row.terms)
+            vector = None if row.vector is None else parts.sealers.open_vector(tenant, place, row.vector)
+            parts.indexes.rebuild(tenant, row, record, vector)
+        except (TamperedError, KeyDestroyedError):
+            unreadable += 1
+    return unreadable
+
+
+def _unembedded(parts: Parts, tenant: str) -> list[Pending]:
+    hasher = parts.sealers.hasher(tenant)
+    pending = []
+    for row in parts.store.unembedded(tenant):
+        try:
+            _attributes, text, speaker = parts.sealers.screened_again(tenant, row)
+        except (TamperedError, KeyDestroyedError):
+            continue
+        pending.append(Pending(tenant, row, hasher.embedding_text(text, speaker)))
+    return pending

@@ -1,0 +1,103 @@
+"""Organizing: proposals of `vault.pipeline.organize`, authorised, written and logged as one change."""
+
+from dataclasses import dataclass
+
+from audit.canonical import JsonValue
+from policies.errors import DeniedError
+from policies.model import Action, Principal, Purpose
+from vault.errors import KeyDestroyedError, TamperedError
+from vault.grant import EVERY_MEMORY, Grant, authorise
+from vault.journal import Call
+from vault.model import EdgeKind, TrustState
+from vault.parts import Parts
+from vault.pipeline.organize import Link, Remembered, TrustChange, propose
+from vault.storage.unit_of_work import StoredMemory
+from vault.write_path import own_subject
+
+
+@dataclass(frozen=True, slots=True)
+class Organized:
+    """What one call of organize did."""
+
+    examined: int
+    links: tuple[Link, ...]
+    trust: tuple[TrustChange, ...]
+    leaf_index: int
+
+
+class Organizer:
+    """Applies what the rules propose about one subject's memories."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def organize(self, principal: Principal, subject: str | None, purpose: Purpose) -> Organized:
+        """Link, supersede, verify and dispute within what the principal may organize.
+
+        Raises:
+            DeniedError: it may organize nothing for this purpose; the denial is logged.
+            ConflictError: a memory was changed meanwhile: nothing was written, call again.
+        """
+        parts = self._parts
+        grant = self._authorise(principal, purpose)
+        (subject_id,) = parts.sealers.subject_ids(grant.tenant, (subject or own_subject(principal),))
+        with parts.store.read(grant) as unit:
+            stored = {row.memory_id: row for row in unit.about(subject_id)}
+            settled = unit.edges(list(stored))
+        remembered = [memory for row in stored.values() if (memory := self._remember(grant, row))]
+        remembered.sort(key=lambda memory: (stored[memory.id].recorded, memory.episode, memory.position))
+        known = frozenset((EdgeKind(kind), source, target) for source, kind, target in settled)
+        proposals = propose(remembered, known)
+        links = tuple(found for found in proposals if isinstance(found, Link))
+        changes = tuple(found for found in proposals if isinstance(found, TrustChange))
+        leaf_index = self._apply(grant, stored, links, changes)
+        return Organized(len(remembered), links, changes, leaf_index)
+
+    def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
+        try:
+            return authorise(self._parts.policy, principal, Action.ORGANIZE, purpose, over=EVERY_MEMORY)
+        except DeniedError:
+            self._parts.journal.deny(Call(principal, Action.ORGANIZE, purpose))
+            raise
+
+    def _remember(self, grant: Grant, row: StoredMemory) -> Remembered | None:
+        try:
+            opened = self._parts.sealers.open_memory(grant.tenant, row)
+        except (TamperedError, KeyDestroyedError):
+            return None  # law 12: a damaged row is the reader's and the verifier's to report
+        return Remembered(
+            id=row.memory_id,
+            text=opened.text,
+            role=opened.attributes.role,
+            trust=row.trust,
+            episode=row.episode_id,
+            position=row.position,
+            at=opened.attributes.at,
+            speaker=opened.speaker,
+        )
+
+    def _apply(
+        self,
+        grant: Grant,
+        stored: dict[str, StoredMemory],
+        links: tuple[Link, ...],
+        changes: tuple[TrustChange, ...],
+    ) -> int:
+        parts = self._parts
+        unit = parts.store.write(grant)
+        for link in links:
+            unit.add_edge(link.source, link.kind, link.target)
+        for change in changes:
+            unit.set_trust(change.memory, stored[change.memory].version, change.trust)
+        payload: dict[str, JsonValue] = {
+            "examined": len(stored),
+            "edges": len(links),
+            "memories": [change.memory for change in changes],
+            "trust": [change.trust.value for change in changes],
+            "reasons": [change.link.reason.value for change in changes],
+        }
+        unit.entry(parts.journal.allowed(grant, payload))
+        leaf = unit.commit()[0]
+        for change in changes:
+            parts.indexes.set_trust(grant.tenant, change.memory, TrustState(change.trust))
+        return leaf.index

@@ -1,0 +1,40 @@
+"""The parts of an open vault, as the paths use them."""
+
+from dataclasses import dataclass
+
+from audit.log import AuditLog
+from audit.signing import VerifierKey
+from vault.clock import Clock, Entropy
+from vault.embedding_worker import EmbeddingWorker
+from vault.grant import Decider
+from vault.indexes import Indexes
+from vault.journal import Journal
+from vault.pipeline.limits import InputLimits
+from vault.privacy.gate import PrivacyGate
+from vault.sealing import Sealers
+from vault.storage.group_commit import Probe
+from vault.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that one vault is made of; assembled by `vault.opening`."""
+
+    store: Store
+    sealers: Sealers
+    gate: PrivacyGate
+    policy: Decider
+    journal: Journal
+    log: AuditLog
+    indexes: Indexes
+    embedding: EmbeddingWorker
+    limits: InputLimits
+    clock: Clock
+    entropy: Entropy
+    probe: Probe
+    verifier_key: VerifierKey
+    """Public key of the deployment's log."""
+
+    def origin(self, tenant: str) -> str:
+        """Return the origin of a tenant's log, as its checkpoints name it."""
+        return self.log.origin(tenant)

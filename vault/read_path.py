@@ -1,0 +1,187 @@
+"""The read path, in six lines (ARCHITECTURE section 3).
+
+1. Authorise: which tiers and relations may this principal search for this purpose.
+2. Screen the query, so that it meets masked text and stands nowhere in clear.
+3. Search only the indexes of the scopes that the decisions allow.
+4. Open the best and check their binding.
+5. Log what was read, durably, before the answer leaves.
+6. Return it masked; originals only where the reveal action was allowed for that purpose.
+
+A memory out of reach and one that never was are told apart by nobody: same error, same entry.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from audit.canonical import JsonValue
+from audit.event import Outcome
+from policies.errors import DeniedError
+from policies.model import Action, Principal, Purpose
+from vault.clock import from_microseconds
+from vault.content import EpisodeAttributes
+from vault.errors import InputInvalidError, KeyDestroyedError, NotFoundError, TamperedError
+from vault.grant import EVERY_MEMORY, Grant, authorise
+from vault.ids import IdKind, check_vault_id
+from vault.indexes import Match
+from vault.journal import Call
+from vault.model import Answer, Hit, Memory, Provenance
+from vault.parts import Parts
+from vault.pipeline.limits import check_visible
+from vault.sealing import OpenedMemory
+from vault.search.lexical import prepare_query
+from vault.storage.unit_of_work import StoredMemory
+
+MAX_HITS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one call of retrieve asks for."""
+
+    text: str
+    k: int
+    purpose: Purpose
+    subjects: tuple[str, ...] = ()
+    """Names of subjects; memories about any of them. None means whatever is within reach."""
+    reveal: bool = False
+
+
+class ReadPath:
+    """Carries a question to an answer, and an id to its memory."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def retrieve(self, principal: Principal, question: Question) -> Answer:
+        """Find the memories that fit a question best.
+
+        Raises:
+            DeniedError: the principal may search nothing for this purpose; the denial is logged.
+            InputInvalidError: the query is empty, too long or no text, or `k` is out of range.
+        """
+        parts = self._parts
+        if not 1 <= question.k <= MAX_HITS:
+            raise InputInvalidError(f"expected k from 1 to {MAX_HITS}")
+        # 1. Authorise
+        grant = self._authorise(principal, Action.SEARCH, question.purpose)
+        revealing = self._authorise(principal, Action.REVEAL, question.purpose) if question.reveal else None
+        # 2. Screen
+        check_visible("query", question.text, parts.limits.query_chars)
+        subject_ids = parts.sealers.subject_ids(grant.tenant, question.subjects)
+        tokens = parts.sealers.query_tokens(grant.tenant, subject_ids)
+        screened = parts.gate.screen(question.text, tokens)
+        # 3. Search
+        prepared = prepare_query(parts.sealers.hasher(grant.tenant), screened)
+        found = parts.indexes.search(grant, prepared, subjects=frozenset(subject_ids), k=question.k)
+        # 4. Open
+        hits = self._open_hits(grant, revealing, found)
+        # 5. Log
+        read = [hit.memory.id for hit in hits]
+        payload: dict[str, JsonValue] = {
+            "memories": list(read),
+            "count": len(read),
+            "k": question.k,
+            "query": parts.sealers.query_digest(grant.tenant, question.text),
+        }
+        leaf_index = parts.journal.note(grant, payload)
+        if revealing is not None:
+            shown = [hit.memory.id for hit in hits if hit.memory.revealed]
+            leaf_index = parts.journal.note(revealing, {"memories": list(shown), "count": len(shown)})
+        # 6. Return
+        return Answer(hits=hits, masked_query=screened.text, read_in=leaf_index)
+
+    def get(self, principal: Principal, memory_id: str, purpose: Purpose, *, reveal: bool = False) -> Memory:
+        """Return one memory by its id, masked or revealed.
+
+        Raises:
+            DeniedError: the principal may do this to no memory at all for this purpose.
+            IdentifierInvalidError: not the form of a memory's id.
+            NotFoundError: no such memory within reach.
+        """
+        check_vault_id(IdKind.MEMORY, memory_id)
+        action = Action.REVEAL if reveal else Action.READ
+        grant = self._authorise(principal, action, purpose, resource=memory_id)
+        with self._parts.store.read(grant) as unit:
+            stored = unit.memories([memory_id]).get(memory_id)
+        if stored is None:
+            self._parts.journal.deny(Call(principal, action, purpose), resource=memory_id)
+            raise NotFoundError("there is no such memory here")
+        memory = self._view([stored], grant, revealing=grant if reveal else None)[memory_id]
+        self._parts.journal.note(grant, {"memories": [memory_id], "count": 1}, resource=memory_id)
+        return memory
+
+    def _authorise(
+        self, principal: Principal, action: Action, purpose: Purpose, *, resource: str | None = None
+    ) -> Grant:
+        try:
+            return authorise(self._parts.policy, principal, action, purpose, over=EVERY_MEMORY)
+        except DeniedError:
+            self._parts.journal.deny(Call(principal, action, purpose), resource=resource)
+            raise
+
+    def _open_hits(self, grant: Grant, revealing: Grant | None, found: Sequence[Match]) -> tuple[Hit, ...]:
+        with self._parts.store.read(grant) as unit:
+            stored = unit.memories([match.memory_id for match in found])
+        memories = self._view(list(stored.values()), grant, revealing)
+        return tuple(
+            Hit(memories[match.memory_id], match.score, match.why)
+            for match in found
+            if match.memory_id in memories
+        )
+
+    def _view(
+        self, stored: Sequence[StoredMemory], grant: Grant, revealing: Grant | None
+    ) -> dict[str, Memory]:
+        """Open rows for a principal; a damaged row is left out and logged, the others stand (law 12)."""
+        episodes = self._episodes(grant, {row.episode_id for row in stored})
+        memories: dict[str, Memory] = {}
+        for row in stored:
+            reveal = revealing is not None and revealing.covers(row.access_tier, row.owner)
+            try:
+                opened = self._parts.sealers.open_memory(grant.tenant, row, reveal=reveal)
+            except (TamperedError, KeyDestroyedError):
+                self._parts.journal.note(grant, {"unreadable": [row.memory_id]}, outcome=Outcome.FAILED)
+                if len(stored) == 1:
+                    raise
+                continue
+            memories[row.memory_id] = _memory(row, opened, episodes.get(row.episode_id))
+        return memories
+
+    def _episodes(self, grant: Grant, episode_ids: set[str]) -> Mapping[str, EpisodeAttributes]:
+        with self._parts.store.read(grant) as unit:
+            stored = unit.episodes(episode_ids)
+        opened: dict[str, EpisodeAttributes] = {}
+        for episode_id, row in stored.items():
+            with suppress(TamperedError, KeyDestroyedError):
+                opened[episode_id] = self._parts.sealers.open_episode(grant.tenant, row)
+        return opened
+
+
+def _memory(row: StoredMemory, opened: OpenedMemory, episode: EpisodeAttributes | None) -> Memory:
+    attributes = opened.attributes
+    return Memory(
+        id=row.memory_id,
+        version=row.version,
+        text=opened.text,
+        access_tier=row.access_tier,
+        memory_tier=row.memory_tier,
+        trust=row.trust,
+        provenance=Provenance(
+            episode_id=row.episode_id,
+            position=row.position,
+            source=attributes.source,
+            speaker=opened.speaker,
+            role=attributes.role,
+            at=attributes.at,
+            title=episode.title.text if episode else "",
+            ref=attributes.ref.text or None,
+        ),
+        annotations=attributes.annotations,
+        tags=tuple(tag.text for tag in episode.tags) if episode else (),
+        metadata={key.text: value.text for key, value in episode.metadata} if episode else {},
+        recorded=from_microseconds(row.recorded),
+        revealed=opened.revealed,
+        written_in=row.leaf_index,
+    )

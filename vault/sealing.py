@@ -1,0 +1,358 @@
+"""From screened content to sealed rows and back: one place knows which field is sealed how.
+
+Owns the mapping between `MemoryContent` and the sealed fields of a row. Keys come from the keyring,
+bytes from `vault.content`; nothing here decides or stores.
+"""
+
+import hmac
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.model import AccessTier
+from vault.content import (
+    EpisodeAttributes,
+    MaskedField,
+    MemoryAttributes,
+    Originals,
+    decode_episode_attributes,
+    decode_memory_attributes,
+    decode_originals,
+    encode_episode_attributes,
+    encode_memory_attributes,
+    encode_originals,
+)
+from vault.crypto.keyring import Keyring, TenantKeys
+from vault.crypto.sealed import Binding, Sealed, SealedField
+from vault.crypto.sealing_key import SealingKey
+from vault.errors import KeyDestroyedError, KeyMissingError, TamperedError
+from vault.indexes import Indexed
+from vault.model import (
+    Annotations,
+    MemoryTier,
+    Replacement,
+    Screened,
+    Span,
+    SpeakerRole,
+    TrustState,
+)
+from vault.privacy.tokens import SubjectTokens
+from vault.search.lexical import TermHasher
+from vault.search.record import pack
+from vault.storage.unit_of_work import StoredEpisode, StoredMemory
+
+_FIRST: Final = 1
+_QUERY_DIGEST_BYTES: Final = 16
+_TEXT, _SPEAKER, _REF = "text", "speaker", "ref"
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryContent:
+    """What a memory says, screened, before it is sealed."""
+
+    owner: str
+    text: Screened
+    speaker: Screened
+    ref: Screened | None
+    role: SpeakerRole
+    at: datetime | None
+    source: Span
+    annotations: Annotations
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeContent:
+    """What an episode is called, screened, before it is sealed."""
+
+    owner: str
+    title: Screened
+    name: Screened
+    at: datetime | None
+    tags: tuple[Screened, ...]
+    metadata: tuple[tuple[Screened, Screened], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPlace:
+    """Where a memory stands, in clear."""
+
+    memory_id: str
+    version: int
+    episode_id: str
+    position: int
+    access_tier: AccessTier
+    memory_tier: MemoryTier
+    trust: TrustState
+    recorded: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedMemory:
+    """A memory's content as one principal may see it."""
+
+    text: str = field(repr=False)
+    speaker: str = field(repr=False)
+    attributes: MemoryAttributes
+    revealed: bool
+
+
+class SubjectSealer:
+    """Seals what is about one set of subjects; made for one write."""
+
+    def __init__(self, keys: TenantKeys, key: SealingKey, hasher: TermHasher, names: dict[str, str]) -> None:
+        self._keys = keys
+        self._key = key
+        self._hasher = hasher
+        self._names = names
+        self.subjects: Final = key.subjects
+        self.tokens: Final = SubjectTokens(keys.token_key(self.subjects[0]))
+        """Tokens of the first subject: the same person has the same token in all of its memories."""
+
+    def sealed_names(self) -> dict[str, Sealed]:
+        """Return each subject's name under its own key."""
+        return {
+            subject: self._keys.sealing_key([subject])
+            .bind(subject, _FIRST, AccessTier.PRIVATE)
+            .seal(SealedField.SUBJECT_NAME, name.encode())
+            for subject, name in self._names.items()
+        }
+
+    def seal_memory(self, place: RecordPlace, content: MemoryContent) -> Indexed:
+        """Seal every field of a memory for its place."""
+        sealer = self._key.bind(place.memory_id, place.version, place.access_tier)
+        attributes = MemoryAttributes(
+            owner=content.owner,
+            role=content.role,
+            at=content.at,
+            source=content.source,
+            speaker=MaskedField.of(content.speaker),
+            ref=MaskedField() if content.ref is None else MaskedField.of(content.ref),
+            text_marks=MaskedField.of(content.text).marks,
+            annotations=content.annotations,
+        )
+        originals = _originals({_TEXT: content.text, _SPEAKER: content.speaker, _REF: content.ref})
+        record = pack(
+            self._hasher.record(
+                content.text, speaker=content.speaker, at=content.at, times=content.annotations.times
+            )
+        )
+        stored = StoredMemory(
+            memory_id=place.memory_id,
+            version=place.version,
+            episode_id=place.episode_id,
+            position=place.position,
+            owner=content.owner,
+            access_tier=place.access_tier,
+            memory_tier=place.memory_tier,
+            trust=place.trust,
+            subjects=self.subjects,
+            recorded=place.recorded,
+            leaf_index=-1,
+            detector=content.text.detector,
+            text=sealer.seal(SealedField.TEXT, content.text.text.encode()),
+            attributes=sealer.seal(SealedField.ATTRIBUTES, encode_memory_attributes(attributes)),
+            originals=sealer.seal(SealedField.ORIGINALS, encode_originals(originals)) if originals else None,
+            terms=sealer.seal(SealedField.TERMS, record),
+        )
+        return Indexed(stored, record, self._hasher.embedding_text(content.text, content.speaker))
+
+    def seal_episode(self, episode_id: str, access_tier: AccessTier, content: EpisodeContent) -> Sealed:
+        """Seal an episode's attributes; its originals stand in the same field, shown to nobody by reading."""
+        named = {"title": content.title, "name": content.name}
+        named.update({f"tag.{place}": tag for place, tag in enumerate(content.tags)})
+        for place, (key, value) in enumerate(content.metadata):
+            named.update({f"key.{place}": key, f"value.{place}": value})
+        attributes = EpisodeAttributes(
+            owner=content.owner,
+            title=MaskedField.of(content.title),
+            name=MaskedField.of(content.name),
+            at=content.at,
+            tags=tuple(MaskedField.of(tag) for tag in content.tags),
+            metadata=tuple((MaskedField.of(key), MaskedField.of(value)) for key, value in content.metadata),
+            originals=_originals(named),
+        )
+        sealer = self._key.bind(episode_id, _FIRST, access_tier)
+        return sealer.seal(SealedField.EPISODE, encode_episode_attributes(attributes))
+
+
+class Sealers:
+    """Makes sealers, and opens what they sealed."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self._recorded: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def establish(self, tenant: str) -> None:
+        """Make a tenant's own keys, if it has none yet."""
+        self._keyring.establish(tenant)
+
+    def for_writing(self, tenant: str, names: Sequence[str]) -> SubjectSealer:
+        """Return a sealer for these subjects; their keys are made where they are missing.
+
+        Raises:
+            IdentifierInvalidError: a name is not acceptable, or there are too many.
+            KeyAccessError: or one of its kinds: a key cannot be used.
+        """
+        keys = self._keyring.tenant(tenant)
+        by_id = {keys.subject_id(name): name for name in names}
+        key = keys.sealing_key(tuple(sorted(by_id)))
+        return SubjectSealer(keys, key, TermHasher(keys.search_key()), by_id)
+
+    def of_row(self, tenant: str, row: StoredMemory) -> SubjectSealer:
+        """Return a sealer for the subjects of a row that exists."""
+        keys = self._keyring.tenant(tenant)
+        return SubjectSealer(keys, keys.sealing_key(row.subjects), TermHasher(keys.search_key()), {})
+
+    def unrecorded(self, tenant: str, sealer: SubjectSealer) -> dict[str, Sealed]:
+        """Return the sealed names of subjects that this process has not yet written."""
+        if all((tenant, subject) in self._recorded for subject in sealer.subjects):
+            return {}
+        return sealer.sealed_names()
+
+    def note_recorded(self, tenant: str, sealer: SubjectSealer) -> None:
+        """Take note that the subjects' rows are durable."""
+        with self._lock:
+            self._recorded.update((tenant, subject) for subject in sealer.subjects)
+
+    def subject_ids(self, tenant: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the vault ids of subjects; makes no key.
+
+        Raises:
+            IdentifierInvalidError: a name is not acceptable.
+        """
+        keys = self._keyring.tenant(tenant)
+        return tuple(sorted({keys.subject_id(name) for name in names}))
+
+    def query_tokens(self, tenant: str, subjects: Sequence[str]) -> SubjectTokens:
+        """Return the tokens in which a query is shown masked: the subject's if it is about one that has a key."""
+        keys = self._keyring.tenant(tenant)
+        if len(subjects) == 1:
+            with suppress(KeyMissingError, KeyDestroyedError):
+                return SubjectTokens(keys.token_key(subjects[0]))
+        return SubjectTokens(keys.surrogate_key())
+
+    def hasher(self, tenant: str) -> TermHasher:
+        """Return the hasher of a tenant's search terms."""
+        return TermHasher(self._keyring.tenant(tenant).search_key())
+
+    def query_digest(self, tenant: str, query: str) -> str:
+        """Return the keyed hash of a query as it stands in the log, in hex."""
+        key = self._keyring.tenant(tenant).query_key()
+        return hmac.digest(key, query.encode("utf-8", "surrogatepass"), "sha256")[:_QUERY_DIGEST_BYTES].hex()
+
+    def open_memory(self, tenant: str, row: StoredMemory, *, reveal: bool = False) -> OpenedMemory:
+        """Open a row and check that it stands where it was sealed.
+
+        Raises:
+            TamperedError: it does not, or its owner was changed.
+            KeyAccessError: or one of its kinds.
+        """
+        attributes = decode_memory_attributes(self._open(tenant, row, SealedField.ATTRIBUTES, row.attributes))
+        if attributes.owner != row.owner:
+            raise TamperedError(f"{row.memory_id} has another owner than it was sealed for")
+        text = MaskedField(self._text(tenant, row), attributes.text_marks)
+        if not reveal:
+            return OpenedMemory(text.text, attributes.speaker.text, attributes, revealed=False)
+        originals = self._originals(tenant, row)
+        return OpenedMemory(
+            text=text.revealed(originals.get(_TEXT, ())),
+            speaker=attributes.speaker.revealed(originals.get(_SPEAKER, ())),
+            attributes=attributes,
+            revealed=True,
+        )
+
+    def screened_again(self, tenant: str, row: StoredMemory) -> tuple[MemoryAttributes, Screened, Screened]:
+        """Return attributes, text and speaker of a row as they were when the gate let them through.
+
+        For work inside the vault (embedding anew, updating); never for an answer.
+        """
+        opened = self.open_memory(tenant, row)
+        originals = self._originals(tenant, row)
+        marks = opened.attributes.text_marks
+        text = _screened(MaskedField(opened.text, marks), originals.get(_TEXT, ()), row.detector)
+        speaker = _screened(opened.attributes.speaker, originals.get(_SPEAKER, ()), row.detector)
+        return opened.attributes, text, speaker
+
+    def open_terms(self, tenant: str, place: "IndexPlace", terms: Sealed) -> bytes:
+        """Open the packed term record of a row that the index is rebuilt from."""
+        return self._keyring.tenant(tenant).open(place.binding(tenant, SealedField.TERMS), terms)
+
+    def open_vector(self, tenant: str, place: "IndexPlace", vector: Sealed) -> Vector:
+        """Open the dense vector of a row that the index is rebuilt from."""
+        data = self._keyring.tenant(tenant).open(place.binding(tenant, SealedField.EMBEDDING), vector)
+        return np.frombuffer(data, "<f2").astype(np.float32)
+
+    def seal_vector(self, tenant: str, row: StoredMemory, vector: Vector) -> Sealed:
+        """Seal the dense vector of a memory, as float16."""
+        key = self._keyring.tenant(tenant).sealing_key(row.subjects)
+        sealer = key.bind(row.memory_id, row.version, row.access_tier)
+        return sealer.seal(SealedField.EMBEDDING, vector.astype("<f2").tobytes())
+
+    def open_episode(self, tenant: str, row: StoredEpisode) -> EpisodeAttributes:
+        """Open an episode's attributes.
+
+        Raises:
+            TamperedError: it does not stand where it was sealed, or its owner was changed.
+            KeyAccessError: or one of its kinds.
+        """
+        binding = Binding(tenant, row.episode_id, _FIRST, row.subjects, row.access_tier, SealedField.EPISODE)
+        attributes = decode_episode_attributes(self._keyring.tenant(tenant).open(binding, row.attributes))
+        if attributes.owner != row.owner:
+            raise TamperedError(f"{row.episode_id} has another owner than it was sealed for")
+        return attributes
+
+    def _text(self, tenant: str, row: StoredMemory) -> str:
+        return self._open(tenant, row, SealedField.TEXT, row.text).decode()
+
+    def _originals(self, tenant: str, row: StoredMemory) -> Originals:
+        if row.originals is None:
+            return {}
+        return decode_originals(self._open(tenant, row, SealedField.ORIGINALS, row.originals))
+
+    def _open(self, tenant: str, row: StoredMemory, name: SealedField, sealed: Sealed) -> bytes:
+        binding = Binding(tenant, row.memory_id, row.version, row.subjects, row.access_tier, name)
+        return self._keyring.tenant(tenant).open(binding, sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlace:
+    """Where a row of the index feed stands."""
+
+    memory_id: str
+    version: int
+    subjects: tuple[str, ...]
+    access_tier: AccessTier
+
+    def binding(self, tenant: str, name: SealedField) -> Binding:
+        """Return the binding of one of its fields."""
+        return Binding(tenant, self.memory_id, self.version, self.subjects, self.access_tier, name)
+
+
+def _originals(fields: dict[str, Screened] | dict[str, Screened | None]) -> Originals:
+    return {
+        name: tuple(replacement.original for replacement in screened.replacements)
+        for name, screened in fields.items()
+        if screened is not None and screened.replacements
+    }
+
+
+def _screened(masked: MaskedField, originals: Sequence[str | None], detector: str) -> Screened:
+    """Put a masked field and its originals together again; the source spans are gone and not needed."""
+    if len(originals) != len(masked.marks):
+        raise TamperedError("originals do not fit the marks of this field")
+    replacements = tuple(
+        Replacement(
+            mark.entity_type, mark.span, mark.span, masked.text[mark.span.start : mark.span.end], original
+        )
+        for mark, original in zip(masked.marks, originals, strict=True)
+    )
+    return Screened(masked.text, replacements, detector)

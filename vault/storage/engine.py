@@ -1,0 +1,102 @@
+"""Connections to `vault.db`: durable for writing, walled by tenant for reading.
+
+Two engines over one SQLite file. The writer has one connection, WAL and `synchronous=FULL`: a commit
+is on the disk when it returns. Readers are `query_only` and see content tables only through temporary
+views that repeat the tenant in the database, with an authorizer that refuses the tables themselves:
+the fourth wall between tenants, which holds also where a query forgets its `WHERE`. (On PostgreSQL
+row-level security takes this place.)
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from audit.store import LEAF
+from vault.storage.faults import translated
+from vault.storage.schema import CONTENT_TABLES
+
+READERS: Final = 8
+BUSY_MILLISECONDS: Final = 5_000
+_WALLED: Final = frozenset([*(table.name for table in CONTENT_TABLES), LEAF.name])
+_TENANT: Final = "tenant"
+
+
+def writer_engine(path: Path) -> Engine:
+    """Make the engine with the single durable connection."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 256},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in (
+            f"busy_timeout={BUSY_MILLISECONDS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "secure_delete=ON",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-32768",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reader_engine(path: Path) -> Engine:
+    """Make the engine for reading; use it through `reading` only."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=READERS,
+        max_overflow=READERS,
+        connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 256},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401  # SQLAlchemy's record
+        tenant = record.info[_TENANT] = [""]
+        connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        # Deterministic within one statement: a reader's tenant is set before the statement starts.
+        connection.create_function("current_tenant", 0, lambda: tenant[0], deterministic=True)
+        for name in sorted(_WALLED):
+            connection.execute(
+                f"CREATE TEMP VIEW {name} AS SELECT * FROM main.{name} WHERE tenant_id = current_tenant()"  # noqa: S608  # names of our own tables
+            )
+        connection.execute("PRAGMA query_only=ON")
+        connection.set_authorizer(_authorize)
+
+    return engine
+
+
+def _authorize(
+    action: int, table: str | None, _column: str | None, base: str | None, view: str | None
+) -> int:
+    """Refuse the walled tables to every statement that does not come through their view."""
+    if action == sqlite3.SQLITE_READ and base == "main" and table in _WALLED and view != table:
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK
+
+
+@contextmanager
+def reading(engine: Engine, tenant: str) -> Iterator[Connection]:
+    """Lend a read connection that sees the rows of `tenant` alone."""
+    with translated(), engine.connect() as connection:
+        cell = connection.connection.info[_TENANT]
+        cell[0] = tenant
+        try:
+            yield connection
+        finally:
+            cell[0] = ""

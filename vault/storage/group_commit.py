@@ -1,0 +1,162 @@
+"""One durable commit for many writers.
+
+The first writer to arrive leads: it commits everything that waits, rows and audit entries in one
+transaction, and hands the lead to one of those who came meanwhile. Alone, a writer pays no thread
+switch; among 32, they share one `fsync`. A write that fails alone fails alone: the batch is rolled
+back and each of its members is committed by itself.
+
+Leaves to whom: what may be written is `unit_of_work`'s; leaves and their hashes are `audit.log`'s.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from sqlalchemy import Connection, Engine, Insert, Table, insert
+
+from audit.event import EntryDraft
+from audit.log import Leaf
+from vault.storage.faults import translated
+
+MAX_BATCH: Final = 256
+LEAF_INDEX: Final = "leaf_index"
+
+Row = dict[str, object]
+Change = Callable[[Connection, Sequence[Leaf]], None]
+"""Runs in the transaction, before the inserts; raises to refuse the whole write set."""
+
+
+class Appender(Protocol):
+    """The part of the audit log that a commit needs."""
+
+    def append(self, connection: Connection, drafts: Sequence[EntryDraft]) -> list[Leaf]:
+        """Append entries in the caller's transaction."""
+        ...
+
+
+class Probe(Protocol):
+    """Told of each step reached; tests kill the process there."""
+
+    def __call__(self, step: str) -> None:
+        """Note the step."""
+        ...
+
+
+def no_probe(step: str) -> None:
+    """Note nothing."""
+
+
+@dataclass(slots=True)
+class WriteSet:
+    """What one caller wants made durable together: all of it, or nothing."""
+
+    drafts: list[EntryDraft] = field(default_factory=list)
+    rows: list[tuple[Table, Row]] = field(default_factory=list)
+    """New rows; a `leaf_index` of -1 becomes the index of the write set's first entry."""
+    changes: list[Change] = field(default_factory=list)
+
+
+class _Ticket:
+    """A write set on its way: waits until it is done, failed, or told to lead."""
+
+    __slots__ = ("error", "event", "leads", "leaves", "work")
+
+    def __init__(self, work: WriteSet) -> None:
+        self.work = work
+        self.event = threading.Event()
+        self.leads = False
+        self.leaves: list[Leaf] = []
+        self.error: BaseException | None = None
+
+
+class GroupCommit:
+    """Commits write sets, many at a time."""
+
+    def __init__(self, engine: Engine, log: Appender, probe: Probe = no_probe) -> None:
+        self._connection = engine.connect()
+        self._log = log
+        self._probe = probe
+        self._mutex = threading.Lock()
+        self._waiting: deque[_Ticket] = deque()
+        self._led = False
+        self._inserts: dict[str, Insert] = {}
+
+    def submit(self, work: WriteSet) -> list[Leaf]:
+        """Make `work` durable and return the leaves of its entries.
+
+        Raises:
+            ConflictError: a row exists already, or a change refused.
+            StorageError: or one of its kinds; nothing of `work` was written.
+        """
+        ticket = _Ticket(work)
+        with self._mutex:
+            self._waiting.append(ticket)
+            leads, self._led = not self._led, True
+        if not leads:
+            ticket.event.wait()
+        if leads or ticket.leads:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.leaves
+
+    def run(self, change: Change) -> None:
+        """Run one change in a transaction of its own, between the batches; for maintenance."""
+        self.submit(WriteSet(changes=[change]))
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def _lead(self) -> None:
+        with self._mutex:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+        self._commit(batch)
+        with self._mutex:
+            if self._waiting:
+                successor = self._waiting[0]
+                successor.leads = True
+                successor.event.set()
+            else:
+                self._led = False
+        for ticket in batch:
+            ticket.event.set()
+
+    def _commit(self, batch: list[_Ticket]) -> None:
+        try:
+            self._transact(batch)
+        except BaseException as error:  # noqa: BLE001  # each writer gets its own error, also an interrupt
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            for ticket in batch:
+                self._commit([ticket])
+
+    def _transact(self, batch: list[_Ticket]) -> None:
+        self._probe("begin")
+        with translated(), self._connection.begin():
+            leaves = iter(self._log.append(self._connection, [d for t in batch for d in t.work.drafts]))
+            self._probe("logged")
+            for ticket in batch:
+                ticket.leaves = [next(leaves) for _ in ticket.work.drafts]
+                for change in ticket.work.changes:
+                    change(self._connection, ticket.leaves)
+            self._insert(batch)
+            self._probe("inserted")
+        self._probe("committed")
+
+    def _insert(self, batch: list[_Ticket]) -> None:
+        by_table: dict[str, list[Row]] = {}
+        tables: dict[str, Table] = {}
+        for ticket in batch:
+            for table, row in ticket.work.rows:
+                if row.get(LEAF_INDEX) == -1:
+                    row = {**row, LEAF_INDEX: ticket.leaves[0].index}  # noqa: PLW2901  # a retry needs the -1 again
+                by_table.setdefault(table.name, []).append(row)
+                tables[table.name] = table
+        for name, rows in by_table.items():
+            if name not in self._inserts:
+                self._inserts[name] = insert(tables[name])
+            self._connection.execute(self._inserts[name], rows)

@@ -1,0 +1,136 @@
+"""The first format of `vault.db`: sealed rows, and the audit log with its guards."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from audit.store import GUARDS
+
+revision = "rows_0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    op.create_table(
+        "credential",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("credential_id", sa.String(length=64), nullable=False),
+        sa.Column("principal_id", sa.String(length=64), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("verifier", sa.LargeBinary(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "credential_id"),
+    )
+    op.create_table(
+        "edge",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("source_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("target_id", sa.String(length=64), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "source_id", "kind", "target_id"),
+    )
+    op.create_table(
+        "embedding",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
+    )
+    op.create_table(
+        "episode",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("episode_id", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("access_tier", sa.String(length=16), nullable=False),
+        sa.Column("subjects", sa.Text(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("recorded", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.Column("attributes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "episode_id"),
+    )
+    op.create_table(
+        "memory",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("is_current", sa.SmallInteger(), nullable=False),
+        sa.Column("episode_id", sa.String(length=64), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("access_tier", sa.String(length=16), nullable=False),
+        sa.Column("memory_tier", sa.String(length=16), nullable=False),
+        sa.Column("trust", sa.String(length=16), nullable=False),
+        sa.Column("subjects", sa.Text(), nullable=False),
+        sa.Column("recorded", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.Column("detector", sa.String(length=128), nullable=False),
+        sa.Column("text", sa.LargeBinary(), nullable=False),
+        sa.Column("attributes", sa.LargeBinary(), nullable=False),
+        sa.Column("originals", sa.LargeBinary(), nullable=True),
+        sa.Column("terms", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
+    )
+    op.create_index("memory_by_episode", "memory", ["tenant_id", "episode_id", "position"], unique=False)
+    op.create_table(
+        "memory_subject",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "subject_id", "memory_id"),
+    )
+    op.create_table(
+        "subject",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.LargeBinary(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "subject_id"),
+    )
+    op.create_table(
+        "tenant",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id"),
+    )
+    op.create_table(
+        "audit_checkpoint",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("tree_size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "tree_size"),
+        comment="Signed checkpoints, as C2SP tlog-checkpoint notes.",
+    )
+    op.create_table(
+        "audit_head",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("nodes", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("size >= 0", name="ck_audit_head_size"),
+        sa.PrimaryKeyConstraint("tenant_id"),
+        comment="Right edge of each tenant's tree: its compact range, 32 bytes a node.",
+    )
+    op.create_table(
+        "audit_leaf",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("header", sa.Text(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("payload", sa.Text(), nullable=True),
+        sa.Column("event", sa.String(length=32), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("(salt IS NULL) = (payload IS NULL)", name="ck_audit_leaf_erased_whole"),
+        sa.CheckConstraint("leaf_index >= 0", name="ck_audit_leaf_index"),
+        sa.CheckConstraint("length(leaf_hash) = 32", name="ck_audit_leaf_hash"),
+        sa.PrimaryKeyConstraint("tenant_id", "leaf_index"),
+        comment="Entries. event and time_us repeat the header for indexes; the verifier compares them.",
+    )
+    op.create_index("ix_audit_leaf_time", "audit_leaf", ["tenant_id", "time_us"], unique=False)
+    for statement in GUARDS.get(op.get_bind().dialect.name, ()):
+        op.execute(statement)

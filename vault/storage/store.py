@@ -1,0 +1,161 @@
+"""The open store: engines, migrations and units of work over one `vault.db`.
+
+Leaves sealing to `vault.crypto`, entries to `audit`, and who may do what to the grant it is given.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from vault.crypto.sealed import Sealed
+from vault.grant import Grant
+from vault.storage.engine import reader_engine, reading, writer_engine
+from vault.storage.faults import translated
+from vault.storage.group_commit import Appender, Change, GroupCommit, Probe, WriteSet, no_probe
+from vault.storage.migrate import upgrade
+from vault.storage.schema import CREDENTIAL, EMBEDDING, MEMORY, TENANT
+from vault.storage.unit_of_work import ReadUnit, StoredMemory, WriteUnit, split_subjects, stored_memory
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """What the search index is rebuilt from: no text, no attributes."""
+
+    memory_id: str
+    version: int
+    owner: str
+    access_tier: str
+    episode_id: str
+    position: int
+    trust: str
+    subjects: tuple[str, ...]
+    terms: Sealed
+    vector: Sealed | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowDigest:
+    """What the log is to know a memory's row by."""
+
+    memory_id: str
+    leaf_index: int
+    digest: str
+
+
+class Store:
+    """An open `vault.db`."""
+
+    def __init__(self, path: Path, log: Appender, probe: Probe = no_probe) -> None:
+        """Open and bring to the present schema.
+
+        Raises:
+            StoreCorruptError: the file is damaged.
+            StoreVersionError: a newer version wrote it.
+        """
+        self._writer = writer_engine(path)
+        self._readers = reader_engine(path)
+        with translated():
+            upgrade(self._writer, "rows")
+        self._commit = GroupCommit(self._writer, log, probe)
+
+    @contextmanager
+    def read(self, grant: Grant) -> Iterator[ReadUnit]:
+        """Open a unit of work for reading under a grant."""
+        with reading(self._readers, grant.tenant) as connection:
+            yield ReadUnit(connection, grant)
+
+    def write(self, grant: Grant) -> WriteUnit:
+        """Open a unit of work for writing under a grant."""
+        return WriteUnit(self._commit, grant)
+
+    def submit(self, work: WriteSet) -> list[int]:
+        """Commit entries or rows that belong to no principal's call, such as opening the vault."""
+        return [leaf.index for leaf in self._commit.submit(work)]
+
+    @contextmanager
+    def log_connection(self, tenant: str) -> Iterator[Connection]:
+        """Lend a read connection that sees one tenant's log, or the system log."""
+        with reading(self._readers, tenant) as connection:
+            yield connection
+
+    def change(self, change: Change) -> None:
+        """Run work of the audit room, such as signing a checkpoint, in a durable transaction.
+
+        Raises:
+            StorageError: or one of its kinds; nothing was changed.
+        """
+        self._commit.submit(WriteSet(changes=[change]))
+
+    def tenants(self) -> list[str]:
+        """Return the ids of all tenants."""
+        with reading(self._readers, "") as connection:
+            return list(connection.execute(select(TENANT.c.tenant_id).order_by(TENANT.c.tenant_id)).scalars())
+
+    def credential(self, credential_id: str) -> tuple[str, str, str, bytes] | None:
+        """Return tenant, principal, roles and verifier of a credential."""
+        query = select(CREDENTIAL).where(CREDENTIAL.c.credential_id == credential_id)
+        with reading(self._readers, "") as connection:
+            row = connection.execute(query).first()
+        return None if row is None else (row.tenant_id, row.principal_id, row.roles, row.verifier)
+
+    def feed(self, tenant: str) -> Iterator[IndexRow]:
+        """Yield what the index of a tenant is built from, in the order of recording."""
+        vector = (
+            select(EMBEDDING.c.memory_id, EMBEDDING.c.version, EMBEDDING.c.vector)
+            .where(EMBEDDING.c.tenant_id == tenant)
+            .subquery()
+        )
+        query = (
+            select(
+                MEMORY.c.memory_id,
+                MEMORY.c.version,
+                MEMORY.c.owner,
+                MEMORY.c.access_tier,
+                MEMORY.c.episode_id,
+                MEMORY.c.position,
+                MEMORY.c.trust,
+                MEMORY.c.subjects,
+                MEMORY.c.terms,
+                vector.c.vector,
+            )
+            .outerjoin(
+                vector, (vector.c.memory_id == MEMORY.c.memory_id) & (vector.c.version == MEMORY.c.version)
+            )
+            .where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1)
+            .order_by(MEMORY.c.memory_id)
+        )
+        with reading(self._readers, tenant) as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield IndexRow(*row[:7], split_subjects(row[7]), row[8], row[9])
+
+    def unembedded(self, tenant: str) -> list[StoredMemory]:
+        """Return the current memories whose vector was not made before the last end."""
+        has_vector = (
+            select(EMBEDDING.c.memory_id)
+            .where(
+                EMBEDDING.c.tenant_id == MEMORY.c.tenant_id,
+                EMBEDDING.c.memory_id == MEMORY.c.memory_id,
+                EMBEDDING.c.version == MEMORY.c.version,
+            )
+            .exists()
+        )
+        query = select(MEMORY).where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1, ~has_vector)
+        with reading(self._readers, tenant) as connection:
+            return [stored_memory(row) for row in connection.execute(query.order_by(MEMORY.c.memory_id))]
+
+    def digests(self, tenant: str) -> Iterator[RowDigest]:
+        """Yield the digest of every version of every memory, to be compared with the log."""
+        query = select(MEMORY).where(MEMORY.c.tenant_id == tenant)
+        with reading(self._readers, tenant) as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                stored = stored_memory(row)
+                yield RowDigest(stored.memory_id, stored.leaf_index, stored.digest())
+
+    def close(self) -> None:
+        """Close all connections; the write-ahead log is folded into the file."""
+        self._commit.close()
+        self._readers.dispose()
+        self._writer.dispose()

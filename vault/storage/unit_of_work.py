@@ -1,0 +1,331 @@
+"""Units of work: the only way to rows, opened for a grant.
+
+`ReadUnit` filters by tenant and by the tiers and relations that the grant allows, in SQL; `WriteUnit`
+collects rows and audit entries of the grant's tenant and makes them durable together. Neither seals
+or opens anything: content comes and goes as `Sealed`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, or_, select, update
+
+from audit.event import EntryDraft
+from audit.log import Leaf
+from policies.model import AccessTier, Relation
+from vault.crypto.sealed import Sealed
+from vault.errors import ConflictError
+from vault.grant import Grant
+from vault.model import EdgeKind, MemoryTier, TrustState
+from vault.storage.group_commit import GroupCommit, WriteSet
+from vault.storage.group_commit import Row as StoreRow
+from vault.storage.schema import EDGE, EMBEDDING, EPISODE, MEMORY, MEMORY_SUBJECT, SUBJECT
+
+_CHUNK: Final = 500  # below SQLite's limit of bound parameters
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMemory:
+    """One version of a memory as it lies in the store: content sealed."""
+
+    memory_id: str
+    version: int
+    episode_id: str
+    position: int
+    owner: str
+    access_tier: AccessTier
+    memory_tier: MemoryTier
+    trust: TrustState
+    subjects: tuple[str, ...]
+    recorded: int
+    """Microseconds since 1970 UTC."""
+    leaf_index: int
+    detector: str
+    text: Sealed
+    attributes: Sealed
+    originals: Sealed | None
+    terms: Sealed
+
+    def digest(self) -> str:
+        """Return the hex digest of everything sealed, by which the log knows the row again.
+
+        Each part stands behind its length, so that no two rows have the same bytes.
+        """
+        state = sha256()
+        for part in (self.text, self.attributes, self.originals, self.terms):
+            data = b"" if part is None else part.data
+            state.update(len(data).to_bytes(8))
+            state.update(data)
+        return state.hexdigest()
+
+    def row(self, tenant: str) -> dict[str, object]:
+        """Return the row to insert; its leaf index is filled in by the commit."""
+        return {
+            "tenant_id": tenant,
+            "memory_id": self.memory_id,
+            "version": self.version,
+            "is_current": 1,
+            "episode_id": self.episode_id,
+            "position": self.position,
+            "owner": self.owner,
+            "access_tier": self.access_tier.value,
+            "memory_tier": self.memory_tier.value,
+            "trust": self.trust.value,
+            "subjects": join_subjects(self.subjects),
+            "recorded": self.recorded,
+            "leaf_index": -1,
+            "detector": self.detector,
+            "text": self.text,
+            "attributes": self.attributes,
+            "originals": self.originals,
+            "terms": self.terms,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEpisode:
+    """An episode as it lies in the store."""
+
+    episode_id: str
+    owner: str
+    access_tier: AccessTier
+    subjects: tuple[str, ...]
+    kind: str
+    recorded: int
+    attributes: Sealed
+
+
+def join_subjects(subjects: Sequence[str]) -> str:
+    """Write subject ids as one column; ids contain no space."""
+    return " ".join(subjects)
+
+
+def split_subjects(column: str) -> tuple[str, ...]:
+    """Invert `join_subjects`."""
+    return tuple(column.split())
+
+
+def stored_memory(row: Row[tuple[object, ...]]) -> StoredMemory:
+    """Make the value from a row of the memory table."""
+    return StoredMemory(
+        memory_id=row.memory_id,
+        version=row.version,
+        episode_id=row.episode_id,
+        position=row.position,
+        owner=row.owner,
+        access_tier=AccessTier(row.access_tier),
+        memory_tier=MemoryTier(row.memory_tier),
+        trust=TrustState(row.trust),
+        subjects=split_subjects(row.subjects),
+        recorded=row.recorded,
+        leaf_index=row.leaf_index,
+        detector=row.detector,
+        text=row.text,
+        attributes=row.attributes,
+        originals=row.originals,
+        terms=row.terms,
+    )
+
+
+def _stored_episode(row: Row[tuple[object, ...]]) -> StoredEpisode:
+    return StoredEpisode(
+        episode_id=row.episode_id,
+        owner=row.owner,
+        access_tier=AccessTier(row.access_tier),
+        subjects=split_subjects(row.subjects),
+        kind=row.kind,
+        recorded=row.recorded,
+        attributes=row.attributes,
+    )
+
+
+class ReadUnit:
+    """Reads what a grant reaches, and nothing else."""
+
+    def __init__(self, connection: Connection, grant: Grant) -> None:
+        self._connection = connection
+        self._grant = grant
+
+    def memories(self, memory_ids: Sequence[str]) -> dict[str, StoredMemory]:
+        """Return the current versions of those memories that are within reach."""
+        found: dict[str, StoredMemory] = {}
+        for start in range(0, len(memory_ids), _CHUNK):
+            wanted = MEMORY.c.memory_id.in_(memory_ids[start : start + _CHUNK])
+            for row in self._select(self._memory_query().where(wanted, MEMORY.c.is_current == 1)):
+                found[row.memory_id] = stored_memory(row)
+        return found
+
+    def versions(self, memory_id: str) -> list[StoredMemory]:
+        """Return all versions of one memory, oldest first."""
+        query = self._memory_query().where(MEMORY.c.memory_id == memory_id).order_by(MEMORY.c.version)
+        return [stored_memory(row) for row in self._select(query)]
+
+    def about(self, subject_id: str) -> list[StoredMemory]:
+        """Return the current memories about a subject, in the order in which they were recorded."""
+        query = (
+            self._memory_query()
+            .join(
+                MEMORY_SUBJECT,
+                and_(
+                    MEMORY_SUBJECT.c.tenant_id == MEMORY.c.tenant_id,
+                    MEMORY_SUBJECT.c.memory_id == MEMORY.c.memory_id,
+                ),
+            )
+            .where(MEMORY_SUBJECT.c.subject_id == subject_id, MEMORY.c.is_current == 1)
+            .order_by(MEMORY.c.memory_id)
+        )
+        return [stored_memory(row) for row in self._select(query)]
+
+    def episodes(self, episode_ids: Iterable[str]) -> dict[str, StoredEpisode]:
+        """Return those episodes that are within reach."""
+        reach = self._reach(EPISODE.c.access_tier, EPISODE.c.owner)
+        query = select(EPISODE).where(
+            EPISODE.c.tenant_id == self._grant.tenant, EPISODE.c.episode_id.in_(list(episode_ids)), reach
+        )
+        return {row.episode_id: _stored_episode(row) for row in self._select(query)}
+
+    def edges(self, memory_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Return kind, source and target of the edges that start at these memories, which the caller has read."""
+        found: list[tuple[str, str, str]] = []
+        for start in range(0, len(memory_ids), _CHUNK):
+            wanted = EDGE.c.source_id.in_(memory_ids[start : start + _CHUNK])
+            query = select(EDGE.c.kind, EDGE.c.source_id, EDGE.c.target_id).where(
+                EDGE.c.tenant_id == self._grant.tenant, wanted
+            )
+            found.extend((row.kind, row.source_id, row.target_id) for row in self._connection.execute(query))
+        return found
+
+    def knows_subject(self, subject_id: str) -> bool:
+        """Say whether this tenant has recorded anything about a subject."""
+        query = select(SUBJECT.c.subject_id).where(
+            SUBJECT.c.tenant_id == self._grant.tenant, SUBJECT.c.subject_id == subject_id
+        )
+        return bool(self._select(query))
+
+    def _memory_query(self) -> Select[tuple[object, ...]]:
+        reach = self._reach(MEMORY.c.access_tier, MEMORY.c.owner)
+        return select(MEMORY).where(MEMORY.c.tenant_id == self._grant.tenant, reach)
+
+    def _select(self, query: Select[tuple[object, ...]]) -> Sequence[Row[tuple[object, ...]]]:
+        return self._connection.execute(query).all()
+
+    def _reach(self, tier: ColumnElement[str], owner: ColumnElement[str]) -> ColumnElement[bool]:
+        me = self._grant.principal.id
+        kinds = [
+            and_(tier == reached.value, owner == me if relation is Relation.OWNER else owner != me)
+            for reached, relation in sorted(self._grant.reach)
+        ]
+        return or_(*kinds) if kinds else false()
+
+
+class WriteUnit:
+    """Collects what one call writes, then commits it with its entries."""
+
+    def __init__(self, commit: GroupCommit, grant: Grant) -> None:
+        self._commit = commit
+        self._grant = grant
+        self._work = WriteSet()
+
+    def entry(self, draft: EntryDraft) -> None:
+        """Add an audit entry.
+
+        Raises:
+            ConflictError: it is of another tenant than the grant.
+        """
+        if draft.tenant != self._grant.tenant:
+            raise ConflictError("expected an entry of the grant's tenant")
+        self._work.drafts.append(draft)
+
+    def add_subject(self, subject_id: str, name: Sealed, created: int) -> None:
+        """Add a subject; one that is there already, by another thread, is left as it is."""
+        row = {"tenant_id": self._grant.tenant, "subject_id": subject_id, "name": name, "created": created}
+
+        def insert_once(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            connection.execute(SUBJECT.insert().prefix_with("OR IGNORE", dialect="sqlite"), [row])
+
+        self._work.changes.append(insert_once)
+
+    def add_episode(self, episode: StoredEpisode) -> None:
+        """Add an episode."""
+        row: StoreRow = {
+            "tenant_id": self._grant.tenant,
+            "episode_id": episode.episode_id,
+            "owner": episode.owner,
+            "access_tier": episode.access_tier.value,
+            "subjects": join_subjects(episode.subjects),
+            "kind": episode.kind,
+            "recorded": episode.recorded,
+            "leaf_index": -1,
+            "attributes": episode.attributes,
+        }
+        self._work.rows.append((EPISODE, row))
+
+    def add_memory(self, memory: StoredMemory) -> None:
+        """Add the first version of a memory."""
+        tenant = self._grant.tenant
+        self._work.rows.append((MEMORY, memory.row(tenant)))
+        for subject in memory.subjects:
+            row: StoreRow = {"tenant_id": tenant, "subject_id": subject, "memory_id": memory.memory_id}
+            self._work.rows.append((MEMORY_SUBJECT, row))
+
+    def add_version(self, memory: StoredMemory) -> None:
+        """Add a later version, which replaces the one before it as the current one."""
+        before = self._current(memory.memory_id, memory.version - 1)
+
+        def retire(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            if connection.execute(update(MEMORY).where(before).values(is_current=0)).rowcount != 1:
+                raise ConflictError("the memory was changed meanwhile: read it again")
+            connection.execute(
+                EMBEDDING.delete().where(
+                    EMBEDDING.c.tenant_id == self._grant.tenant, EMBEDDING.c.memory_id == memory.memory_id
+                )
+            )
+
+        self._work.changes.append(retire)
+        self._work.rows.append((MEMORY, memory.row(self._grant.tenant)))
+
+    def set_trust(self, memory_id: str, version: int, trust: TrustState) -> None:
+        """Change how far a memory may be relied on."""
+        current = self._current(memory_id, version)
+
+        def change(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            if connection.execute(update(MEMORY).where(current).values(trust=trust.value)).rowcount != 1:
+                raise ConflictError("the memory was changed meanwhile: read it again")
+
+        self._work.changes.append(change)
+
+    def add_edge(self, source_id: str, kind: EdgeKind, target_id: str) -> None:
+        """Add a typed edge; one that is there already stays."""
+        row = {
+            "tenant_id": self._grant.tenant,
+            "source_id": source_id,
+            "kind": kind.value,
+            "target_id": target_id,
+        }
+
+        def insert_once(connection: Connection, leaves: Sequence[Leaf]) -> None:
+            statement = EDGE.insert().prefix_with("OR IGNORE", dialect="sqlite")
+            connection.execute(statement, [{**row, "leaf_index": leaves[0].index}])
+
+        self._work.changes.append(insert_once)
+
+    def commit(self) -> list[Leaf]:
+        """Make everything durable together with its entries.
+
+        Raises:
+            ConflictError: there is no entry: nothing unlogged happens; or a row changed meanwhile.
+            StorageError: nothing was written.
+        """
+        if not self._work.drafts:
+            raise ConflictError("expected at least one audit entry")
+        return self._commit.submit(self._work)
+
+    def _current(self, memory_id: str, version: int) -> ColumnElement[bool]:
+        return and_(
+            MEMORY.c.tenant_id == self._grant.tenant,
+            MEMORY.c.memory_id == memory_id,
+            MEMORY.c.version == version,
+            MEMORY.c.is_current == 1,
+        )

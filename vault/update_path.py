@@ -1,0 +1,159 @@
+"""Updating: a new version of a memory, through the same gate, seal and log as the first.
+
+Older versions stay: what the agent's memory held when it acted has an answer (law 9).
+"""
+
+from dataclasses import dataclass, replace
+
+from audit.canonical import JsonValue
+from audit.event import Outcome
+from policies.errors import DeniedError
+from policies.model import Action, Principal, Purpose
+from vault.clock import microseconds
+from vault.content import MemoryAttributes
+from vault.embedding_worker import Pending
+from vault.errors import ConflictError, InputInvalidError, NotFoundError, ScreeningRefusedError
+from vault.grant import EVERY_MEMORY, Grant, authorise
+from vault.ids import IdKind, check_vault_id
+from vault.indexes import Indexed
+from vault.journal import Call
+from vault.model import Receipt, Replacement, Screened, Span
+from vault.parts import Parts
+from vault.pipeline.annotate import annotate
+from vault.pipeline.limits import check_visible
+from vault.privacy.tokens import TOKEN
+from vault.sealing import MemoryContent, RecordPlace, SubjectSealer
+from vault.storage.unit_of_work import StoredMemory
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one call of update asks for."""
+
+    memory_id: str
+    text: str
+    expected_version: int | None
+    purpose: Purpose
+
+
+class UpdatePath:
+    """Carries a changed text to a receipt."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def update(self, principal: Principal, change: Change) -> Receipt:
+        """Write the next version of one memory.
+
+        Raises:
+            DeniedError: the principal may update nothing for this purpose.
+            NotFoundError: there is no such memory within reach.
+            ConflictError: the memory has another version than expected, or got one meanwhile.
+            InputInvalidError, ScreeningRefusedError: the text cannot be kept.
+        """
+        parts = self._parts
+        check_vault_id(IdKind.MEMORY, change.memory_id)
+        grant, before = self._present(principal, change)
+        check_visible("text", change.text, parts.limits.turn_chars)
+        attributes, old_text, old_speaker = parts.sealers.screened_again(grant.tenant, before)
+        sealer = parts.sealers.of_row(grant.tenant, before)
+        text = self._screen(grant, change.text, old_text, sealer)
+        parts.probe("screened")
+        after = self._seal(before, attributes, text, old_speaker, sealer)
+        parts.probe("sealed")
+        unit = parts.store.write(grant)
+        unit.add_version(after.stored)
+        payload: dict[str, JsonValue] = {
+            "memories": [change.memory_id],
+            "version": after.stored.version,
+            "digests": [after.stored.digest()],
+        }
+        unit.entry(parts.journal.allowed(grant, payload, resource=change.memory_id))
+        leaf = unit.commit()[0]
+        parts.probe("durable")
+        parts.indexes.replace(grant.tenant, after)
+        parts.embedding.put([Pending(grant.tenant, after.stored, after.embedding_text)])
+        return Receipt(
+            memory_ids=(change.memory_id,),
+            episode_id=before.episode_id,
+            log_origin=parts.origin(grant.tenant),
+            leaf_index=leaf.index,
+            leaf_hash=leaf.hash,
+            bundle_digest=grant.bundle_digest,
+        )
+
+    def _present(self, principal: Principal, change: Change) -> tuple[Grant, StoredMemory]:
+        call = Call(principal, Action.UPDATE, change.purpose)
+        try:
+            grant = authorise(self._parts.policy, principal, call.action, call.purpose, over=EVERY_MEMORY)
+        except DeniedError:
+            self._parts.journal.deny(call, resource=change.memory_id)
+            raise
+        with self._parts.store.read(grant) as unit:
+            stored = unit.memories([change.memory_id]).get(change.memory_id)
+        if stored is None:
+            self._parts.journal.deny(call, resource=change.memory_id)
+            raise NotFoundError("there is no such memory here")
+        if change.expected_version is not None and stored.version != change.expected_version:
+            self._parts.journal.note(grant, {}, resource=change.memory_id, outcome=Outcome.REFUSED)
+            raise ConflictError(
+                f"expected version {change.expected_version}, the memory has {stored.version}"
+            )
+        return grant, stored
+
+    def _screen(self, grant: Grant, text: str, before: Screened, sealer: SubjectSealer) -> Screened:
+        try:
+            screened = self._parts.gate.screen(text, sealer.tokens)
+        except (ScreeningRefusedError, InputInvalidError):
+            self._parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
+            raise
+        return with_kept_tokens(screened, before)
+
+    def _seal(
+        self,
+        before: StoredMemory,
+        attributes: MemoryAttributes,
+        text: Screened,
+        speaker: Screened,
+        sealer: SubjectSealer,
+    ) -> Indexed:
+        ref = Screened(attributes.ref.text, (), text.detector) if attributes.ref.text else None
+        content = MemoryContent(
+            owner=attributes.owner,
+            text=text,
+            speaker=speaker,
+            ref=ref,
+            role=attributes.role,
+            at=attributes.at,
+            source=attributes.source,
+            annotations=annotate(text.text, attributes.at),
+        )
+        place = RecordPlace(
+            memory_id=before.memory_id,
+            version=before.version + 1,
+            episode_id=before.episode_id,
+            position=before.position,
+            access_tier=before.access_tier,
+            memory_tier=before.memory_tier,
+            trust=before.trust,
+            recorded=microseconds(self._parts.clock()),
+        )
+        return sealer.seal_memory(place, content)
+
+
+def with_kept_tokens(screened: Screened, before: Screened) -> Screened:
+    """Let tokens of the former text that still stand in the new one keep their originals.
+
+    Threat: a token that somebody typed in. Only a token of this very memory is known here, and its
+    original was revealed to nobody by being kept.
+    """
+    known = {old.token: old for old in before.replacements}
+    taken = {span for found in screened.replacements for span in range(found.masked.start, found.masked.end)}
+    kept = [
+        Replacement(old.entity_type, place, place, old.token, old.original)
+        for match in TOKEN.finditer(screened.text)
+        if (old := known.get(match.group())) and match.start() not in taken
+        for place in (Span(*match.span()),)
+    ]
+    merged = sorted((*screened.replacements, *kept), key=lambda found: found.masked.start)
+    return replace(screened, replacements=tuple(merged))

@@ -1,0 +1,242 @@
+"""The write path, in seven lines (ARCHITECTURE section 2).
+
+1. Authorise: principal × tenant × access tier × action × purpose; a denial is logged, too.
+2. Extract: raw input becomes passages with provenance down to the character span.
+3. Screen: the privacy gate sees everything that will be stored or indexed.
+4. Guard: each memory gets its trust; organizing over many memories is `vault.organizer`'s.
+5. Seal: every field under the subjects' key, bound to its place.
+6. Commit: rows and audit entry in one transaction, one durable commit for concurrent writers.
+7. Receipt: ids, leaf index and hash; the memory can be found at once.
+
+The dense vector follows from a background worker; until then words find the memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from audit.canonical import JsonValue
+from audit.event import Outcome
+from audit.log import Leaf
+from policies.errors import DeniedError
+from policies.model import AccessTier, Action, Principal, Purpose, Relation
+from vault.clock import microseconds
+from vault.embedding_worker import Pending
+from vault.errors import InputInvalidError, ScreeningRefusedError
+from vault.grant import Grant, authorise
+from vault.ids import IdKind, new_id
+from vault.indexes import Indexed
+from vault.journal import Call
+from vault.model import Chat, MemoryTier, Passage, Receipt, Screened, Source, SourceKind
+from vault.parts import Parts
+from vault.pipeline.annotate import annotate
+from vault.pipeline.guard import first_trust
+from vault.pipeline.segment import segment
+from vault.privacy.names import screen_name
+from vault.privacy.tokens import SubjectTokens
+from vault.sealing import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer
+from vault.storage.unit_of_work import StoredEpisode, StoredMemory
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """What one call of extract asks for."""
+
+    source: Source
+    subjects: tuple[str, ...]
+    """The caller's names of the persons this is about; several make a joint key."""
+    access_tier: AccessTier
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class _Screens:
+    """Everything of one source that was screened."""
+
+    texts: tuple[Screened, ...]
+    speakers: Mapping[str, Screened]
+    refs: Mapping[str, Screened]
+    title: Screened
+    name: Screened
+    tags: tuple[Screened, ...]
+    metadata: tuple[tuple[Screened, Screened], ...]
+
+
+class WritePath:
+    """Carries raw input to a receipt."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def extract(self, principal: Principal, request: WriteRequest) -> Receipt:
+        """Write one source as one episode.
+
+        Raises:
+            DeniedError: the principal may not write to this access tier for this purpose.
+            InputInvalidError: or one of its kinds: the source cannot be kept as it is.
+            ScreeningRefusedError: the privacy rules refuse it; an entry says so.
+            KeyAccessError, StorageError: nothing was written.
+        """
+        parts = self._parts
+        # 1. Authorise
+        grant = self._authorise(principal, request)
+        parts.probe("authorised")
+        # 2. Extract
+        passages = segment(request.source, parts.limits)
+        parts.probe("segmented")
+        # 3. Screen
+        sealer = parts.sealers.for_writing(grant.tenant, request.subjects or (own_subject(principal),))
+        screens = self._screen(grant, request.source, passages, sealer.tokens)
+        parts.probe("screened")
+        # 4. Guard, 5. Seal
+        recorded = parts.clock()
+        episode_id = new_id(IdKind.EPISODE, recorded, parts.entropy)
+        episode = self._seal_episode(grant, request, screens, sealer, episode_id, recorded)
+        written = [
+            self._seal_memory(grant, request, passage, screened, screens, sealer, episode_id, recorded)
+            for passage, screened in zip(passages, screens.texts, strict=True)
+        ]
+        parts.probe("sealed")
+        # 6. Commit
+        leaf = self._commit(grant, sealer, episode, [item.stored for item in written], recorded)
+        parts.probe("durable")
+        # 7. Receipt
+        parts.indexes.add(grant.tenant, written)
+        parts.embedding.put([Pending(grant.tenant, item.stored, item.embedding_text) for item in written])
+        parts.probe("indexed")
+        return Receipt(
+            memory_ids=tuple(item.stored.memory_id for item in written),
+            episode_id=episode_id,
+            log_origin=parts.origin(grant.tenant),
+            leaf_index=leaf.index,
+            leaf_hash=leaf.hash,
+            bundle_digest=grant.bundle_digest,
+        )
+
+    def _authorise(self, principal: Principal, request: WriteRequest) -> Grant:
+        over = ((request.access_tier, Relation.OWNER),)
+        try:
+            return authorise(self._parts.policy, principal, Action.WRITE, request.purpose, over=over)
+        except DeniedError:
+            self._parts.journal.deny(Call(principal, Action.WRITE, request.purpose))
+            raise
+
+    def _screen(
+        self, grant: Grant, source: Source, passages: Sequence[Passage], tokens: SubjectTokens
+    ) -> _Screens:
+        gate = self._parts.gate
+        try:
+            speakers = {name: screen_name(gate, name, tokens) for name in {p.speaker for p in passages}}
+            refs = {ref: gate.screen(ref, tokens) for ref in {p.ref for p in passages} if ref is not None}
+            return _Screens(
+                texts=tuple(gate.screen_many([passage.text for passage in passages], tokens)),
+                speakers=speakers,
+                refs=refs,
+                title=gate.screen(source.title, tokens),
+                name=gate.screen("" if isinstance(source, Chat) else source.name, tokens),
+                tags=tuple(gate.screen_many(source.tags, tokens)),
+                metadata=tuple(
+                    (gate.screen(key, tokens), gate.screen(value, tokens))
+                    for key, value in source.metadata.items()
+                ),
+            )
+        except (ScreeningRefusedError, InputInvalidError):
+            self._parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
+            raise
+
+    def _seal_episode(
+        self,
+        grant: Grant,
+        request: WriteRequest,
+        screens: _Screens,
+        sealer: SubjectSealer,
+        episode_id: str,
+        recorded: datetime,
+    ) -> StoredEpisode:
+        source = request.source
+        content = EpisodeContent(
+            owner=grant.principal.id,
+            title=screens.title,
+            name=screens.name,
+            at=source.started if isinstance(source, Chat) else source.written,
+            tags=screens.tags,
+            metadata=screens.metadata,
+        )
+        return StoredEpisode(
+            episode_id=episode_id,
+            owner=grant.principal.id,
+            access_tier=request.access_tier,
+            subjects=sealer.subjects,
+            kind=kind_of(source).value,
+            recorded=microseconds(recorded),
+            attributes=sealer.seal_episode(episode_id, request.access_tier, content),
+        )
+
+    def _seal_memory(
+        self,
+        grant: Grant,
+        request: WriteRequest,
+        passage: Passage,
+        screened: Screened,
+        screens: _Screens,
+        sealer: SubjectSealer,
+        episode_id: str,
+        recorded: datetime,
+    ) -> Indexed:
+        annotations = annotate(screened.text, passage.at)
+        content = MemoryContent(
+            owner=grant.principal.id,
+            text=screened,
+            speaker=screens.speakers[passage.speaker],
+            ref=None if passage.ref is None else screens.refs[passage.ref],
+            role=passage.role,
+            at=passage.at,
+            source=passage.source,
+            annotations=annotations,
+        )
+        place = RecordPlace(
+            memory_id=new_id(IdKind.MEMORY, recorded, self._parts.entropy),
+            version=1,
+            episode_id=episode_id,
+            position=passage.position,
+            access_tier=request.access_tier,
+            memory_tier=MemoryTier.PLAINTEXT,
+            trust=first_trust(passage.role, kind_of(request.source)),
+            recorded=microseconds(recorded),
+        )
+        return sealer.seal_memory(place, content)
+
+    def _commit(
+        self,
+        grant: Grant,
+        sealer: SubjectSealer,
+        episode: StoredEpisode,
+        memories: Sequence[StoredMemory],
+        recorded: datetime,
+    ) -> Leaf:
+        unit = self._parts.store.write(grant)
+        for subject_id, name in self._parts.sealers.unrecorded(grant.tenant, sealer).items():
+            unit.add_subject(subject_id, name, microseconds(recorded))
+        unit.add_episode(episode)
+        for memory in memories:
+            unit.add_memory(memory)
+        payload: dict[str, JsonValue] = {
+            "written": [memory.memory_id for memory in memories],
+            "digests": [memory.digest() for memory in memories],
+            "subjects": list(sealer.subjects),
+            "access_tier": episode.access_tier.value,
+        }
+        unit.entry(self._parts.journal.allowed(grant, payload, resource=episode.episode_id))
+        leaves = unit.commit()
+        self._parts.sealers.note_recorded(grant.tenant, sealer)
+        return leaves[0]
+
+
+def kind_of(source: Source) -> SourceKind:
+    """Return what a source is."""
+    return SourceKind.CHAT if isinstance(source, Chat) else source.kind
+
+
+def own_subject(principal: Principal) -> str:
+    """Return the subject of a memory that names none: the principal's own notes."""
+    return f"self:{principal.id}"
