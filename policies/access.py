@@ -198,7 +198,7 @@ def _covers(names: str, name: str) -> bool:
 
 def _check_model(text: str) -> None:
     """Refuse any model but the pinned one."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in text.split("\n")]
     found = [line for line in lines if line and not line.startswith("#")]
     if found != [part for section, line in _MODEL.items() for part in (f"[{section}]", line)]:
         raise PolicyInvalidError(f"{ACCESS_MODEL} is not the model that this version decides by")

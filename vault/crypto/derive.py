@@ -50,8 +50,12 @@ def derive(secret: bytes | bytearray, label: Label, context: bytes = b"", size: 
         context: What else the key is bound to.
         size: Bytes wanted.
     """
-    info = frame(_DOMAIN, label.encode(), context)
-    return HKDF(algorithm=SHA256(), length=size, salt=None, info=info).derive(bytes(secret))
+    return hkdf(bytes(secret), b"", frame(_DOMAIN, label.encode(), context), size)
+
+
+def hkdf(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
+    """HKDF-SHA256 as it stands in RFC 5869; use `derive`."""
+    return HKDF(algorithm=SHA256(), length=size, salt=salt, info=info).derive(secret)
 
 
 def fingerprint(secret: bytes | bytearray) -> str:

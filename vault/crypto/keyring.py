@@ -14,7 +14,7 @@ Keys are unwrapped once a lease and wiped when it ends; `vault.crypto.unwrapped`
 cannot wipe.
 
 Example:
-    with Keyring(root, store, clock, entropy, monotonic=monotonic) as keyring:
+    with Keyring(root, store, clock, entropy, monotonic) as keyring:
         keys = keyring.establish("clinic")
         anna = keys.subject_id("Anna")
         sealed = keys.sealing_key([anna]).seal(binding, b"…")
@@ -38,6 +38,8 @@ from vault.crypto.sealing_key import SealingKey, SealingName
 from vault.crypto.subject_name import check_subject_id, subject_id
 from vault.errors import IdentifierInvalidError
 
+__all__ = ["KeyLimits", "Keyring", "TenantKeys"]
+
 _TENANT_KINDS: Final = (KeyKind.SUBJECT_IDS, KeyKind.SEARCH)
 
 
@@ -53,17 +55,17 @@ class Keyring:
         limits: Bounds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # wired once, each of its own type
         self,
         root: RootKey,
         store: KeyStore,
         clock: Clock,
         entropy: Entropy,
-        *,
         monotonic: Callable[[], float],
         limits: KeyLimits | None = None,
     ) -> None:
         self.root: Final = root
+        self._tenants: dict[str, TenantKeys] = {}
         self._keys = LeasedKeys(
             root, store, clock, entropy, monotonic=monotonic, limits=limits or KeyLimits()
         )
@@ -92,8 +94,11 @@ class Keyring:
         Raises:
             IdentifierInvalidError: the tenant id is malformed.
         """
+        known = self._tenants.get(tenant)
+        if known is not None:
+            return known
         try:
-            return TenantKeys(self._keys, check_id("tenant", tenant))
+            return self._tenants.setdefault(tenant, TenantKeys(self._keys, check_id("tenant", tenant)))
         except RequestInvalidError as error:
             raise IdentifierInvalidError(str(error)) from None
 

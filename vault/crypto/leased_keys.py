@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from weakref import WeakSet
 
 from vault.clock import Clock, Entropy
 from vault.crypto.aead import MAX_SUBJECTS, key_part
@@ -23,6 +24,7 @@ from vault.crypto.subject_name import check_subject_id
 from vault.crypto.unwrapped import Leases, SealCounter, UnwrappedKey
 from vault.errors import (
     IdentifierInvalidError,
+    InputInvalidError,
     KeyAccessError,
     KeyDestroyedError,
     KeyExhaustedError,
@@ -59,7 +61,7 @@ class KeyLimits:
             or self.seals < 1
             or self.seal_block < 1
         ):
-            raise IdentifierInvalidError(f"expected at least {MAX_SUBJECTS} leased keys and positive limits")
+            raise InputInvalidError(f"expected at least {MAX_SUBJECTS} leased keys and positive limits")
 
 
 class LeasedKeys:
@@ -85,6 +87,7 @@ class LeasedKeys:
         self._sealing: dict[SealingName, SealingKey] = {}
         self._writing: dict[tuple[str, tuple[str, ...]], SealingKey] = {}
         self._newest: dict[tuple[str, KeyKind, str], KeyName] = {}
+        self._made: WeakSet[SealingKey] = WeakSet()
         self._rotations = 0
         self._closed = False
 
@@ -97,7 +100,7 @@ class LeasedKeys:
         """Wipe all keys; sealing keys that are still held somewhere stop working."""
         with self._lock:
             self._closed = True
-            for key in self._sealing.values():
+            for key in self._made:
                 key.close()
             self._leases.clear()
 
@@ -219,6 +222,7 @@ class LeasedKeys:
         while len(self._sealing) >= self._limits.leased_keys:
             self._forget(next(iter(self._sealing)))
         made = self._sealing[name] = SealingKey(name, secret, self._entropy, count)
+        self._made.add(made)
         return made
 
     def _with_keys(
