@@ -141,7 +141,11 @@ class AuditView:
         signed: list[SignedCheckpoint] = []
 
         def sign(connection: Connection, _leaves: Iterable[Leaf]) -> None:
-            signed[:] = [self._parts.log.checkpoint(connection, grant.tenant, policy=grant.bundle_digest)]
+            # The tenant's first: its checkpoint becomes an entry of the system log, signed with it.
+            signed[:] = [
+                self._parts.log.checkpoint(connection, log, policy=grant.bundle_digest)
+                for log in (grant.tenant, SYSTEM_LOG)
+            ]
 
         self._parts.store.change(sign)
         return signed[0]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
 from vault.auditing import AuditView, LogEntry, LogReport, TenantCheckpoint
@@ -237,7 +237,7 @@ class MemOS(AbstractContextManager["MemOS"]):
             self._owned.close()
             self._owned = None
 
-    def __enter__(self) -> "MemOS":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from platformdirs import user_data_path
 
@@ -195,7 +195,7 @@ class Vault(AbstractContextManager["Vault"]):
         """End the workers, close the store, wipe the keys, let go of the directory."""
         self._resources.close()
 
-    def __enter__(self) -> "Vault":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

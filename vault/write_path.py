@@ -62,6 +62,18 @@ class _Screens:
     metadata: tuple[tuple[Screened, Screened], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One source on its way from the gate to the commit."""
+
+    grant: Grant
+    request: WriteRequest
+    screens: _Screens
+    sealer: SubjectSealer
+    episode_id: str
+    recorded: datetime
+
+
 class WritePath:
     """Carries raw input to a receipt."""
 
@@ -89,16 +101,17 @@ class WritePath:
         screens = self._screen(grant, request.source, passages, sealer.tokens)
         parts.probe("screened")
         # 4. Guard, 5. Seal
-        recorded = parts.clock()
-        episode_id = new_id(IdKind.EPISODE, recorded, parts.entropy)
-        episode = self._seal_episode(grant, request, screens, sealer, episode_id, recorded)
+        work = _Work(
+            grant, request, screens, sealer, new_id(IdKind.EPISODE, now := parts.clock(), parts.entropy), now
+        )
+        episode = self._seal_episode(work)
         written = [
-            self._seal_memory(grant, request, passage, screened, screens, sealer, episode_id, recorded)
+            self._seal_memory(work, passage, screened)
             for passage, screened in zip(passages, screens.texts, strict=True)
         ]
         parts.probe("sealed")
         # 6. Commit
-        leaf = self._commit(grant, sealer, episode, [item.stored for item in written], recorded)
+        leaf = self._commit(work, episode, [item.stored for item in written])
         parts.probe("durable")
         # 7. Receipt
         parts.indexes.add(grant.tenant, written)
@@ -106,7 +119,7 @@ class WritePath:
         parts.probe("indexed")
         return Receipt(
             memory_ids=tuple(item.stored.memory_id for item in written),
-            episode_id=episode_id,
+            episode_id=work.episode_id,
             log_origin=parts.origin(grant.tenant),
             leaf_index=leaf.index,
             leaf_hash=leaf.hash,
@@ -144,18 +157,10 @@ class WritePath:
             self._parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
             raise
 
-    def _seal_episode(
-        self,
-        grant: Grant,
-        request: WriteRequest,
-        screens: _Screens,
-        sealer: SubjectSealer,
-        episode_id: str,
-        recorded: datetime,
-    ) -> StoredEpisode:
-        source = request.source
+    def _seal_episode(self, work: _Work) -> StoredEpisode:
+        source, owner, screens = work.request.source, work.grant.principal.id, work.screens
         content = EpisodeContent(
-            owner=grant.principal.id,
+            owner=owner,
             title=screens.title,
             name=screens.name,
             at=source.started if isinstance(source, Chat) else source.written,
@@ -163,73 +168,56 @@ class WritePath:
             metadata=screens.metadata,
         )
         return StoredEpisode(
-            episode_id=episode_id,
-            owner=grant.principal.id,
-            access_tier=request.access_tier,
-            subjects=sealer.subjects,
+            episode_id=work.episode_id,
+            owner=owner,
+            access_tier=work.request.access_tier,
+            subjects=work.sealer.subjects,
             kind=kind_of(source).value,
-            recorded=microseconds(recorded),
-            attributes=sealer.seal_episode(episode_id, request.access_tier, content),
+            recorded=microseconds(work.recorded),
+            attributes=work.sealer.seal_episode(work.episode_id, work.request.access_tier, content),
         )
 
-    def _seal_memory(
-        self,
-        grant: Grant,
-        request: WriteRequest,
-        passage: Passage,
-        screened: Screened,
-        screens: _Screens,
-        sealer: SubjectSealer,
-        episode_id: str,
-        recorded: datetime,
-    ) -> Indexed:
-        annotations = annotate(screened.text, passage.at)
+    def _seal_memory(self, work: _Work, passage: Passage, screened: Screened) -> Indexed:
         content = MemoryContent(
-            owner=grant.principal.id,
+            owner=work.grant.principal.id,
             text=screened,
-            speaker=screens.speakers[passage.speaker],
-            ref=None if passage.ref is None else screens.refs[passage.ref],
+            speaker=work.screens.speakers[passage.speaker],
+            ref=None if passage.ref is None else work.screens.refs[passage.ref],
             role=passage.role,
             at=passage.at,
             source=passage.source,
-            annotations=annotations,
+            annotations=annotate(screened.text, passage.at),
         )
         place = RecordPlace(
-            memory_id=new_id(IdKind.MEMORY, recorded, self._parts.entropy),
+            memory_id=new_id(IdKind.MEMORY, work.recorded, self._parts.entropy),
             version=1,
-            episode_id=episode_id,
+            episode_id=work.episode_id,
             position=passage.position,
-            access_tier=request.access_tier,
+            access_tier=work.request.access_tier,
             memory_tier=MemoryTier.PLAINTEXT,
-            trust=first_trust(passage.role, kind_of(request.source)),
-            recorded=microseconds(recorded),
+            trust=first_trust(passage.role, kind_of(work.request.source)),
+            recorded=microseconds(work.recorded),
         )
-        return sealer.seal_memory(place, content)
+        return work.sealer.seal_memory(place, content)
 
-    def _commit(
-        self,
-        grant: Grant,
-        sealer: SubjectSealer,
-        episode: StoredEpisode,
-        memories: Sequence[StoredMemory],
-        recorded: datetime,
-    ) -> Leaf:
-        unit = self._parts.store.write(grant)
-        for subject_id, name in self._parts.sealers.unrecorded(grant.tenant, sealer).items():
-            unit.add_subject(subject_id, name, microseconds(recorded))
+    def _commit(self, work: _Work, episode: StoredEpisode, memories: Sequence[StoredMemory]) -> Leaf:
+        parts, grant = self._parts, work.grant
+        unit = parts.store.write(grant)
+        for subject_id, name in parts.sealers.unrecorded(grant.tenant, work.sealer).items():
+            unit.add_subject(subject_id, name, microseconds(work.recorded))
         unit.add_episode(episode)
         for memory in memories:
             unit.add_memory(memory)
         payload: dict[str, JsonValue] = {
             "written": [memory.memory_id for memory in memories],
             "digests": [memory.digest() for memory in memories],
-            "subjects": list(sealer.subjects),
+            "subjects": list(work.sealer.subjects),
             "access_tier": episode.access_tier.value,
         }
-        unit.entry(self._parts.journal.allowed(grant, payload, resource=episode.episode_id))
-        leaves = unit.commit()
-        self._parts.sealers.note_recorded(grant.tenant, sealer)
-        return leaves[0]
+        unit.entry(parts.journal.allowed(grant, payload, resource=episode.episode_id))
+        (leaf,) = unit.commit()
+        parts.sealers.note_recorded(grant.tenant, work.sealer)
+        return leaf
 
 
 def kind_of(source: Source) -> SourceKind:

@@ -16,7 +16,7 @@ class SealedColumn(TypeDecorator[Sealed]):
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: Sealed | None, dialect: Dialect) -> bytes | None:
+    def process_bind_param(self, value: Sealed | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002  # SQLAlchemy's signature
         """Unwrap a sealed value for the driver.
 
         Raises:
@@ -28,6 +28,6 @@ class SealedColumn(TypeDecorator[Sealed]):
             raise TypeError(f"expected Sealed for a content column, got {type(value).__name__}")
         return value.data
 
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Sealed | None:
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Sealed | None:  # noqa: ARG002  # SQLAlchemy's signature
         """Wrap what the driver read."""
         return None if value is None else Sealed(bytes(value))
