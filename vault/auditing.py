@@ -8,21 +8,25 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import BinaryIO, Final
 
 from sqlalchemy import Connection
 
+from audit.bundle import write_bundle
 from audit.canonical import JsonValue
-from audit.checkpoint import SignedCheckpoint
+from audit.checkpoint import SignedCheckpoint, verify_checkpoint
 from audit.event import Header, parse_header
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.log import Leaf
+from audit.merkle import verify_inclusion
+from audit.signing import VerifierKey
 from audit.verify import Finding, Report, verify_logs
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, Request, Resource, SystemResource
-from vault.errors import InputInvalidError
+from vault.errors import InputInvalidError, NotFoundError
 from vault.grant import Grant, authorise
 from vault.journal import Call
+from vault.model import Receipt
 from vault.parts import Parts
 from vault.storage.store import RowDigest
 
@@ -45,6 +49,19 @@ class TenantCheckpoint:
     """A signed statement of a log's size and root, with the key that checks it."""
 
     signed: SignedCheckpoint
+    verifier_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptProof:
+    """That a receipt's entry stands in a signed tree; `verify_receipt` checks it without the vault."""
+
+    leaf_index: int
+    leaf_hash: bytes
+    path: tuple[bytes, ...]
+    """Inclusion proof, from the leaf up (RFC 6962, section 2.1.1)."""
+    checkpoint: bytes
+    """A signed note."""
     verifier_key: str
 
 
@@ -94,18 +111,48 @@ class AuditView:
             DeniedError: the log may not be read.
         """
         grant = self._authorise(principal, purpose)
-        return TenantCheckpoint(self._sign(grant), str(self._parts.verifier_key))
+        return TenantCheckpoint(self._sign(grant.tenant, grant.bundle_digest), str(self._parts.verifier_key))
 
-    def evidence(self, principal: Principal, purpose: Purpose) -> list[LogEvidence]:
-        """Return the tenant's log and the system log, signed as they stand, for a bundle.
+    def prove(self, principal: Principal, receipt: Receipt) -> ReceiptProof:
+        """Prove that a receipt's entry is in the log, under a checkpoint that covers it.
+
+        Whoever holds the receipt knows the entry's hash; the proof adds nothing but other hashes, so no
+        decision is asked for.
+
+        Raises:
+            NotFoundError: the principal's log has no such entry.
+        """
+        parts, tenant = self._parts, principal.tenant
+        self._sign(tenant, parts.policy.digest)
+        with parts.store.log_connection(tenant) as connection:
+            checkpoint = parts.log.latest_checkpoint(connection, tenant)
+            held = list(parts.log.entries(connection, tenant, receipt.leaf_index, receipt.leaf_index + 1))
+            if checkpoint is None or not held or held[0].leaf_hash != receipt.leaf_hash:
+                raise NotFoundError("the log has no entry of this index and hash")
+            size = checkpoint.checkpoint.size
+            path = parts.log.inclusion_proof(connection, tenant, receipt.leaf_index, size)
+        return ReceiptProof(
+            receipt.leaf_index,
+            receipt.leaf_hash,
+            tuple(path),
+            checkpoint.note,
+            str(parts.verifier_key.for_log(tenant)),
+        )
+
+    def export(self, principal: Principal, purpose: Purpose, file: BinaryIO) -> int:
+        """Write the tenant's log, signed as it stands, as an evidence bundle.
+
+        Not the system log: it names the other tenants and how busy they are.
+
+        Returns the number of entries written.
 
         Raises:
             DeniedError: the log may not be read.
         """
         grant = self._authorise(principal, purpose)
         self._parts.journal.note(grant, {"export": True}, resource=_LOG)
-        self._sign(grant)
-        return list(self._evidence(grant.tenant))
+        self._sign(grant.tenant, grant.bundle_digest)
+        return write_bundle(file, self._parts.verifier_key, self._evidence(grant.tenant), complete=False)
 
     def verify(self, principal: Principal, purpose: Purpose) -> LogReport:
         """Recompute the log and compare rows with it.
@@ -114,8 +161,8 @@ class AuditView:
             DeniedError: the log may not be read.
         """
         grant = self._authorise(principal, purpose)
-        self._sign(grant)
-        evidence = list(self._evidence(grant.tenant))
+        self._sign(grant.tenant, grant.bundle_digest)
+        evidence = list(self._evidence(SYSTEM_LOG, grant.tenant))
         report = verify_logs(evidence, self._parts.verifier_key, now=self._parts.clock())
         findings, checked = compare_rows(
             grant.tenant, evidence[-1].entries, self._parts.store.digests(grant.tenant)
@@ -137,21 +184,20 @@ class AuditView:
             self._parts.journal.deny(Call(principal, Action.AUDIT, purpose), resource=_LOG)
             raise
 
-    def _sign(self, grant: Grant) -> SignedCheckpoint:
+    def _sign(self, tenant: str, policy: str) -> SignedCheckpoint:
         signed: list[SignedCheckpoint] = []
 
         def sign(connection: Connection, _leaves: Iterable[Leaf]) -> None:
             # The tenant's first: its checkpoint becomes an entry of the system log, signed with it.
             signed[:] = [
-                self._parts.log.checkpoint(connection, log, policy=grant.bundle_digest)
-                for log in (grant.tenant, SYSTEM_LOG)
+                self._parts.log.checkpoint(connection, log, policy=policy) for log in (tenant, SYSTEM_LOG)
             ]
 
         self._parts.store.change(sign)
         return signed[0]
 
-    def _evidence(self, tenant: str) -> Iterator[LogEvidence]:
-        for log in (SYSTEM_LOG, tenant):
+    def _evidence(self, *logs: str) -> Iterator[LogEvidence]:
+        for log in logs:
             with self._parts.store.log_connection(log) as connection:
                 head = self._parts.log.head(connection, log)
                 entries = tuple(self._parts.log.entries(connection, log))
@@ -160,6 +206,17 @@ class AuditView:
 
 
 _LOG: Final = SystemResource.AUDIT_LOG.value
+
+
+def verify_receipt(proof: ReceiptProof, verifier_key: str) -> None:
+    """Check a proof against a key that was got from elsewhere; needs no vault.
+
+    Raises:
+        VerificationError: the note's signature, or the path from leaf to root, does not hold.
+        MalformedError: key or note are not in their format.
+    """
+    checkpoint = verify_checkpoint(proof.checkpoint, VerifierKey.parse(verifier_key))
+    verify_inclusion(proof.leaf_index, checkpoint.size, proof.leaf_hash, list(proof.path), checkpoint.root)
 
 
 def compare_rows(

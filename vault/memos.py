@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
-from vault.auditing import AuditView, LogEntry, LogReport, TenantCheckpoint
+from vault.auditing import AuditView, LogEntry, LogReport, ReceiptProof, TenantCheckpoint
 from vault.errors import InputInvalidError
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
@@ -46,6 +46,7 @@ class MemOS(AbstractContextManager["MemOS"]):
         purpose: Why, where a call does not say otherwise.
 
     Raises:
+        NotFoundError: the vault does not know the principal's tenant.
         VaultError: the vault cannot be opened.
     """
 
@@ -61,6 +62,7 @@ class MemOS(AbstractContextManager["MemOS"]):
             from vault.opening import open_default  # noqa: PLC0415  # the vault loads models; the name does not
 
             vault = self._owned = open_default(principal.tenant)
+        vault.require_tenant(principal.tenant)
         self._vault = vault
         self._principal = principal
         self._purpose = purpose
@@ -91,7 +93,11 @@ class MemOS(AbstractContextManager["MemOS"]):
         from vault.opening import Vault  # noqa: PLC0415  # as above
 
         vault = Vault.open(Path(path), passphrase=passphrase)
-        memory = cls(vault, principal=principal, purpose=purpose)
+        try:
+            memory = cls(vault, principal=principal, purpose=purpose)
+        except BaseException:
+            vault.close()
+            raise
         memory._owned = vault
         return memory
 
@@ -215,6 +221,14 @@ class MemOS(AbstractContextManager["MemOS"]):
         """
         return self._audit.checkpoint(self._principal, purpose)
 
+    def prove(self, receipt: Receipt) -> ReceiptProof:
+        """Prove that a receipt's entry stands in the signed log; `vault.auditing.verify_receipt` checks it.
+
+        Raises:
+            NotFoundError: this log has no such entry.
+        """
+        return self._audit.prove(self._principal, receipt)
+
     def verify(self, *, purpose: Purpose = Purpose.AUDIT) -> LogReport:
         """Recompute the tenant's whole log and compare it with its rows and checkpoints.
 
@@ -222,6 +236,16 @@ class MemOS(AbstractContextManager["MemOS"]):
             DeniedError: the log may not be read; the denial is logged.
         """
         return self._audit.verify(self._principal, purpose)
+
+    def export(self, file: BinaryIO, *, purpose: Purpose = Purpose.AUDIT) -> int:
+        """Write the tenant's log as an evidence bundle that `memvault audit verify` checks offline.
+
+        Returns the number of entries written.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+        """
+        return self._audit.export(self._principal, purpose, file)
 
     def may(self, action: Action, resource: Resource, purpose: Purpose | None = None) -> bool:
         """Say whether the rules allow an action on the principal's own tenant; not an access, not logged."""

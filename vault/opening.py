@@ -79,6 +79,7 @@ class Vault(AbstractContextManager["Vault"]):
     def __init__(self, parts: Parts, resources: ExitStack) -> None:
         self.parts = parts
         self._resources = resources
+        self._tenants: frozenset[str] = frozenset()
 
     @classmethod
     def create(
@@ -184,7 +185,9 @@ class Vault(AbstractContextManager["Vault"]):
         Raises:
             NotFoundError: it is not; an unknown tenant is no accepted write that nobody can find.
         """
-        if tenant not in self.parts.store.tenants():
+        if tenant not in self._tenants:
+            self._tenants = frozenset(self.parts.store.tenants())
+        if tenant not in self._tenants:
             raise NotFoundError("there is no such tenant here")
 
     def wait(self, timeout: float | None = None) -> bool:
