@@ -249,9 +249,11 @@ def _read_safely(path: Path) -> bytes:
         raise KeyMissingError("there is no key file here") from None
     except OSError as error:
         raise KeyFileUnsafeError(f"the key file cannot be opened safely: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check_file(os.fstat(descriptor))
-        content = file.read(_LOCKED_SIZE + 1)
+        content = os.read(descriptor, _LOCKED_SIZE + 1)
+    finally:
+        os.close(descriptor)
     if (content[: len(_PLAIN)], len(content)) not in {(_PLAIN, _PLAIN_SIZE), (_LOCKED, _LOCKED_SIZE)}:
         raise KeyFileUnsafeError(f"the key file is not a whole key file: got {len(content)} bytes")
     return content
