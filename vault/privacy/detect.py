@@ -18,6 +18,7 @@ from vault.privacy.findings import Finding
 from vault.privacy.reading import Reading
 from vault.privacy.recognizers.families import FAMILIES, Family
 from vault.privacy.runs import whole_runs
+from vault.privacy.tagger import LEARNED, Tagger
 
 DETECTOR_VERSION: Final = "1"
 TAGGER_NAME: Final = "tagger"
@@ -118,6 +119,27 @@ class _FamilyRecognizer(EntityRecognizer):
         return [_result(finding) for finding in _reading(nlp_artifacts).found_by(self._family)]
 
 
+class _TaggerRecognizer(EntityRecognizer):
+    """The learned tagger as a Presidio recognizer."""
+
+    def __init__(self, tagger: Tagger, language: str) -> None:
+        self._tagger = tagger
+        super().__init__(
+            supported_entities=sorted(LEARNED),
+            name=TAGGER_NAME,
+            supported_language=language,
+            version=DETECTOR_VERSION,
+        )
+
+    def load(self) -> None:
+        """Load nothing: the tagger came loaded."""
+
+    def analyze(self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts) -> list[RecognizerResult]:
+        """Return what the tagger finds in the reading."""
+        del text, entities
+        return [_result(finding) for finding in self._tagger.find(_reading(nlp_artifacts))]
+
+
 def _reading(artifacts: NlpArtifacts) -> Reading:
     """Return the reading that the blank engine made."""
     if not isinstance(artifacts, _Artifacts):
@@ -135,25 +157,32 @@ class PresidioDetector:
 
     Args:
         rules: Give the languages and the technical terms; thresholds and actions are the gate's part.
+        tagger: The learned tagger; the shipped one if None.
+
+    Raises:
+        TamperedError: a shipped file is not the one that was built.
     """
 
-    def __init__(self, rules: PrivacyRules) -> None:
+    def __init__(self, rules: PrivacyRules, tagger: Tagger | None = None) -> None:
         self._language = rules.languages[0]
         self._terms = frozenset(term.casefold() for term in rules.allow_terms)
         languages = list(rules.languages)
-        recognizers = [_FamilyRecognizer(family, language) for language in languages for family in FAMILIES]
+        self._tagger = tagger or Tagger()
+        recognizers: list[EntityRecognizer] = [
+            _FamilyRecognizer(family, language) for language in languages for family in FAMILIES
+        ]
+        recognizers += [_TaggerRecognizer(self._tagger, language) for language in languages]
         self._analyzer = AnalyzerEngine(
             registry=RecognizerRegistry(recognizers=recognizers, supported_languages=languages),
             nlp_engine=_BlankEngine(languages),
             supported_languages=languages,
             context_aware_enhancer=_NoEnhancer(),
         )
-        self._kinds = sorted({kind for recognizer in recognizers for kind in recognizer.supported_entities})
 
     @property
     def name(self) -> str:
         """Name and version: stamped on records."""
-        return f"memvault-gate/{DETECTOR_VERSION}"
+        return f"memvault-gate/{DETECTOR_VERSION} model:{self._tagger.digest}"
 
     def detect(self, text: str) -> list[Finding]:
         """Return findings by place; overlaps allowed."""
