@@ -179,10 +179,9 @@ class LeasedKeys:
         lasting = self._with_keys([record.name], {record.name: record}, lambda keys: keys[0].lasting_part())
         standing = self._store.succeed(self._wrapped(name, self._entropy(KEY_BYTES) + lasting))
         with self._lock:
-            for writing in [
-                writing for writing in self._writing if writing[0] == tenant and subject in writing[1]
-            ]:
-                del self._writing[writing]
+            self._rotations += 1
+            for about in [about for about in self._writing if about[0] == tenant and subject in about[1]]:
+                del self._writing[about]
             self._newest.pop((tenant, KeyKind.SUBJECT, subject), None)
         return standing.name.version
 

@@ -126,11 +126,9 @@ class Leases:
             self.end(first[0])
 
     def end(self, name: KeyName) -> None:
-        """End a lease, if there is one."""
-        key = self._held.pop(name, None)
-        if key is not None:
-            del self._ends[name]
-            self._release(key)
+        """End a lease that runs."""
+        del self._ends[name]
+        self._release(self._held.pop(name))
 
     def clear(self) -> None:
         """End all leases."""
