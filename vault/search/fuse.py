@@ -8,7 +8,8 @@ Why standardised sums and not reciprocal ranks, and where the weights come from:
 docs/adr/0004-embedder-and-fusion.md.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -16,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FLAT: Final = 1e-9
+_STRETCH: Final = 64
+_OF_WORDS: Final = frozenset({"lexical", "window", "session", "dated"})
+_OF_MEANING: Final = frozenset({"dense", "dense_window"})
 ARMS: Final = ("lexical", "dense")
 """Signs that find memories on their own; the others only move what was found."""
 
@@ -31,9 +35,9 @@ class Signs:
     session: NDArray[np.float32]
     """BM25 of the whole session."""
     dense: NDArray[np.float32]
-    """Cosine of turn and question; zero without a vector."""
+    """Cosine of turn and question; NaN without a vector."""
     dense_window: NDArray[np.float32]
-    """Mean cosine over the turn and the one before and after it; zero without vectors."""
+    """Mean cosine over the turn and the one before and after it, as far as they have vectors; else NaN."""
     dated: NDArray[np.float32]
     """Rarity of the question's dates that the turn carries."""
     named: NDArray[np.float32]
@@ -51,71 +55,108 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What one standard deviation of each sign is worth."""
+    """What each sign is worth: at its best, for words; a standard deviation, for meaning; for a flag, set."""
 
-    lexical: float = 0.25
-    window: float = 0.5
-    session: float = 0.3
-    dense: float = 0.25
-    dense_window: float = 0.5
-    dated: float = 0.5
-    named: float = 1.5
-    question: float = -0.5
-    after_question: float = 0.3
-    length: float = 0.25
-
-
-TUNED: Final = Weights()
+    lexical: float
+    window: float
+    session: float
+    dense: float
+    dense_window: float
+    dated: float
+    named: float
+    question: float
+    after_question: float
+    length: float
 
 
-def shares(
-    signs: Signs, weights: Weights, has_vector: NDArray[np.bool_]
-) -> Mapping[str, NDArray[np.float32]]:
+TUNED: Final = Weights(
+    lexical=1.4,
+    window=2.7,
+    session=2.5,
+    dense=0.25,
+    dense_window=0.7,
+    dated=5.6,
+    named=1.5,
+    question=-1.2,
+    after_question=0.6,
+    length=0.84,
+)
+"""Found by coordinate ascent on three LoCoMo conversations; see docs/search.md."""
+
+
+def shares(signs: Signs, weights: Weights) -> Mapping[str, NDArray[np.float32]]:
     """Return what each sign adds to each candidate's score.
 
-    A candidate whose vector is still being made gets nothing for and nothing against its dense signs: it
-    stands at their mean.
+    Words count as a share of the best match, so that a collection's size does not decide how words and
+    meaning stand to each other; meaning counts in standard deviations; flags count as they are.
     """
     found = {}
     for field in fields(weights):
         values: NDArray[np.float32] = getattr(signs, field.name)
-        counted = has_vector if field.name == "dense" else None
-        found[field.name] = np.float32(getattr(weights, field.name)) * standardised(values, counted)
+        if field.name in _OF_WORDS:
+            values = of_the_best(values)
+        elif field.name in _OF_MEANING:
+            values = standardised(values)
+        found[field.name] = np.float32(getattr(weights, field.name)) * values
     return found
 
 
-def standardised(
-    values: NDArray[np.float32], counted: NDArray[np.bool_] | None = None
-) -> NDArray[np.float32]:
-    """Z-scores; all zero where the values do not differ. Those not counted stand at zero.
+def of_the_best(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each value as a share of the greatest; all zero where none is positive."""
+    best = float(values.max(initial=0.0))
+    return values / np.float32(best) if best > 0 else np.zeros(len(values), np.float32)
 
-    Args:
-        values: one a candidate.
-        counted: which ones make the mean and get a score; None means all.
+
+def summed(shares: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Add the shares up, candidate by candidate."""
+    each = iter(shares)
+    total = next(each).copy()
+    for share in each:
+        total += share
+    return total
+
+
+def standardised(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Z-scores over the values there are; an absent one (NaN) stands at the mean, which is zero.
+
+    All zero where the values do not differ: a vector still being made speaks neither for nor against.
     """
-    if counted is not None and not counted.all():
-        scores = np.zeros(len(values), np.float32)
-        if counted.any():
-            scores[counted] = standardised(values[counted])
-        return scores
-    if not len(values):
-        return values
-    spread = float(values.std(dtype=np.float64))
+    absent = np.isnan(values)
+    count = len(values) - int(np.count_nonzero(absent))
+    if not count:
+        return np.zeros(len(values), np.float32)
+    present = np.where(absent, np.float32(0), values) if count < len(values) else values
+    mean = float(present.sum(dtype=np.float64)) / count
+    centred = present - np.float32(mean)
+    if count < len(values):
+        centred[absent] = 0.0
+    spread = math.sqrt(float(np.einsum("i,i->", centred, centred)) / count)
     if spread < _FLAT:
         return np.zeros(len(values), np.float32)
-    return ((values - np.float32(values.mean(dtype=np.float64))) / np.float32(spread)).astype(np.float32)
+    centred *= np.float32(1 / spread)
+    return centred
 
 
 def ranked(scores: NDArray[np.float32], most: int) -> NDArray[np.int64]:
-    """Places of the `most` best scores, best first; equal ones in the order they stand."""
+    """Places of the `most` best scores, best first; equal ones in the order they stand. No NaN may be there."""
     if most <= 0 or not len(scores):
         return np.zeros(0, np.int64)
-    if most < len(scores):
-        edge = np.partition(scores, len(scores) - most)[len(scores) - most]
-        places = np.flatnonzero(scores >= edge)
-    else:
-        places = np.arange(len(scores))
+    if most == 1:
+        return np.array([int(scores.argmax())])
+    places = np.flatnonzero(scores >= _edge(scores, most)) if most < len(scores) else np.arange(len(scores))
     return places[np.argsort(-scores[places], kind="stable")][:most]
+
+
+def _edge(scores: NDArray[np.float32], most: int) -> np.float32:
+    """Return a bound that at least `most` scores reach, and few more where there are many.
+
+    The best of each of many stretches: the `most`-th best of those is reached by `most` scores at least.
+    """
+    stretches = len(scores) // _STRETCH
+    if stretches < 2 * most:
+        return np.float32(np.partition(scores, len(scores) - most)[len(scores) - most])
+    tops = scores[: stretches * _STRETCH].reshape(stretches, _STRETCH).max(axis=1)
+    return np.float32(np.partition(tops, stretches - most)[stretches - most])
 
 
 def keep_first_hits(ranking: Sequence[int], firsts: Sequence[int], k: int) -> list[int]:

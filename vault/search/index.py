@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import AccessTier
-from vault.search.fuse import ARMS, TUNED, Weights, keep_first_hits, ranked, shares
+from vault.search.fuse import ARMS, TUNED, Weights, keep_first_hits, ranked, shares, summed
 from vault.search.lexical import PreparedQuery
 from vault.search.partition import Partition
 from vault.search.signs import Candidates, gather
@@ -175,8 +175,8 @@ class TenantIndex:
         if not views:
             return []
         candidates = gather(views, query.vector)  # 2. signs of every living memory
-        share = shares(candidates.signs, self._weights, candidates.has_vector)  # 3. weigh
-        total: NDArray[np.float32] = np.sum(list(share.values()), axis=0, dtype=np.float32)
+        share = shares(candidates.signs, self._weights)  # 3. weigh
+        total = summed(share.values())
         chosen = _Choice(candidates, candidates.said_between(query.since, query.until), accept)
         firsts = [first for arm in ARMS for first in chosen.first_hit(getattr(candidates.signs, arm))]
         return [  # 4. rank, and keep each arm's first hit
@@ -235,8 +235,9 @@ class _Choice:
 
     def best(self, values: NDArray[np.float32], most: int) -> list[int]:
         """Places of the best values that may be returned, best first."""
+        values = np.where(np.isnan(values), np.float32(-np.inf), values)
         if self.eligible is not None:
-            values = np.where(self.eligible, values, -np.inf).astype(np.float32)
+            values = np.where(self.eligible, values, np.float32(-np.inf))
         if self.accept is None:
             return [int(place) for place in ranked(values, most) if values[place] > -np.inf]
         found: list[int] = []

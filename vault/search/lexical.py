@@ -6,12 +6,11 @@ the embedder, and the preparation of a query so that both meet. It leaves words 
 
 Originals of tokenized personal data are hashed beside the masked words, so that exact names and numbers are
 found; they leave no other trace here. Redacted values are gone and are not indexed. The embedder sees
-neither: each token is replaced by a *surrogate*, a common name chosen by a keyed hash of the value, so that
-a question about one person and what that person said still lie near each other.
+neither, nor the speaker: a plain word of its kind stands for each value (`vault.search.stand_ins`).
 
     hasher = TermHasher(key)
     record = hasher.record(screened, speaker=screened_name, at=said)      # pack(record) is sealed
-    vector = embedder.embed([hasher.embedding_text(screened, screened_name)])[0]
+    vector = embedder.embed([embedding_text(screened)])[0]
     query = prepare_query(hasher, screened_question)                     # the raw question is not kept
 """
 
@@ -32,7 +31,7 @@ from vault.search.record import (
     MAX_TERMS,
     TermRecord,
 )
-from vault.search.surrogates import GENERIC, NAMES, PER_WORD
+from vault.search.stand_ins import OTHERWISE, STAND_INS
 from vault.search.words import numbers, stems, words
 
 KEY_BYTES: Final = 32
@@ -96,21 +95,9 @@ class TermHasher:
         )
 
     def embedding_text(self, text: Screened, speaker: Screened | None = None) -> str:
-        """Return `Speaker: text` with a surrogate in place of each token; bounded in length."""
-        body = _replaced(text, self._surrogate)
-        if speaker is None or not speaker.text:
-            return body[:MAX_EMBEDDED_CHARACTERS]
-        return f"{_replaced(speaker, self._surrogate)}: {body}"[:MAX_EMBEDDED_CHARACTERS]
-
-    def _surrogate(self, replacement: Replacement) -> str:
-        """Return a common name of the same kind, the same one for the same value."""
-        kind = replacement.entity_type
-        choices = NAMES.get(kind)
-        if choices is None or replacement.original is None:
-            return GENERIC.get(kind, kind.lower().replace("_", " "))
-        values = words(replacement.original)
-        parts = values if kind in PER_WORD else [" ".join(values)]
-        return " ".join(choices[self.hash(f"{kind}|{part}") % len(choices)] for part in parts)
+        """Return what is embedded: see the function of the same name. The speaker has no part in it."""
+        del speaker  # named speakers are a sign of their own; in the vector they drown the matter
+        return embedding_text(text)
 
     def _hashes(self, found: Iterable[str], most: int) -> tuple[int, ...]:
         return tuple(sorted({self.hash(word) for word in sorted(set(found))[:most]}))
@@ -143,8 +130,15 @@ def prepare_query(hasher: TermHasher, question: Screened, times: Iterable[TimeMe
         terms=tuple(map(hasher.hash, list(found)[:MAX_QUERY_TERMS])),
         names=tuple(sorted(map(hasher.hash, sorted(set(words(readable)))[: 4 * MAX_QUERY_TERMS]))),
         dates=tuple(sorted(map(hasher.hash, terms_of_question(readable) | terms_of_time(None, times)))),
-        embedding_text=hasher.embedding_text(question),
+        embedding_text=embedding_text(question),
     )
+
+
+def embedding_text(text: Screened) -> str:
+    """Return the masked text with a plain word in place of each token; bounded in length."""
+    return _replaced(text, lambda replacement: STAND_INS.get(replacement.entity_type, OTHERWISE))[
+        :MAX_EMBEDDED_CHARACTERS
+    ]
 
 
 def restore(text: Screened) -> str:

@@ -82,10 +82,11 @@ class PartitionView:
         gathered = tuple(map(self._gathered, self.postings))
         return FieldView(gathered, self.episode_length, self.living_episodes, self.words)
 
-    def beside(self, side: int) -> NDArray[np.int32]:
-        """One column of the neighbours; -1 for none, and for those that came after this view."""
-        found = self.neighbours[:, side]
-        return np.where(found < len(self.alive), found, np.int32(ABSENT))
+    def beside(self, side: int) -> NDArray[np.int64]:
+        """One column of the neighbours; the number of rows where there was none at the time of the view."""
+        found = self.neighbours[:, side].astype(np.int64)
+        rows = len(self.alive)
+        return np.where((found < 0) | (found >= rows), rows, found)
 
     def _spread(self, posting: Posting) -> Posting:
         if not len(posting.units):

@@ -30,7 +30,6 @@ class Candidates:
     rows: Sequence[NDArray[np.int64]]
     """The living rows of each view."""
     signs: Signs
-    has_vector: NDArray[np.bool_]
 
     def memory_id(self, place: int) -> str | None:
         """Id of the candidate at a place; None if it was removed while the search ran."""
@@ -59,7 +58,7 @@ def gather(views: Sequence[PartitionView], vector: NDArray[np.float32] | None) -
     windows = _scored([view.windows() for view in views])
     sessions = _scored([view.sessions() for view in views])
     dated = _dated(views)
-    parts, rows, present = [], [], []
+    parts, rows = [], []
     for place, view in enumerate(views):
         dense = _dense(view, vector)
         signs = Signs(
@@ -77,8 +76,7 @@ def gather(views: Sequence[PartitionView], vector: NDArray[np.float32] | None) -
         living = np.flatnonzero(view.alive)
         parts.append(signs if len(living) == len(signs) else _chosen(signs, living))
         rows.append(living)
-        present.append(view.vectors.present[living])
-    return Candidates(views, rows, _joined(parts), np.concatenate(present))
+    return Candidates(views, rows, _joined(parts))
 
 
 def _scored(views: Sequence[FieldView]) -> list[NDArray[np.float32]]:
@@ -101,20 +99,23 @@ def _dated(views: Sequence[PartitionView]) -> list[NDArray[np.float32]]:
 
 
 def _dense(view: PartitionView, vector: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    return np.zeros(len(view.alive), np.float32) if vector is None else view.vectors.scores(vector)
+    if vector is None:
+        return np.full(len(view.alive), np.nan, np.float32)
+    return view.vectors.scores(vector)
 
 
 def _mean_beside(view: PartitionView, dense: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean over the row and the one before and after it, as far as they have vectors."""
-    total = dense.copy()
-    count = view.vectors.present.astype(np.float32)
-    present = count.copy()
+    """Mean over the row and the one before and after it, as far as they have vectors; else NaN."""
+    rows = len(dense)
+    scores, present = np.zeros((2, rows + 1), np.float32)  # the place past the end stands for no neighbour
+    np.isfinite(dense, out=present[:rows], casting="unsafe")
+    np.copyto(scores[:rows], dense, where=present[:rows] > 0)
+    total, count = scores[:rows].copy(), present[:rows].copy()
     for side in BESIDE:
         beside = view.beside(side)
-        near = np.flatnonzero(beside >= 0)
-        other = beside[near]
-        total[near] += dense[other]
-        count[near] += present[other]
+        total += scores[beside]
+        count += present[beside]
+    total[count == 0] = np.nan
     return np.divide(total, np.maximum(count, 1), dtype=np.float32)
 
 
