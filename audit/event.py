@@ -42,7 +42,6 @@ class EventType(StrEnum):
     MEMORY_ORGANIZE = "memory.organize"
     AUDIT_READ = "audit.read"
     KEY_CREATE = "key.create"
-    KEY_USE = "key.use"
     KEY_READ = "key.read"
     """States of keys were looked at (`keys status`)."""
     LOG_CHECKPOINT = "log.checkpoint"
@@ -153,9 +152,15 @@ _FORMS: Final[Mapping[str, str]] = {
 _HEADER: Final = re.compile(
     "{" + ",".join(f'"{name}":{form}' for name, form in _FORMS.items()) + "}", re.ASCII
 )
+_QUOTED_ID: Final = re.compile(rf'"{_ID}"', re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _PAYLOAD_STATE: Final = sha256(COMMITMENT_DOMAIN)
+
+
+def is_id(text: str) -> bool:
+    """Tell whether `text` has the form of a tenant's or principal's id."""
+    return _QUOTED_ID.fullmatch(f'"{text}"') is not None
 
 
 def commit_payload(salt: bytes, payload: bytes) -> str:

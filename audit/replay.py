@@ -106,4 +106,7 @@ class Replay:
 
 def _ids(payload: JsonValue, key: str) -> set[str]:
     values = payload.get(key) if isinstance(payload, Mapping) else None
-    return {value for value in values if isinstance(value, str)} if isinstance(values, list) else set()
+    if not isinstance(values, list):
+        return set()
+    # Nothing but ids: what a breach says of them may be shown to anyone.
+    return {value for value in values if isinstance(value, str) and _VAULT_ID.fullmatch(value)}

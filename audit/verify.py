@@ -14,7 +14,7 @@ Example:
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -22,7 +22,7 @@ from typing import Final
 from audit.canonical import JsonValue, parse_canonical
 from audit.checkpoint import Checkpoint, verify_checkpoint
 from audit.errors import MalformedError, VerificationError
-from audit.event import EventType, Header, parse_header, time_in_microseconds, verify_payload
+from audit.event import EventType, Header, is_id, parse_header, time_in_microseconds, verify_payload
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.merkle import CompactRange, leaf_hash
 from audit.replay import Replay
@@ -158,7 +158,8 @@ def verify_logs(
     run = _Run(key, now, unsigned_allowed=unsigned_allowed)
     run.remember(remembered)
     summaries: list[LogSummary] = []
-    for log in logs:
+    for given in logs:
+        log = replace(given, tenant=_name(given.tenant))
         if log.tenant in run.seen or (log.tenant == SYSTEM_LOG and run.seen):
             run.findings.add(
                 log.tenant, None, Check.LOG_ORDER, "each log once, system first", "another order"
@@ -210,12 +211,12 @@ class _Run:
 def _tenant_of(note: bytes, key: VerifierKey) -> str:
     # The origin is only a hint here: the note is then verified against exactly that log's key.
     origin = note.split(b"\n", 1)[0].decode(errors="replace")
-    tenant = origin.removeprefix(f"{key.name}/")
-    return (
-        tenant
-        if tenant.isascii() and tenant.isprintable() and " " not in tenant and "+" not in tenant
-        else "unknown"
-    )
+    return _name(origin.removeprefix(f"{key.name}/"))
+
+
+def _name(tenant: str) -> str:
+    # What is no id is not repeated: findings go to terminals.
+    return tenant if is_id(tenant) else "unnamed"
 
 
 class _LogRun:

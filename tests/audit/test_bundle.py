@@ -180,6 +180,14 @@ def test_odd_texts_in_a_bundle_become_findings_and_no_crash(text: str, lived: Sm
     }
 
 
+def test_a_log_whose_name_is_no_id_is_not_repeated(lived: SmallDeployment) -> None:
+    log = LogEvidence("\x1b[2Jclinic", (b"x",), [])
+    report = verify_logs([log], lived.key)
+    assert [(finding.log, finding.check) for finding in report.findings] == [
+        ("unnamed", Check.CHECKPOINT_NOTE)
+    ]
+
+
 def test_the_offline_verifier_loads_nothing_beyond_the_audit_room_and_cryptography() -> None:
     program = (
         "import sys; before = set(sys.modules); import audit.bundle, audit.verify;"

@@ -109,7 +109,10 @@ def test_a_use_whose_writing_was_erased_is_neither_shown_nor_refuted() -> None:
     assert replay.unproven == 1
 
 
-@pytest.mark.parametrize("payload", [{"memories": "mem_aaaaaaaa"}, {"memories": [1, None]}, {"other": ["x"]}])
+@pytest.mark.parametrize(
+    "payload",
+    [{"memories": "mem_aaaaaaaa"}, {"memories": [1, None]}, {"memories": ["Anna Meier"]}, {"other": ["x"]}],
+)
 def test_payloads_of_other_shapes_say_nothing_of_memories(payload: dict[str, JsonValue]) -> None:
     assert breaches([LOAD, draft(EventType.MEMORY_SEARCH, payload=payload)]) == []
 
