@@ -9,9 +9,11 @@ from typing import TypedDict
 import pytest
 
 from tests.api.demo.write_demo import DEMO, HERE, Planted, Question, rendered
-from vault.model import Chat, SpeakerRole
+from vault.model import Chat, SourceKind, SpeakerRole, TrustState
 from vault.pipeline.chats import read_chats
+from vault.pipeline.guard import first_trust
 from vault.pipeline.limits import InputLimits
+from vault.pipeline.organize import Remembered, TrustChange, propose
 
 
 class Key(TypedDict):
@@ -167,6 +169,28 @@ def test_the_questions_cover_what_the_demo_shows_and_point_at_turns_that_exist(
     assert len(key["questions"]) >= 12
     refs = {turn.ref for chat in chats for turn in chat.turns}
     assert all(question["evidence"] and set(question["evidence"]) <= refs for question in key["questions"])
+
+
+def test_the_patient_s_corrections_confirmations_and_denials_are_found_by_rule(
+    chats: tuple[Chat, ...],
+) -> None:
+    memories = [
+        Remembered(
+            turn.ref or "", turn.text, turn.role, first_trust(turn.role, SourceKind.CHAT), f"{session}", place
+        )
+        for session, chat in enumerate(chats)
+        for place, turn in enumerate(chat.turns)
+    ]
+    assert {
+        change.memory: change.trust for change in propose(memories) if isinstance(change, TrustChange)
+    } == {
+        "D1:7": TrustState.DISPUTED,
+        "D1:10": TrustState.DISPUTED,
+        "D1:13": TrustState.DISPUTED,
+        "D4:3": TrustState.DISPUTED,
+        "D6:2": TrustState.DISPUTED,
+        "D8:6": TrustState.VERIFIED,
+    }
 
 
 def test_the_uncorrected_false_claim_is_the_assistant_s_alone(chats: tuple[Chat, ...]) -> None:

@@ -23,7 +23,7 @@ from typing import Final
 
 from vault.model import EdgeKind, SpeakerRole, TrustState
 from vault.pipeline.sentences import split_statements
-from vault.pipeline.stances import Stance, is_strong, stance
+from vault.pipeline.stances import Stance, is_strong, opens_with_no, rejected, stance
 from vault.pipeline.terms import conflict, terms_of, tokens_of, weighty, words_of
 
 _NEAR: Final = 0.85
@@ -125,11 +125,14 @@ class _Read:
     terms: frozenset[str]
     claims: bool
     """Whether it states anything, not only asks."""
+    asks: bool
+    """Whether it ends with a question."""
 
     @classmethod
     def of(cls, memory: Remembered) -> "_Read":
-        claims = any(not statement.question for statement in split_statements(memory.text))
-        return cls(memory, frozenset(words_of(memory.text)), terms_of(memory.text), claims)
+        questions = [statement.question for statement in split_statements(memory.text)]
+        asks = bool(questions) and questions[-1]
+        return cls(memory, frozenset(words_of(memory.text)), terms_of(memory.text), not all(questions), asks)
 
     @property
     def from_user(self) -> bool:
@@ -200,51 +203,75 @@ def _recent(reads: Sequence[_Read], place: int, role: SpeakerRole, reach: int) -
 
 def _corrections(reads: Sequence[_Read]) -> Iterator[Link]:
     """Link a user's correction to the memories that it corrects."""
-    frequency = Counter(term for read in reads for term in read.terms)
-    rare = max(_RARE_COUNT, int(_RARE_SHARE * len(reads)))
-    holders: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=rare))
+    seen = _Seen(reads)
     for place, read in enumerate(reads):
         said = stance(read.memory.text) if read.from_user else Stance.NEUTRAL
-        if said is Stance.RETRACTS or (said is Stance.CORRECTS and read.claims):
-            shared = _shared(read, holders, frequency, rare, len(reads))
-            reach = place if is_strong(read.memory.text) or said is Stance.RETRACTS else _WEAK_REACH
-            scored = {
-                other: score
-                for other, score in shared.items()
-                if place - other <= reach and reads[other].claims
-            }
-            yield from _superseding(reads, place, scored, said)
-        for term in read.terms:
-            holders[term].append(place)
+        if said is Stance.RETRACTS:
+            earlier = next(_recent(reads, place, SpeakerRole.USER, _REACH_BACK), None)
+            if earlier:
+                yield Link(EdgeKind.SUPERSEDES, read.memory.id, earlier.memory.id, Reason.USER_RETRACTS)
+        elif said is Stance.CORRECTS and read.claims and not _answers_no(reads, place):
+            for earlier in _corrected(reads, place, seen):
+                yield Link(EdgeKind.SUPERSEDES, read.memory.id, earlier.memory.id, Reason.USER_CORRECTS)
+        seen.add(place)
 
 
-def _shared(
-    read: _Read, holders: dict[str, deque[int]], frequency: Counter[str], rare: int, count: int
-) -> dict[int, float]:
-    """Return by place how much of what is rare each earlier memory shares with this one."""
-    shared: dict[int, float] = defaultdict(float)
-    for term in sorted(read.terms):
-        if frequency[term] <= rare:
-            for other in holders[term]:
-                shared[other] += log(1 + count / frequency[term])
-    return shared
+def _answers_no(reads: Sequence[_Read], place: int) -> bool:
+    """Tell whether a "no" only answers the question just asked, and so corrects nothing."""
+    before = reads[place - 1] if place else None
+    asked = before is not None and before.asks and before.memory.episode == reads[place].memory.episode
+    return asked and opens_with_no(reads[place].memory.text)
 
 
-def _superseding(
-    reads: Sequence[_Read], place: int, scored: dict[int, float], said: Stance
-) -> Iterator[Link]:
-    """Choose what a correction supersedes: what it conflicts with, else the best match, else the last turn."""
+class _Seen:
+    """The earlier memories by their terms, and how rare each term is among all."""
+
+    def __init__(self, reads: Sequence[_Read]) -> None:
+        self._frequency = Counter(term for read in reads for term in read.terms)
+        self._reads = reads
+        self._rare = max(_RARE_COUNT, int(_RARE_SHARE * len(reads)))
+        self._holders: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_BUCKET))
+
+    def add(self, place: int) -> None:
+        for term in self._reads[place].terms:
+            self._holders[term].append(place)
+
+    def is_rare(self, term: str) -> bool:
+        return self._frequency[term] <= self._rare
+
+    def weight(self, terms: Iterable[str]) -> float:
+        """Return how telling the terms are together."""
+        return sum(log(1 + len(self._reads) / self._frequency[term]) for term in sorted(terms))
+
+    def sharing_a_rare_term(self, terms: Iterable[str]) -> set[int]:
+        return {place for term in terms if self.is_rare(term) for place in self._holders[term]}
+
+
+def _corrected(reads: Sequence[_Read], place: int, seen: _Seen) -> list[_Read]:
+    """Choose what a correction supersedes: what clashes with it, else the best match just before it.
+
+    A plain correction may reach back to any memory with which it shares two terms, one of them rare;
+    a soft one only to the last turns of its episode, where one term is enough.
+    """
     read = reads[place]
-    if said is Stance.RETRACTS:
-        reason, own = Reason.USER_RETRACTS, next(_recent(reads, place, SpeakerRole.USER, _REACH_BACK), None)
-        chosen = [own] if own else []
-    else:
-        reason = Reason.USER_CORRECTS
-        ranked = sorted(scored, key=lambda other: (-scored[other], -other))
-        clashing = [other for other in ranked if conflict(read.terms, reads[other].terms)]
-        chosen = [reads[other] for other in (clashing[:_MAX_SUPERSEDED] or ranked[:1])]
-    for earlier in chosen:
-        yield Link(EdgeKind.SUPERSEDES, read.memory.id, earlier.memory.id, reason)
+    near = {
+        other
+        for other in range(max(0, place - _WEAK_REACH), place)
+        if reads[other].memory.episode == read.memory.episode
+    }
+    far = seen.sharing_a_rare_term(read.terms) if is_strong(read.memory.text) else set()
+    shared = {other: read.terms & reads[other].terms for other in near | far if reads[other].claims}
+    close = [other for other, terms in shared.items() if terms and (other in near or len(terms) > 1)]
+    ranked = sorted(close, key=lambda other: (-seen.weight(shared[other]), -other))
+    not_so = terms_of(rejected(read.memory.text))
+    clashing = [reads[other] for other in ranked if _clash(read.terms, reads[other].terms, not_so)]
+    matching = [reads[other] for other in ranked if other in near and any(map(seen.is_rare, shared[other]))]
+    return clashing[:_MAX_SUPERSEDED] or matching[:1]
+
+
+def _clash(later: frozenset[str], earlier: frozenset[str], not_so: frozenset[str]) -> bool:
+    """Tell whether the earlier memory says what the later one rejects, or else something it excludes."""
+    return bool(not_so & earlier) if not_so else conflict(later, earlier)
 
 
 def _same_tokens(reads: Sequence[_Read]) -> Iterator[Link]:

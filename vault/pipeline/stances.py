@@ -66,6 +66,11 @@ _CORRECTS_WEAKLY: Final = re.compile(
 _BUT: Final = re.compile(r"\b(?:but|except|although|however|only that)\b", re.IGNORECASE)
 _NOT_BUT: Final = re.compile(r"\bnot (?:only|just|sure|really|always|like|that|so|too|very)\b", re.IGNORECASE)
 _READ_CHARS: Final = 400
+_REJECTED: Final = re.compile(
+    r"\bnot (?!just|only|sure|really|always|like|that|so|too|very)([^.,;!?\u2014]{1,40}?)(?:\s*[,;.!\u2014]|\s+-|\s+but\b|$)",
+    re.IGNORECASE,
+)
+_NO: Final = re.compile(rf"{_OPENING}(?:no|nope|nah)\b", re.IGNORECASE)
 
 
 def stance(text: str) -> Stance:
@@ -80,6 +85,17 @@ def stance(text: str) -> Stance:
     if _CONFIRMS.search(start) and not _BUT.search(start.partition(".")[0]):
         return Stance.CONFIRMS
     return Stance.NEUTRAL
+
+
+def rejected(text: str) -> str:
+    """Return what a correction says is not so: "20 mg" of "it's not 20 mg, it's 10 mg"; else nothing."""
+    found = _REJECTED.search(_plain(text))
+    return found.group(1) if found else ""
+
+
+def opens_with_no(text: str) -> bool:
+    """Tell whether a turn begins with "no", as an answer to a question does too."""
+    return _NO.match(_plain(text)) is not None
 
 
 def is_strong(text: str) -> bool:

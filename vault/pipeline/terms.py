@@ -13,7 +13,7 @@ from vault.pipeline.tokens import TOKEN
 
 _WORD: Final = re.compile(rf"{TOKEN.pattern}|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?")
 _PLURAL_LETTERS: Final = 4
-_SHORTEST: Final = 3
+_SHORTEST: Final = 2
 _NEGATIONS: Final = frozenset({"no", "not", "never", "none", "without", "cannot", "nor"})
 # Words of which one excludes the others of its group: where two memories differ in them, they conflict.
 _GROUPS: Final = (

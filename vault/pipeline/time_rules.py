@@ -50,9 +50,13 @@ _FUTURE: Final = re.compile(
     re.IGNORECASE,
 )
 _PAST: Final = re.compile(
-    r"\b(?:was|were|did|didn't|had|went|saw|came|got|took|told|said|met|felt|fell|made|gave|ate|ran|began|broke|left|lost"
-    r"|bought|paid|sent|woke|slept|drove|flew|happened|been|since|(?!need|feed|seed|speed|indeed)\w{3,}ed)\b",
+    r"\b(?:was|were|did|didn't|had|went|saw|came|got|took|told|said|met|felt|fell|made|gave|ate|ran|began|broke|lost"
+    r"|bought|paid|sent|woke|slept|drove|flew|happened|been|since|(?!need|feed|seed|speed|indeed|noted)\w{3,}ed)\b",
     re.IGNORECASE,
+)
+# A word just before the mention outweighs the tense of its sentence.
+_AHEAD: Final = re.compile(
+    r"\b(?:until|till|by|starting|beginning|due|before)\s+(?:on\s+|the\s+)?$", re.IGNORECASE
 )
 _NEAR: Final = 200
 _PIVOT_YEARS: Final = 20
@@ -70,6 +74,8 @@ class Frame:
     def tense(self, match: re.Match[str]) -> int:
         """Return 1 where the sentence of a match speaks of what is to come, -1 of what was, else 0."""
         before = self.text[max(0, match.start() - _NEAR) : match.start()]
+        if _AHEAD.search(before):
+            return 1
         after = self.text[match.end() : match.end() + _NEAR]
         sentence = _STOPS.split(before)[-1] + " \n" + _STOPS.split(after, maxsplit=1)[0]
         if _PAST.search(sentence):
@@ -89,8 +95,17 @@ def count_of(written: str) -> tuple[int, int]:
 
 
 def unit_of(written: str) -> Unit:
-    """Return the unit that a word names; a fortnight is weeks, doubled by the caller's count."""
+    """Return the unit that a word names; a fortnight is counted in weeks."""
     return _UNITS[written.lower().removesuffix("s")]
+
+
+def away(count: str, unit: str, anchor: date, sign: int) -> Days:
+    """Return what "two weeks" or "a few days" from an anchor mean, ahead of it (1) or back (-1)."""
+    low, high = (
+        sign * number * (2 if unit.lower().startswith("fortnight") else 1) for number in count_of(count)
+    )
+    near, far = (calendar.away(unit_of(unit), number, anchor) for number in (low, high))
+    return Days(min(near.start, far.start), max(near.end, far.end))
 
 
 def _iso(match: re.Match[str], _: Frame) -> Days:
@@ -177,12 +192,7 @@ def _counted(match: re.Match[str], frame: Frame) -> Days | None:
     """Two weeks ago, in three months, ten days from now."""
     if frame.today is None:
         return None
-    sign = -1 if match["ago"] else 1
-    low, high = count_of(match["count"])
-    times = sign * (2 if match["unit"].lower().startswith("fortnight") else 1)
-    unit = unit_of(match["unit"])
-    near, far = (calendar.away(unit, times * count, frame.today) for count in (low, high))
-    return Days(min(near.start, far.start), max(near.end, far.end))
+    return away(match["count"], match["unit"], frame.today, -1 if match["ago"] else 1)
 
 
 def _stretch(match: re.Match[str], frame: Frame) -> Days | None:
@@ -190,9 +200,8 @@ def _stretch(match: re.Match[str], frame: Frame) -> Days | None:
     if frame.today is None:
         return None
     _, high = count_of(match["count"] or "a")
-    far = calendar.away(
-        unit_of(match["unit"]), high if match["lead"].lower() in ("next", "coming") else -high, frame.today
-    )
+    sign = 1 if match["lead"].lower() in ("next", "coming") else -1
+    far = calendar.away(unit_of(match["unit"]), sign * high, frame.today)
     middle = far.start if unit_of(match["unit"]) is Unit.DAY else far.start + (far.end - far.start) // 2
     return Days(min(middle, frame.today), max(middle, frame.today) + timedelta(days=1))
 
@@ -206,11 +215,8 @@ def _pointed_unit(match: re.Match[str], frame: Frame) -> Days | None:
     unit = unit_of(match["unit"])
     if lead == "the" or (lead == "coming" and unit is Unit.WEEKEND):
         # At the weekend: the one that is, or the nearest on the side of the tense.
-        step = (
-            -1
-            if frame.tense(match) < 0 and frame.today.weekday() < WEEKDAYS["saturday"] and lead == "the"
-            else 0
-        )
+        past = lead == "the" and frame.tense(match) < 0 and frame.today.weekday() < WEEKDAYS["saturday"]
+        step = -1 if past else 0
     return calendar.current(unit, frame.today, step)
 
 

@@ -20,7 +20,7 @@ from vault.pipeline import calendar
 from vault.pipeline.calendar import Days, Unit
 from vault.pipeline.limits import check_time
 from vault.pipeline.months import WEEKDAYS
-from vault.pipeline.time_rules import COUNT, RULES, UNIT, Frame, count_of, unit_of
+from vault.pipeline.time_rules import COUNT, RULES, UNIT, Frame, away, unit_of
 from vault.pipeline.tokens import blank_tokens
 
 # One look decides whether any rule can match: most turns name no time.
@@ -39,6 +39,7 @@ _HANGING: Final = re.compile(
     rf"|(?P<count>{COUNT})\s+(?P<units>{UNIT}))\s+(?P<way>before|after|from|prior\s+to|following|of)\s+(?:on\s+|the\s+)?",
     re.IGNORECASE,
 )
+_AND_DATE: Final = re.compile(r",?\s+(?:the\s+)?", re.IGNORECASE)
 _BACK: Final = frozenset({"before", "prior to"})
 _MINUTE: Final = timedelta(minutes=1)
 
@@ -121,7 +122,23 @@ def _hang(text: str, found: list[_Found]) -> list[_Found]:
             continue
         if days:
             hung[place] = (Span(match.start(), span.end), days)
-    return _widest(hung)
+    return _widest(_joined(text, hung))
+
+
+def _joined(text: str, found: list[_Found]) -> list[_Found]:
+    """Make one mention of a day of the week and the date that follows it: "Tuesday, February 3"."""
+    joined: list[_Found] = []
+    for span, days in found:
+        before = joined[-1][0] if joined else None
+        if (
+            before
+            and _AND_DATE.fullmatch(text, before.end, span.start)
+            and text[before.start : before.end].lower() in WEEKDAYS
+        ):
+            joined[-1] = (Span(before.start, span.end), days)
+        else:
+            joined.append((span, days))
+    return joined
 
 
 def _hung_days(match: re.Match[str], anchor: Days) -> Days | None:
@@ -142,13 +159,10 @@ def _hung_days(match: re.Match[str], anchor: Days) -> Days | None:
 
 def _counted_from(match: re.Match[str], anchor: Days, way: str) -> Days:
     """Return what "two days before", "a week from" and their like mean."""
-    low, high = count_of(match["count"])
-    unit = unit_of(match["units"])
-    if way == "from" and unit is Unit.WEEK:  # "two weeks from Friday" is a Friday
-        return calendar.day(anchor.start + timedelta(weeks=low))
-    sign = -1 if way in _BACK else 1
-    near, far = calendar.away(unit, sign * low, anchor.start), calendar.away(unit, sign * high, anchor.start)
-    return Days(min(near.start, far.start), max(near.end, far.end))
+    if way == "from" and unit_of(match["units"]) is Unit.WEEK:  # "two weeks from Friday" is a Friday
+        middle = away(match["count"], match["units"], anchor.start, 1)
+        return calendar.day(middle.start + timedelta(days=3))
+    return away(match["count"], match["units"], anchor.start, -1 if way in _BACK else 1)
 
 
 def _clock_times(text: str, zone: tzinfo) -> list[TimeMention]:

@@ -91,6 +91,33 @@ def test_a_question_is_not_superseded() -> None:
     assert _trust(_scene("a: Is it the right knee?", "u: No, it's the left knee.")) == {}
 
 
+def test_what_a_correction_says_is_not_so_is_what_it_supersedes_however_long_ago() -> None:
+    filler = [
+        f"u: Message {word} about the weather." for word in ("alpha", "beta", "gamma", "delta", "omega")
+    ] * 4
+    scene = _scene(
+        "u: I take lisinopril, 20 mg.", "u: Dinner costs 30.", *filler, "u: It's not 20 mg, it's 10 mg."
+    )
+    assert _trust(scene) == {"0": TrustState.DISPUTED}
+
+
+def test_a_no_that_answers_a_question_corrects_nothing() -> None:
+    scene = _scene(
+        "u: The key is at my sister's.", "a: Is the key at the office?", "u: No, the key is in the garden."
+    )
+    assert _links(scene) == set()
+
+
+def test_a_correction_of_the_main_topic_finds_the_last_turns_although_its_words_are_frequent() -> None:
+    talk = [f"u: My knee again, and the {word}." for word in ("alpha", "beta", "gamma", "delta", "omega")] * 4
+    earlier = [
+        Remembered(f"x{place}", memory.text, USER, TrustState.VERIFIED, "old", place)
+        for place, memory in enumerate(_scene(*talk))
+    ]
+    scene = _scene("u: My right knee hurts.", "u: Actually it's the left knee.")
+    assert _trust(earlier + scene) == {"0": TrustState.DISPUTED}
+
+
 def test_a_retraction_takes_back_the_user_s_own_last_words() -> None:
     scene = _scene("u: Put me down for Monday.", "a: Monday it is.", "u: Scratch that.")
     assert _links(scene) == {(EdgeKind.SUPERSEDES, "2", "0", Reason.USER_RETRACTS)}
