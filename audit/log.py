@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from audit.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
+from audit.driver import BatchInsert, DriverStatement
 from audit.errors import LogConflictError, LogDamagedError
 from audit.event import (
     SALT_SIZE,
@@ -33,13 +34,13 @@ from audit.store import CHECKPOINT, HEAD, LEAF
 LOG_PRINCIPAL: Final = "audit-log"
 """Principal of the entries that the log makes itself."""
 
-_ADD_HEAD: Final = insert(HEAD)
-_MOVE_HEAD: Final = (
+_ADD_HEAD: Final = BatchInsert(HEAD)
+_MOVE_HEAD: Final = DriverStatement(
     update(HEAD)
     .where(HEAD.c.tenant_id == bindparam("tenant"), HEAD.c.size == bindparam("old_size"))
     .values(size=bindparam("new_size"), nodes=bindparam("new_nodes"))
 )
-_ADD_LEAVES: Final = insert(LEAF)
+_ADD_LEAVES: Final = BatchInsert(LEAF)
 _ADD_CHECKPOINT: Final = insert(CHECKPOINT)
 _READ_LATEST: Final = (
     select(CHECKPOINT.c.note)
@@ -124,12 +125,12 @@ class AuditLog(LogReader):
     def _append_to(self, connection: Connection, tenant: str, entries: Sequence[_Pending]) -> int:
         old = self.head(connection, tenant, lock=True)
         new = old.extended(pending.entry.leaf_hash for pending in entries)
-        connection.execute(_ADD_LEAVES, [pending.row(old.size + nth) for nth, pending in enumerate(entries)])
+        _ADD_LEAVES.add(connection, [pending.row(old.size + nth) for nth, pending in enumerate(entries)])
         if old.size == 0:
-            connection.execute(_ADD_HEAD, {"tenant_id": tenant, "size": new.size, "nodes": new.encode()})
+            _ADD_HEAD.add(connection, [{"tenant_id": tenant, "size": new.size, "nodes": new.encode()}])
             return 0
         values = {"tenant": tenant, "old_size": old.size, "new_size": new.size, "new_nodes": new.encode()}
-        if connection.execute(_MOVE_HEAD, values).rowcount != 1:
+        if _MOVE_HEAD.change(connection, values) != 1:
             raise LogConflictError(f"log {tenant}: the head moved while entries were appended at {old.size}")
         return old.size
 

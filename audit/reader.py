@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, union
 
+from audit.driver import DriverStatement
 from audit.errors import LogDamagedError, RangeInvalidError
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.merkle import CompactRange
@@ -23,7 +24,8 @@ from audit.verify import Report, verify_logs
 PAGE_SIZE: Final = 1000
 
 _READ_HEAD: Final = select(HEAD.c.size, HEAD.c.nodes).where(HEAD.c.tenant_id == bindparam("tenant"))
-_LOCK_HEAD: Final = _READ_HEAD.with_for_update()
+_HEAD_NOW: Final = DriverStatement(_READ_HEAD)
+_LOCK_HEAD: Final = DriverStatement(_READ_HEAD.with_for_update())
 _IN_RANGE: Final = (
     LEAF.c.tenant_id == bindparam("tenant"),
     LEAF.c.leaf_index >= bindparam("start"),
@@ -69,9 +71,11 @@ class LogReader:
 
         With `lock`, the row stays locked until the transaction ends, where the database has row locks.
         """
-        statement = _LOCK_HEAD if lock else _READ_HEAD
-        row = connection.execute(statement, {"tenant": tenant}).one_or_none()
-        return CompactRange() if row is None else CompactRange.decode(row.size, row.nodes)
+        rows = (_LOCK_HEAD if lock else _HEAD_NOW).rows(connection, {"tenant": tenant})
+        if not rows:
+            return CompactRange()
+        ((size, nodes),) = rows
+        return CompactRange.decode(size, nodes)
 
     def entries(
         self, connection: Connection, tenant: str, start: int = 0, stop: int | None = None

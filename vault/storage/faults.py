@@ -37,7 +37,7 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except IntegrityError:
+    except (IntegrityError, sqlite3.IntegrityError):
         raise ConflictError("a row with this id exists already") from None
     except DBAPIError as error:
         raise _translate(error.orig) from None

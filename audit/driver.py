@@ -1,0 +1,134 @@
+"""The few statements that every write runs, compiled once and handed to the database's driver as they are.
+
+Owns the short cut past SQLAlchemy's execution layer: the text comes from Core, so that tables and columns
+are named in one place, and the values go straight to a cursor of the caller's connection. Connection,
+transaction and the translation of errors stay the caller's; an error arrives as the driver raised it.
+
+Measured (docs/benchmarks.md): through Core a statement costs some 25 µs and a row 13 µs; here 9 µs and
+9 µs. Rows that share a statement also share one release of the interpreter's lock: among 32 writing
+threads each release costs the leader its turn.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Dialect, Table, insert
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement
+
+LARGEST_BATCH: Final = 64
+"""Rows in one statement. Batches are powers of two, so that the driver keeps few prepared statements."""
+
+_Values = Mapping[str, object]
+_Bind = Callable[[object], object] | None
+
+
+class DriverStatement:
+    """One statement with named values: a SELECT of few rows, or a change."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, tuple[str, ...] | None]] = {}
+
+    def rows(self, connection: Connection, values: _Values) -> list[tuple[Any, ...]]:
+        """Return all rows of a SELECT."""
+        cursor = _cursor(connection)
+        try:
+            self._execute(connection.dialect, cursor.execute, values)
+            return [tuple(row) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+    def change(self, connection: Connection, values: _Values) -> int:
+        """Return how many rows were changed."""
+        cursor = _cursor(connection)
+        try:
+            self._execute(connection.dialect, cursor.execute, values)
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def _execute(self, dialect: Dialect, execute: Callable[..., object], values: _Values) -> None:
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _text(self._statement, dialect)
+        text, places = compiled
+        execute(text, values if places is None else [values[name] for name in places])
+
+
+class BatchInsert:
+    """Inserts rows of one table, many in one statement.
+
+    A column type's own conversion still runs for each value: one that refuses a value refuses it here.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._forms: dict[str, _Form] = {}
+
+    def add(self, connection: Connection, rows: Sequence[_Values]) -> None:
+        """Insert rows, in order; each has a value for every column."""
+        form = self._forms.get(connection.dialect.name)
+        if form is None:
+            form = self._forms[connection.dialect.name] = _Form(self._table, connection.dialect)
+        cursor = _cursor(connection)
+        try:
+            form.insert(cursor.execute, rows)
+        finally:
+            cursor.close()
+
+
+class _Form:
+    """An INSERT of one table in one database's words."""
+
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        text, places = _text(insert(table), dialect)
+        self._columns: list[tuple[str, _Bind]] = [
+            (name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
+            for name in places or table.c.keys()
+        ]
+        self._by_name = places is None
+        self._head, _, self._row = text.partition(" VALUES ")
+        self._texts: dict[int, str] = {1: text}
+
+    def insert(self, execute: Callable[..., object], rows: Sequence[_Values]) -> None:
+        if self._by_name:
+            for row in rows:
+                execute(self._texts[1], dict(zip(row, self._bound([row]), strict=True)))
+            return
+        for batch in _batches(rows):
+            execute(self._text(len(batch)), self._bound(batch))
+
+    def _bound(self, rows: Sequence[_Values]) -> list[object]:
+        return [
+            row[name] if bind is None else bind(row[name]) for row in rows for name, bind in self._columns
+        ]
+
+    def _text(self, count: int) -> str:
+        text = self._texts.get(count)
+        if text is None:
+            text = self._texts[count] = f"{self._head} VALUES {', '.join([self._row] * count)}"
+        return text
+
+
+def _cursor(connection: Connection) -> DBAPICursor:
+    """Return a cursor inside the connection's transaction; like Core, begin one where there is none."""
+    if not connection.in_transaction():
+        connection.begin()
+    return connection.connection.cursor()
+
+
+def _text(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...] | None]:
+    """Return a statement's text, and the names of its values in order where the driver takes them by place."""
+    compiled = statement.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101  # narrows: statements of rows compile to this
+    return str(compiled), tuple(compiled.positiontup) if compiled.positiontup is not None else None
+
+
+def _batches(rows: Sequence[_Values]) -> Iterator[Sequence[_Values]]:
+    start = 0
+    while start < len(rows):
+        size = min(LARGEST_BATCH, 1 << (len(rows) - start).bit_length() - 1)
+        yield rows[start : start + size]
+        start += size
