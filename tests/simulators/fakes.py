@@ -90,13 +90,17 @@ class FrozenClock:
 
     Args:
         now: The time it tells, aware.
+        step: How far it goes on by itself each time it was asked.
     """
 
-    def __init__(self, now: datetime = START) -> None:
+    def __init__(self, now: datetime = START, step: timedelta = timedelta(0)) -> None:
         self.now = now
+        self._step = step
 
     def __call__(self) -> datetime:
-        return self.now
+        told = self.now
+        self.now = told + self._step
+        return told
 
     def advance(self, by: timedelta = timedelta(seconds=1)) -> datetime:
         """Go on, and tell the new time."""
