@@ -23,6 +23,7 @@ from policies.model import AccessTier
 from vault.search.fuse import ARMS, TUNED, Weights, keep_first_hits, ranked, shares, summed
 from vault.search.lexical import PreparedQuery
 from vault.search.partition import Partition
+from vault.search.record import unpack
 from vault.search.signs import Candidates, gather
 
 DIMENSIONS: Final = 384
@@ -125,6 +126,7 @@ class TenantIndex:
 
     def replace(self, scope: Scope, memory_id: str, episode_key: str, position: int, record: bytes) -> None:
         """Put a memory's new version in place of the old; its vector is to be added anew."""
+        unpack(record)  # before the old version goes
         with self._lock:
             self._remove(memory_id)
             self._add(scope, memory_id, episode_key, position, record)
@@ -216,9 +218,12 @@ class TenantIndex:
         if not len(partition):
             del self._partitions[scope]
         elif partition.wants_compaction():
-            self._partitions[scope] = fresh = partition.compacted()
-            self._rows.update((moved, (scope, at)) for at, moved in enumerate(fresh.ids) if moved is not None)
+            self._compact(scope)
         return True
+
+    def _compact(self, scope: Scope) -> None:
+        self._partitions[scope] = fresh = self._partitions[scope].compacted()
+        self._rows.update((moved, (scope, row)) for row, moved in enumerate(fresh.ids) if moved is not None)
 
 
 @dataclass(frozen=True, slots=True)

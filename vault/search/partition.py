@@ -28,7 +28,7 @@ _COUNT_BITS: Final = 8
 _COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
 _SPARSE: Final = 512
 """Below this many entries, sorting beats counting over all rows."""
-_FEWEST_HOLES: Final = 1_024
+FEWEST_HOLES: Final = 1_024
 EMPTY: Final = Posting(np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
@@ -195,7 +195,7 @@ class Partition:
 
     def wants_compaction(self) -> bool:
         """Whether holes outnumber memories, so that moving the rest pays for itself."""
-        return self.holes > max(_FEWEST_HOLES, len(self))
+        return self.holes > max(FEWEST_HOLES, len(self))
 
     def view(self, terms: tuple[int, ...], names: tuple[int, ...], dates: tuple[int, ...]) -> PartitionView:
         """Return what a search for these terms needs of this scope."""

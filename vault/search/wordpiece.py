@@ -104,13 +104,15 @@ def split_words(text: str) -> list[str]:
 
 def _spaced(character: str) -> str:
     """Set marks and ideographs apart by spaces; drop what the reference calls control characters."""
-    if character.isspace():
+    if character in " \t\n\r":
         return " "
     if character.isalnum():
         return f" {character} " if _is_ideograph(ord(character)) else character
     category = unicodedata.category(character)
     if category.startswith("C") or character == "\N{REPLACEMENT CHARACTER}":
         return ""
+    if character.isspace():
+        return " "
     return f" {character} " if character.isascii() or category.startswith("P") else character
 
 

@@ -1,0 +1,74 @@
+"""BM25 and exact vectors against slow, plain references."""
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.vault.search.makers import DIMENSIONS, vector
+from vault.search.bm25 import K1, B, FieldView, Posting, mean_length, rarities, scores
+from vault.search.dense import FIRST_BLOCK, VectorBlocks
+
+DOCUMENTS = st.lists(st.lists(st.integers(0, 6), max_size=12), max_size=12)
+
+
+def view(documents: list[list[int]], query: list[int]) -> FieldView:
+    postings = []
+    for term in query:
+        units = [place for place, document in enumerate(documents) if term in document]
+        counts = [documents[place].count(term) for place in units]
+        postings.append(Posting(np.array(units, np.int64), np.array(counts, np.float32)))
+    lengths = np.array([len(document) for document in documents], np.float32)
+    return FieldView(tuple(postings), lengths, len(documents), float(lengths.sum()))
+
+
+def by_the_book(documents: list[list[int]], query: list[int], document: list[int]) -> float:
+    mean = sum(map(len, documents)) / len(documents) or 1.0
+    total = 0.0
+    for term in query:
+        df = sum(term in other for other in documents)
+        tf = document.count(term)
+        if tf:
+            idf = math.log(1 + (len(documents) - df + 0.5) / (df + 0.5))
+            total += idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * len(document) / mean))
+    return total
+
+
+@given(DOCUMENTS, st.lists(st.integers(0, 7), max_size=5, unique=True), st.integers(0, 12))
+def test_scores_agree_with_the_formula_however_documents_are_split_over_scopes(
+    documents: list[list[int]], query: list[int], cut: int
+) -> None:
+    views = [view(part, query) for part in (documents[:cut], documents[cut:])]
+    rarity, mean = rarities(views), mean_length(views)
+    found = np.concatenate([scores(part, rarity, mean) for part in views])
+    expected = [by_the_book(documents, query, document) for document in documents]
+    np.testing.assert_allclose(found, np.array(expected, np.float32), rtol=1e-5, atol=1e-6)
+
+
+def test_vectors_in_many_blocks_score_as_one_matrix_would() -> None:
+    count = 3 * FIRST_BLOCK + 5
+    blocks = VectorBlocks(DIMENSIONS)
+    for row in range(count):
+        blocks.put(row, vector(row))
+    matrix = np.stack([vector(row) for row in range(count)])
+    np.testing.assert_allclose(blocks.view(count).scores(vector(1)), matrix @ vector(1), atol=1e-6)
+
+
+def test_a_row_without_a_vector_scores_nothing() -> None:
+    blocks = VectorBlocks(DIMENSIONS)
+    blocks.put(2, vector(2))
+    blocks.put(FIRST_BLOCK + 1, vector(3))
+    blocks.wipe(FIRST_BLOCK + 1)
+    assert np.isnan(blocks.view(FIRST_BLOCK + 2).scores(vector(0))).tolist() == [
+        row != 2 for row in range(FIRST_BLOCK + 2)
+    ]
+    assert not any(block.any() for block in blocks.view(1).blocks[1:])
+
+
+def test_a_view_does_not_see_what_comes_after_it() -> None:
+    blocks = VectorBlocks(DIMENSIONS)
+    blocks.put(0, vector(0))
+    before = blocks.view(2)
+    blocks.put(1, vector(1))
+    assert before.present.tolist() == [True, False]
