@@ -252,12 +252,11 @@ def _asked_by_all(vault: Vault, story: Story) -> tuple[Asked, ...]:
         (AUDITOR, Purpose.AUDIT, False),
         (ADMINISTRATOR, Purpose.OPERATIONS, False),
     )
-    return tuple(_asked_by(vault, story.questions[0], *case) for case in cases)
+    return tuple(_asked_by(vault, story.questions[0], case) for case in cases)
 
 
-def _asked_by(
-    vault: Vault, question: DemoQuestion, principal: Principal, purpose: Purpose, reveal: bool
-) -> Asked:  # noqa: FBT001, PLR0917  # a row of the table above
+def _asked_by(vault: Vault, question: DemoQuestion, case: tuple[Principal, Purpose, bool]) -> Asked:
+    principal, purpose, reveal = case
     memory = MemOS(vault, principal=principal, purpose=purpose)
     try:
         answer = memory.retrieve(question.text, k=_K, reveal=reveal)

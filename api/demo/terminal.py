@@ -59,8 +59,7 @@ def _screening(played: Played, console: Console) -> None:
         return
     table = Table("planted kind", "planted", "hidden", "missed", title_justify="left")
     for row in screening.kinds:
-        missed = row.planted - row.hidden
-        table.add_row(row.kind, str(row.planted), str(row.hidden), str(missed) if missed else "")
+        table.add_row(row.kind, str(row.planted), str(row.hidden), str(row.planted - row.hidden or ""))
     console.print(table)
     planted = sum(row.planted for row in screening.kinds)
     console.print(
