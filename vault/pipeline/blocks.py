@@ -16,6 +16,7 @@ from typing import Final
 
 from vault.model import Span
 
+_SOLID: Final = re.compile(r"\S")
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING: Final = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)", re.MULTILINE)
@@ -47,13 +48,6 @@ def cut_markdown(text: str, size: int) -> tuple[Span, ...]:
     )
 
 
-def trim(text: str, start: int, end: int) -> Span | None:
-    """Return `[start, end)` without the white space around it, or None if nothing else is there."""
-    piece = text[start:end]
-    left = len(piece) - len(piece.lstrip())
-    return Span(start + left, start + len(piece.rstrip())) if left < len(piece) else None
-
-
 def _pack(
     text: str, blocks: Iterable[Span], size: int, opens_run: Callable[[Span], bool] = lambda _: False
 ) -> tuple[Span, ...]:
@@ -74,18 +68,14 @@ def _pack(
 
 
 def _cut_long(text: str, block: Span, size: int) -> Iterator[Span]:
-    """Cut one block at the best places so that each piece is at most `size` long."""
+    """Cut one trimmed block at the best places so that each piece is at most `size` long."""
     start = block.start
     while block.end - start > size:
         cut = _best_cut(text, start, start + size)
-        piece = trim(text, start, cut)
-        if piece:
-            yield piece
-        rest = trim(text, cut, block.end)
-        if rest is None:
-            return
-        start = rest.start
-    yield Span(start, block.end)
+        yield from _trimmed(text, start, cut)
+        solid = _SOLID.search(text, cut, block.end)
+        start = solid.start() if solid else block.end
+    yield from _trimmed(text, start, block.end)
 
 
 def _best_cut(text: str, start: int, limit: int) -> int:
@@ -137,6 +127,9 @@ def _markdown_blocks(text: str) -> Iterator[Span]:
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[Span]:
-    piece = trim(text, start, end)
-    if piece:
-        yield piece
+    """Yield `[start, end)` without the white space around it, or nothing where nothing else is there."""
+    piece = text[start:end]
+    solid = piece.strip()
+    if solid:
+        left = len(piece) - len(piece.lstrip())
+        yield Span(start + left, start + left + len(solid))

@@ -249,6 +249,40 @@ def test_what_names_no_time_that_exists_is_passed_over(text: str) -> None:
     assert find_times(text, WEDNESDAY) == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("two days before 0001-01-01", "0001-01-01"),
+        ("two weeks of 2026-03-01", "2026-03-01"),
+        ("Friday of 2026-03-01", "2026-03-01"),
+        ("the week from 2026-03-01", "2026-03-01"),
+        ("Friday, 2026-03-20", "2026-03-20"),
+    ],
+)
+def test_what_hangs_on_a_date_without_sense_leaves_the_date(text: str, start: str) -> None:
+    assert find_times(text, None)[0].start.date().isoformat() == start
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-02-30T10:00", "9999-12-31T23:59Z", "2026-02-03T25:00", "February 29, 2023"]
+)
+def test_a_written_moment_that_does_not_exist_has_no_clock(text: str) -> None:
+    assert all(mention.end - mention.start > timedelta(minutes=1) for mention in find_times(text, None))
+
+
+def test_a_date_whose_instant_in_the_zone_of_the_turn_falls_off_the_calendar_is_passed_over() -> None:
+    assert find_times("0001-01-01", WEDNESDAY.astimezone(timezone(timedelta(hours=5)))) == ()
+
+
+def test_days_without_a_year_are_found_at_both_ends_of_the_calendar() -> None:
+    for year in (1, 9999):
+        mentions = find_times(
+            "on February 29 and on the 31st and on March 3", datetime(year, 3, 18, tzinfo=UTC)
+        )
+        assert all(1 <= mention.start.year <= 9999 for mention in mentions)
+        assert mentions
+
+
 def test_mentions_take_the_zone_of_the_turn_and_universal_time_where_it_has_none() -> None:
     east = timezone(timedelta(hours=9))
     assert find_times("today", WEDNESDAY.astimezone(east))[0].start == datetime(2026, 3, 18, tzinfo=east)

@@ -138,3 +138,8 @@ def test_every_naive_or_universal_time_is_accepted(at: datetime) -> None:
 def test_a_limit_that_would_refuse_everything_is_refused(number: int) -> None:
     with pytest.raises(InputInvalidError, match="the limit turns"):
         InputLimits(turns=number)
+
+
+def test_what_is_no_text_at_all_is_refused() -> None:
+    with pytest.raises(TextInvalidError, match="expected title to be text"):
+        check_source(_chat(title=7), LIMITS)

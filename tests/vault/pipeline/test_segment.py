@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -225,3 +226,28 @@ def test_json_escapes_cannot_smuggle_in_what_text_may_not_hold(escape: str) -> N
 def test_a_document_of_too_many_passages_is_refused() -> None:
     with pytest.raises(InputTooLargeError, match="at most 3 passages, got 4"):
         segment(Document("\n\n".join("abcd"), SourceKind.TEXT), InputLimits(passage_chars=1, passages=3))
+
+
+def test_a_json_document_of_one_long_blank_string_has_nothing_to_remember() -> None:
+    with pytest.raises(TextEmptyError, match="at least one visible value"):
+        segment(Document(f'"{" " * 2000}"', kind=SourceKind.JSON), InputLimits())
+
+
+def test_a_long_key_path_is_cut_from_its_left_and_a_long_number_like_a_string() -> None:
+    text = json.dumps({"k" * 50 + "end": "word " * 20, "n": 10**99})
+    passages = segment(Document(text, kind=SourceKind.JSON), LIMITS)
+    assert all(len(passage.text) <= 60 for passage in passages)
+    assert passages[0].text.startswith("…")
+    assert "end: word" in passages[0].text
+    digits = [passage for passage in passages if passage.text.startswith("n: ")]
+    assert "".join(text[passage.source.start : passage.source.end] for passage in digits) == str(10**99)
+
+
+def test_the_largest_documents_are_cut_in_linear_time() -> None:
+    big = InputLimits()
+    for unit in ("word ", "x", "A sentence. ", "- item\n", "a\n\n", "```\n", "[1, 2]\n"):
+        text = unit * (big.document_chars // 4 // len(unit))
+        started = perf_counter()
+        cut_text(text, big.passage_chars)
+        cut_markdown(text, big.passage_chars)
+        assert perf_counter() - started < 5, f"too slow on a repetition of {len(unit)} characters"
