@@ -95,7 +95,8 @@ class _Form:
     def insert(self, execute: Callable[..., object], rows: Sequence[_Values]) -> None:
         if self._by_name:
             for row in rows:
-                execute(self._texts[1], dict(zip(row, self._bound([row]), strict=True)))
+                named = zip((name for name, _ in self._columns), self._bound([row]), strict=True)
+                execute(self._texts[1], dict(named))
             return
         for batch in _batches(rows):
             execute(self._text(len(batch)), self._bound(batch))
