@@ -137,7 +137,7 @@ class WritePath:
     def _screen(
         self, grant: Grant, source: Source, passages: Sequence[Passage], tokens: SubjectTokens
     ) -> _Screens:
-        gate = self._parts.gate
+        gate = self._parts.gate.knowing([passage.speaker for passage in passages])
         try:
             speakers = {name: screen_name(gate, name, tokens) for name in {p.speaker for p in passages}}
             refs = {ref: gate.screen(ref, tokens) for ref in {p.ref for p in passages} if ref is not None}

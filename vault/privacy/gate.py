@@ -12,7 +12,7 @@ confidentiality: whatever it misses is sealed like all the rest.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from policies.privacy import EntityType, PrivacyAction, PrivacyRules
 from vault.errors import InputTooLargeError, ScreeningRefusedError, TextInvalidError
 from vault.model import Replacement, Screened, Span
 from vault.privacy.findings import Detector, Finding
+from vault.privacy.known_names import KnownNames
 from vault.privacy.tokens import TOKEN, SubjectTokens, redaction_mark
 from vault.privacy.view import view_of
 
@@ -57,6 +58,10 @@ class PrivacyGate:
         self._rules = rules
         start = len("sha256:")
         self._stamp = f"{detector.name} rules:{rules.digest[start : start + _DIGEST_CHARACTERS]}"
+
+    def knowing(self, names: Iterable[str]) -> "PrivacyGate":
+        """Return a gate that also finds these names of persons, whole or in parts."""
+        return PrivacyGate(KnownNames(self._detector, names), self._rules)
 
     @property
     def stamp(self) -> str:

@@ -4,20 +4,11 @@ A bare "Caroline" gives a detector no context to go by, and a speaker's field ho
 or a part played. So the field decides: what is not a known part is a person.
 """
 
-from typing import Final
-
 from policies.privacy import EntityType
 from vault.model import Replacement, Screened, Span
 from vault.privacy.gate import PrivacyGate
+from vault.privacy.known_names import PARTS
 from vault.privacy.tokens import SubjectTokens
-
-PARTS: Final = frozenset(
-    """
-    user assistant agent system bot ai model tool human client customer patient caller member guest
-    adviser advisor clerk teller banker broker clinician doctor physician nurse therapist pharmacist
-    receptionist operator support moderator interviewer interviewee speaker narrator unknown me you
-    """.split()
-)
 
 
 def screen_name(gate: PrivacyGate, name: str, tokens: SubjectTokens) -> Screened:
