@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from vault.errors import DocumentInvalidError, TextInvalidError
+from vault.errors import DocumentInvalidError, InputTooLargeError, TextInvalidError
 from vault.model import Span
+
+MAX_PATH: Final = 1024
+"""Characters of a key path; each leaf repeats its own, so a long one would multiply."""
 
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 _STRING: Final = re.compile(r'"((?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+)"')
@@ -53,9 +56,13 @@ class _Open:
 
     def child(self, key: str) -> tuple[str, str]:
         """Return path and record of the next value in it."""
-        if self.is_object:
-            return (f"{self.path}.{key}" if self.path else key), self.record
-        return f"{self.path}[{self.place}]", self.record
+        if not self.is_object:
+            path = f"{self.path}[{self.place}]"
+        else:
+            path = f"{self.path}.{key}" if self.path else key
+        if len(path) > MAX_PATH:
+            raise InputTooLargeError(f"expected key paths of at most {MAX_PATH} characters, got {len(path)}")
+        return path, self.record
 
 
 def read_leaves(text: str, depth: int) -> Iterator[Leaf]:
@@ -64,6 +71,7 @@ def read_leaves(text: str, depth: int) -> Iterator[Leaf]:
     Raises:
         DocumentInvalidError: not one JSON value, or nested deeper than `depth`; the message names the
             place, not what stands there.
+        InputTooLargeError: a key path longer than `MAX_PATH`.
         TextInvalidError: a string that decodes to NUL, a lone surrogate or a bidirectional override.
     """
     stack: list[_Open] = []

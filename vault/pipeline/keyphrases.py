@@ -64,14 +64,22 @@ def _candidates(text: str) -> list[tuple[str, ...]]:
     """Return the runs of telling words, in order."""
     candidates: list[tuple[str, ...]] = []
     run: list[str] = []
-    for piece in _PIECE.findall(text):
-        word = piece if piece[0] == "[" else piece.lower().replace("\u2019", "'")
+    for word in _words(text):
         if _tells(word):
             run.append(word)
         elif run:
             candidates += _phrases(run)
             run = []
     return candidates + _phrases(run)
+
+
+def _words(text: str) -> list[str]:
+    """Return words and marks in lower case; tokens keep theirs."""
+    if "[" not in text:
+        return _PIECE.findall(text.lower().replace("\u2019", "'"))
+    return [
+        piece if piece[0] == "[" else piece.lower().replace("\u2019", "'") for piece in _PIECE.findall(text)
+    ]
 
 
 def _tells(word: str) -> bool:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final
 
 from vault.pipeline import calendar
@@ -273,8 +274,30 @@ def _day_of_month(match: re.Match[str], frame: Frame) -> Days | None:
     return _choose(options, frame.today, frame.tense(match))
 
 
-def _rule(pattern: str, rule: Rule) -> tuple[re.Pattern[str], Rule]:
-    return re.compile(pattern, re.IGNORECASE | re.ASCII), rule
+# What stands in every text that a rule can match, in lower case; "mo" is in "more", too, and no harm done.
+_DIGIT: Final = tuple("0123456789")
+_MONTHS_SHORT: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS_SHORT: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_UNITS_SHORT: Final = ("day", "wk", "week", "fortnight", "mo", "year", "yr")
+_NEAR_DAYS: Final = ("day", "tonight", "tomorrow", "tmrw", "this", "night")
+_CUES: Final = (_DIGIT, _MONTHS_SHORT, _WEEKDAYS_SHORT, _UNITS_SHORT, _NEAR_DAYS)
+_Cue = tuple[str, ...]
+Ruled = tuple[re.Pattern[str], Rule]
+
+
+def _rule(pattern: str, rule: Rule, *cues: _Cue) -> tuple[Ruled, frozenset[_Cue]]:
+    return (re.compile(pattern, re.IGNORECASE | re.ASCII), rule), frozenset(cues)
+
+
+def rules_for(text: str) -> tuple[Ruled, ...]:
+    """Return the rules that can match a text: most texts name no month, and need none of its rules tried."""
+    lower = text.lower()
+    return _with_cues(frozenset(cue for cue in _CUES if any(part in lower for part in cue)))
+
+
+@lru_cache
+def _with_cues(present: frozenset[_Cue]) -> tuple[Ruled, ...]:
+    return tuple(rule for rule, cues in RULES if cues <= present)
 
 
 _PART: Final = r"(?:\s+(?:morning|afternoon|evening|night))?"
@@ -282,50 +305,92 @@ _OF_YEAR: Final = r"(?:(?:-|,?\s+(?:of\s+)?)(?P<year>\d{4}))?(?![\w:/]|[.,]\d)"
 _SUFFIX: Final = r"(?P<suffix>st|nd|rd|th)"
 
 RULES: Final = (
-    _rule(r"(?<![\w./-])(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?![\w/-])", _iso),
+    _rule(r"(?<![\w./-])(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?![\w/-])", _iso, _DIGIT),
     _rule(
         r"(?<![\w./-])(?P<first>\d{1,2})(?P<mark>[./-])(?P<second>\d{1,2})(?P=mark)(?P<year>\d{4}|\d{2})(?![\w/-]|\.\d)",
         _numeric,
+        _DIGIT,
     ),
     _rule(
         rf"(?<![\w.,/-])(?:the\s+)?{_ORDINAL}{_SUFFIX}?(?:\s+of)?[\s-](?P<month>{_MONTH})\b\.?{_OF_YEAR}",
         _calendar_day,
+        _DIGIT,
+        _MONTHS_SHORT,
     ),
-    _rule(rf"\b(?P<month>{_MONTH})\.?\s+(?:the\s+)?{_ORDINAL}{_SUFFIX}?{_OF_YEAR}", _calendar_day),
-    _rule(rf"\b(?P<month>{_MONTH})\.?,?\s+(?:of\s+)?(?P<year>(?:1[89]|20)\d\d)\b(?![:/-]\d)", _month_of_year),
+    _rule(
+        rf"\b(?P<month>{_MONTH})\.?\s+(?:the\s+)?{_ORDINAL}{_SUFFIX}?{_OF_YEAR}",
+        _calendar_day,
+        _DIGIT,
+        _MONTHS_SHORT,
+    ),
+    _rule(
+        rf"\b(?P<month>{_MONTH})\.?,?\s+(?:of\s+)?(?P<year>(?:1[89]|20)\d\d)\b(?![:/-]\d)",
+        _month_of_year,
+        _DIGIT,
+        _MONTHS_SHORT,
+    ),
     _rule(
         rf"\b(?P<lead>in|during|since|until|till|by|around|from|early|late|mid|through|before|after)[\s-]+(?P<month>{_MONTH})\b(?!\s+\d)",
         _bare_month,
+        _MONTHS_SHORT,
     ),
     _rule(
         r"\b(?:in|since|during|until|till|by|around|from|of|early|late|year)\s+(?P<year>(?:1[89]|20)\d\d)\b(?![:/.-]\d|\s*%)",
         _named_year,
+        _DIGIT,
     ),
     _rule(
         rf"\b(?P<word>to-?day|tonight|this\s+(?:morning|afternoon|evening)|last\s+night|yesterday{_PART}|(?:tomorrow|tmrw){_PART})\b",
         _named_day,
+        _NEAR_DAYS,
     ),
-    _rule(rf"\b(?P<count>{COUNT})\s+(?P<unit>{UNIT})\s+(?P<ago>ago|back)\b", _counted),
-    _rule(rf"\bin\s+(?P<count>{COUNT})\s+(?P<unit>{UNIT})(?P<ago>(?!))?(?:['\u2019]?\s+time)?\b", _counted),
-    _rule(rf"\b(?P<count>{COUNT})\s+(?P<unit>{UNIT})(?P<ago>(?!))?\s+from\s+(?:now|today)\b", _counted),
+    _rule(rf"\b(?P<count>{COUNT})\s+(?P<unit>{UNIT})\s+(?P<ago>ago|back)\b", _counted, _UNITS_SHORT),
     _rule(
-        rf"\b(?:the\s+)?(?P<lead>last|past|next|coming)\s+(?P<count>{COUNT})\s+(?P<unit>{UNIT})\b", _stretch
+        rf"\bin\s+(?P<count>{COUNT})\s+(?P<unit>{UNIT})(?P<ago>(?!))?(?:['\u2019]?\s+time)?\b",
+        _counted,
+        _UNITS_SHORT,
     ),
-    _rule(r"\b(?:the\s+)?(?P<lead>past)(?P<count>(?!))?\s+(?P<unit>day|week|month|year)\b", _stretch),
     _rule(
-        r"\b(?P<lead>last|this|next|following|coming)\s+(?P<unit>week|weekend|month|year)\b", _pointed_unit
+        rf"\b(?P<count>{COUNT})\s+(?P<unit>{UNIT})(?P<ago>(?!))?\s+from\s+(?:now|today)\b",
+        _counted,
+        _UNITS_SHORT,
     ),
-    _rule(r"\b(?:over|on|at|during)\s+(?P<lead>the)\s+(?P<unit>weekend)\b", _pointed_unit),
+    _rule(
+        rf"\b(?:the\s+)?(?P<lead>last|past|next|coming)\s+(?P<count>{COUNT})\s+(?P<unit>{UNIT})\b",
+        _stretch,
+        _UNITS_SHORT,
+    ),
+    _rule(
+        r"\b(?:the\s+)?(?P<lead>past)(?P<count>(?!))?\s+(?P<unit>day|week|month|year)\b",
+        _stretch,
+        _UNITS_SHORT,
+    ),
+    _rule(
+        r"\b(?P<lead>last|this|next|following|coming)\s+(?P<unit>week|weekend|month|year)\b",
+        _pointed_unit,
+        _UNITS_SHORT,
+    ),
+    _rule(r"\b(?:over|on|at|during)\s+(?P<lead>the)\s+(?P<unit>weekend)\b", _pointed_unit, _UNITS_SHORT),
     _rule(
         rf"\b(?P<lead>last|past|this|next|coming)\s+(?P<weekday>{_WEEKDAY}|{_SHORT_WEEKDAY})\b{_PART}",
         _pointed_weekday,
+        _WEEKDAYS_SHORT,
     ),
-    _rule(rf"(?<!every )(?<!each )(?<!\w)(?P<weekday>{_WEEKDAY}){_PART}(?!\w|['\u2019]s\b)", _bare_weekday),
-    _rule(rf"\b(?:on|by|until|till|since)\s+(?P<weekday>{_SHORT_WEEKDAY}){_PART}\b", _bare_weekday),
-    _rule(rf"\b(?P<lead>last|this|next)\s+(?P<month>{_MONTH})\b(?!\s+\d)", _pointed_month),
+    _rule(
+        rf"(?<!every )(?<!each )(?<!\w)(?P<weekday>{_WEEKDAY}){_PART}(?!\w|['\u2019]s\b)",
+        _bare_weekday,
+        _WEEKDAYS_SHORT,
+    ),
+    _rule(
+        rf"\b(?:on|by|until|till|since)\s+(?P<weekday>{_SHORT_WEEKDAY}){_PART}\b",
+        _bare_weekday,
+        _WEEKDAYS_SHORT,
+    ),
+    _rule(rf"\b(?P<lead>last|this|next)\s+(?P<month>{_MONTH})\b(?!\s+\d)", _pointed_month, _MONTHS_SHORT),
     _rule(
         rf"\b(?:on|by|until|till|since|from)\s+the\s+{_ORDINAL}{_SUFFIX}\b(?!\s+(?:of\s+)?(?:{_MONTH}|floor|street|avenue))",
         _day_of_month,
+        _DIGIT,
     ),
 )
 """Patterns and what they mean, tried in this order; `times` keeps the longest of what overlaps."""

@@ -12,6 +12,7 @@ Mentions carry the time zone of the turn's date, universal time where it has non
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
@@ -20,16 +21,9 @@ from vault.pipeline import calendar
 from vault.pipeline.calendar import Days, Unit
 from vault.pipeline.limits import check_time
 from vault.pipeline.months import WEEKDAYS
-from vault.pipeline.time_rules import COUNT, RULES, UNIT, Frame, away, unit_of
+from vault.pipeline.time_rules import COUNT, UNIT, Frame, Ruled, away, rules_for, unit_of
 from vault.pipeline.tokens import blank_tokens
 
-# One look decides whether any rule can match: most turns name no time.
-_CUE: Final = re.compile(
-    r"\d|\b(?:to-?day|tonight|tomorrow|tmrw|yesterday|now|ago|last|next|this|past|coming|weekend|from"
-    r"|mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|june?|july?|aug|sep|oct|nov|dec"
-    r"|days?\b|weeks?\b|fortnight|months?\b|years?\b|wks?\b|yrs?\b|mos?\b)",
-    re.IGNORECASE,
-)
 _ISO_CLOCK: Final = re.compile(
     r"(?<![\w.-])\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d\d:?\d\d)?(?![\w:-])",
     re.ASCII,
@@ -56,11 +50,12 @@ def find_times(text: str, at: datetime | None, *, day_first: bool = False) -> tu
         TimeInvalidError: `at` has no instant between the years 1 and 9999.
     """
     check_time("time of the turn", at)
-    if not _CUE.search(text):
+    rules = rules_for(text)
+    if not rules:
         return ()
     zone = (at.tzinfo if at else None) or UTC
     frame = Frame(blank_tokens(text), at.date() if at else None, day_first=day_first)
-    found = _hang(frame.text, _widest(_days_named(frame)))
+    found = _hang(frame.text, _widest(_days_named(frame, rules)))
     mentions = [TimeMention(span, _start(days.start, zone), _start(days.end, zone)) for span, days in found]
     clocks = [] if ":" not in text else _clock_times(frame.text, zone)
     kept = [
@@ -77,10 +72,10 @@ def find_times(text: str, at: datetime | None, *, day_first: bool = False) -> tu
 _Found = tuple[Span, Days]
 
 
-def _days_named(frame: Frame) -> list[_Found]:
+def _days_named(frame: Frame, rules: Iterable[Ruled]) -> list[_Found]:
     """Return every rule's mentions; those that are no date, or beyond the calendar, are left out."""
     found = []
-    for pattern, rule in RULES:
+    for pattern, rule in rules:
         for match in pattern.finditer(frame.text):
             try:
                 days = rule(match, frame)

@@ -233,6 +233,12 @@ def test_a_json_document_of_one_long_blank_string_has_nothing_to_remember() -> N
         segment(Document(f'"{" " * 2000}"', kind=SourceKind.JSON), InputLimits())
 
 
+def test_a_key_path_that_every_value_would_repeat_is_bounded() -> None:
+    text = json.dumps({"k" * 600: {"k" * 600: ["v"] * 100}})
+    with pytest.raises(InputTooLargeError, match="key paths of at most 1024 characters, got 1201"):
+        segment(Document(text, kind=SourceKind.JSON), InputLimits())
+
+
 def test_a_long_key_path_is_cut_from_its_left_and_a_long_number_like_a_string() -> None:
     text = json.dumps({"k" * 50 + "end": "word " * 20, "n": 10**99})
     passages = segment(Document(text, kind=SourceKind.JSON), LIMITS)
