@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 WORKERS ?= 2
+LOCK_OPTIONS := --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 .PHONY: help setup demo check test bench docs serve lock clean
 
@@ -52,12 +53,10 @@ docs: $(DEV_STAMP) ## Check that the documentation matches the code
 serve: $(RUN_STAMP) ## The HTTP slice on loopback, over the vault in your data directory
 	@$(BIN)/memvault serve
 
-lock: $(DEV_STAMP) ## Resolve the locks anew
+lock: | $(BIN)/python ## Resolve the locks anew; they name hashes and no host
 	@$(PIP) install uv
-	@$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-		--no-emit-index-url pyproject.toml --extra spacy --build-isolation -o requirements.lock requirements.in
-	@$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-		--no-emit-index-url -c requirements.lock --group dev -o requirements-dev.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml requirements.in --extra spacy -o requirements.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements.lock --group dev -o requirements-dev.lock
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) demo-output bench-output build *.egg-info
