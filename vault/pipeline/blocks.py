@@ -22,8 +22,18 @@ _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING: Final = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)", re.MULTILINE)
 _LIST_ITEM: Final = re.compile(r" {0,3}(?:[-*+]|[0-9]{1,9}[.)])(?:[ \t]|$)", re.MULTILINE)
 # Places to cut a block that is too long, the best first: after a line, a sentence, a clause, a word.
+# The privacy gate sees each piece alone: so no cut after a colon, which would part a label from its
+# value, and none between groups of digits, which would part a card or a phone number.
 _CUTS: Final = tuple(
-    map(re.compile, (r"\n+", r"[.!?\u2026\u3002\uff01\uff1f]+[\"')\]\u2019\u201d]*\s+", r"[,;:]\s+", r"\s+"))
+    map(
+        re.compile,
+        (
+            r"\n++(?!(?<=\d\n)\d)",
+            r"[.!?\u2026\u3002\uff01\uff1f]+[\"')\]\u2019\u201d]*\s++",
+            r"[,;]\s++(?!\d)",
+            r"(?<![\d\s:])\s++|(?<=\d)\s++(?!\d)",
+        ),
+    )
 )
 
 
@@ -83,8 +93,8 @@ def _best_cut(text: str, start: int, limit: int) -> int:
     half = start + (limit - start) // 2
     for pattern in _CUTS:
         last = 0
-        for found in pattern.finditer(text, half, limit):
-            last = found.end()
+        for found in pattern.finditer(text, half, limit + 1):  # one more, for what may not follow a cut
+            last = found.end() if found.end() <= limit else last
         if last > start:
             return last
     return limit

@@ -96,6 +96,17 @@ def test_short_paragraphs_share_a_passage_and_long_ones_are_cut_after_a_sentence
     ]
 
 
+@pytest.mark.parametrize(
+    "value", ["4111 1111 1111 1111", "Card: 4111-1111-1111-1111", "218 555 0142", "12\n34"]
+)
+def test_a_value_of_several_groups_of_digits_and_its_label_stay_in_one_passage(value: str) -> None:
+    for before in range(60):
+        passages = segment(
+            Document(f"{'w' * before} {value} and then some more words to fill the line up"), LIMITS
+        )
+        assert any(value in passage.text for passage in passages), before
+
+
 def test_markdown_keeps_a_heading_with_its_text_and_a_code_block_whole() -> None:
     text = "# Plan\n\nWalk daily.\n\n```\n# no heading\n\nx = 1\n```\n\n## Diet\n- salt\n- sugar"
     passages = segment(Document(text, kind=SourceKind.MARKDOWN), LIMITS)
