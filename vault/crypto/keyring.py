@@ -21,7 +21,7 @@ Example:
         keys.open(binding, sealed)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -30,7 +30,7 @@ from policies.model import check_id
 from vault.clock import Clock, Entropy
 from vault.crypto.aead import key_versions
 from vault.crypto.derive import Label
-from vault.crypto.key_record import KeyKind, KeyStore
+from vault.crypto.key_record import KeyKind, KeyRecord, KeyStore
 from vault.crypto.leased_keys import KeyLimits, LeasedKeys
 from vault.crypto.root import RootKey
 from vault.crypto.sealed import Binding, Sealed
@@ -65,10 +65,9 @@ class Keyring:
         limits: KeyLimits | None = None,
     ) -> None:
         self.root: Final = root
+        self.limits: Final = limits or KeyLimits()
         self._tenants: dict[str, TenantKeys] = {}
-        self._keys = LeasedKeys(
-            root, store, clock, entropy, monotonic=monotonic, limits=limits or KeyLimits()
-        )
+        self._keys = LeasedKeys(root, store, clock, entropy, monotonic=monotonic, limits=self.limits)
 
     def __enter__(self) -> Self:
         return self
@@ -201,6 +200,10 @@ class TenantKeys:
             KeyMissingError: the tenant was never established.
         """
         return self._keys.subkey(self.tenant, KeyKind.SEARCH, "", Label.SURROGATES)
+
+    def records(self) -> Iterator[KeyRecord]:
+        """Go through what is known of this tenant's keys: states, counts, wrapped keys. Opens nothing."""
+        return self._keys.records(self.tenant)
 
     def rotate(self, subject: str) -> int:
         """Create the next version of a subject's key and return its number; the one before is retired.

@@ -9,7 +9,7 @@ it, so that no key is wiped while it is being read.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from weakref import WeakSet
@@ -170,6 +170,10 @@ class LeasedKeys:
 
         return self._with_keys([record.name], {record.name: record}, take)
 
+    def records(self, tenant: str) -> Iterator[KeyRecord]:
+        """Go through the records of a tenant's keys; nothing is unwrapped."""
+        return self._store.records(tenant)
+
     def rotate(self, tenant: str, subject: str) -> int:
         """Create the next version of a subject's key, retire the one before, return the new version."""
         record = self._store.newest(tenant, KeyKind.SUBJECT, subject)
@@ -240,7 +244,8 @@ class LeasedKeys:
                     ready = [key for key in held.values() if key is not None]
                     if len(ready) == len(names):
                         result = use(ready)
-                        for key in ready:
+                        # Those alone that were loaded here: another may be wiped by now, to make room.
+                        for key in loaded.values():
                             if self._leases.get(key.name) is None:
                                 self._leases.put(key)
                         return result
@@ -274,6 +279,7 @@ class LeasedKeys:
 
     def _release(self, key: UnwrappedKey) -> None:
         key.wipe()
+        self._newest.pop(key.name[:3], None)
         for name in key.joined_in:
             self._forget(name)
 

@@ -16,6 +16,7 @@ from typing import Final
 from vault.crypto.derive import KEY_BYTES, Label, derive
 from vault.crypto.key_record import KeyName
 from vault.crypto.sealing_key import SealingName
+from vault.errors import KeyAccessError
 
 
 class SealCounter:
@@ -43,7 +44,7 @@ class SealCounter:
 
 
 class UnwrappedKey:
-    """A key in the clear.
+    """A key in the clear. Reading one that was wiped is an error, not a key of zeros.
 
     A subject's key is two: 32 bytes that seal and change with each version, then 32 bytes that stay, so
     that tokens read the same after a rotation. A tenant's key is 32 bytes that stay.
@@ -56,17 +57,18 @@ class UnwrappedKey:
         """Sealing keys that were made from it: they go when it goes."""
         self._secret = bytearray(secret)
         self._subkeys: dict[Label, bytes] = {}
+        self._wiped = False
 
     def __repr__(self) -> str:
         return f"UnwrappedKey({self.name})"
 
     def sealing_part(self) -> bytes:
         """Return the half that changes with each version."""
-        return bytes(self._secret[:KEY_BYTES])
+        return bytes(self._readable()[:KEY_BYTES])
 
     def lasting_part(self) -> bytes:
         """Return the half that stays."""
-        return bytes(self._secret[-KEY_BYTES:])
+        return bytes(self._readable()[-KEY_BYTES:])
 
     def subkey(self, label: Label) -> bytes:
         """Return a subkey of the half that stays."""
@@ -79,6 +81,12 @@ class UnwrappedKey:
         """Overwrite the buffer and let go of subkeys."""
         self._secret[:] = bytes(len(self._secret))
         self._subkeys.clear()
+        self._wiped = True
+
+    def _readable(self) -> bytearray:
+        if self._wiped:
+            raise KeyAccessError(f"the {self.name} was read after it was wiped")
+        return self._secret
 
 
 class Leases:

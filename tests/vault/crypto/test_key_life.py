@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from policies.model import AccessTier
 from tests.simulators.sealed_rows import ROW, destroy, place, rows, seal
 from vault.crypto.aead import MAX_SUBJECTS, key_versions
+from vault.crypto.derive import Label
 from vault.crypto.key_record import KeyKind, KeyName, KeyState
 from vault.crypto.key_store import SqlKeyStore
 from vault.crypto.keyring import KeyLimits, Keyring, TenantKeys
@@ -253,6 +254,7 @@ def test_sweeping_wipes_keys_that_nobody_asks_for(make_keyring: MakeKeyring, tic
     ring = make_keyring(KeyLimits(lease_seconds=10))
     keys = ring.establish("clinic")
     keys.sealing_key([keys.subject_id("Anna")])
+    keys.token_key(keys.subject_id("Anna"))
     held = list(ring._keys._leases._held.values())
     assert any(set(one._secret) != {0} for one in held)
     ticks[0] = 10.0
@@ -260,6 +262,7 @@ def test_sweeping_wipes_keys_that_nobody_asks_for(make_keyring: MakeKeyring, tic
     assert all(set(one._secret) == {0} for one in held)
     assert len(ring._keys._leases) == 0
     assert ring._keys._sealing == {}
+    assert ring._keys._newest == {}
     assert ring._keys._writing == {}
 
 
@@ -341,3 +344,29 @@ def test_no_key_stands_in_the_clear_in_the_store(
     for one in keyring._keys._leases._held.values():
         assert bytes(one._secret) not in stored
         assert bytes(one._secret)[:16] not in stored
+
+
+def test_a_key_that_was_wiped_to_make_room_is_never_leased_again(make_keyring: MakeKeyring) -> None:
+    """A joint key of a new subject and the oldest one leased: leasing the new one ends the other's lease."""
+    ring = make_keyring(KeyLimits(leased_keys=MAX_SUBJECTS))
+    keys = ring.establish("clinic")
+    new, *others = sorted(keys.subject_id(f"Person {number}") for number in range(MAX_SUBJECTS + 1))
+    keys.provide([new])
+    ring._keys._leases.clear()
+    for subject in reversed(others):
+        keys.sealing_key([subject])
+    assert next(iter(ring._keys._leases._held)).subject == others[-1]
+    binding, sealed = seal(keys, new, others[-1])
+    assert all(set(held._secret) != {0} for held in ring._keys._leases._held.values())
+    ring._keys._leases.clear()
+    assert keys.open(binding, sealed) == b"text"
+
+
+def test_reading_a_wiped_key_is_an_error_and_not_a_key_of_zeros(keys: TenantKeys, keyring: Keyring) -> None:
+    keys.sealing_key([keys.subject_id("Anna")])
+    held = list(keyring._keys._leases._held.values())
+    keyring.close()
+    for key in held:
+        for read in (key.sealing_part, key.lasting_part, lambda key=key: key.subkey(Label.TOKEN)):
+            with pytest.raises(KeyAccessError, match="after it was wiped"):
+                read()

@@ -15,7 +15,7 @@ from vault.clock import Entropy
 from vault.crypto.aead import MAX_SUBJECTS, key_versions
 from vault.crypto.key_record import KeyKind, KeyState
 from vault.crypto.key_store import KEYS, SqlKeyStore
-from vault.crypto.keyring import Keyring, TenantKeys
+from vault.crypto.keyring import KeyLimits, Keyring, TenantKeys
 from vault.crypto.local_root import LocalRoot
 from vault.crypto.root import RootKind
 from vault.crypto.sealed import Binding, Sealed, SealedField
@@ -336,3 +336,15 @@ def test_each_use_has_a_key_of_its_own(keys: TenantKeys) -> None:
     assert len(found) == 5
     assert {len(key) for key in found} == {32}
     assert keys.token_key(anna) == keys.token_key(anna)
+
+
+def test_a_tenants_keys_are_listed_without_being_unwrapped(keyring: Keyring) -> None:
+    keys = keyring.establish("clinic")
+    keyring.establish("bank")
+    keys.provide([keys.subject_id("Anna")])
+    listed = [(record.name.kind, record.state) for record in keys.records()]
+    assert listed == [
+        (kind, KeyState.ACTIVE) for kind in (KeyKind.SEARCH, KeyKind.SUBJECT, KeyKind.SUBJECT_IDS)
+    ]
+    assert {record.name.tenant for record in keys.records()} == {"clinic"}
+    assert keyring.limits == KeyLimits()
