@@ -7,7 +7,8 @@ the digest of their sealed bytes.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import BinaryIO, Final
 
 from sqlalchemy import Connection
@@ -26,12 +27,18 @@ from policies.model import Action, Principal, Purpose, Relation, Request, Resour
 from vault.errors import InputInvalidError, NotFoundError
 from vault.grant import Grant, authorise
 from vault.journal import Call
-from vault.model import Receipt
+from vault.model import Receipt, TrustState
 from vault.parts import Parts
+from vault.storage.engine import look_at
 from vault.storage.store import RowDigest
 
 MAX_ENTRIES: Final = 1_000
 ROW_DIGEST: Final = "row against log"
+ROW_PRESENT: Final = "row of an entry"
+ROW_CURRENT: Final = "newest version is the current one"
+ROW_TRUST: Final = "trust of the current version"
+_TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
+"""Write entries name the trust of each memory by its first letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +159,9 @@ class AuditView:
         grant = self._authorise(principal, purpose)
         self._parts.journal.note(grant, {"export": True}, resource=_LOG)
         self._sign(grant.tenant, grant.bundle_digest)
-        return write_bundle(file, self._parts.verifier_key, self._evidence(grant.tenant), complete=False)
+        with self._parts.store.log_connection(grant.tenant) as connection:
+            logs = self._evidence(connection, grant.tenant)
+            return write_bundle(file, self._parts.verifier_key, logs, complete=False)
 
     def verify(self, principal: Principal, purpose: Purpose) -> LogReport:
         """Recompute the log and compare rows with it.
@@ -162,11 +171,11 @@ class AuditView:
         """
         grant = self._authorise(principal, purpose)
         self._sign(grant.tenant, grant.bundle_digest)
-        evidence = list(self._evidence(SYSTEM_LOG, grant.tenant))
+        with self._parts.store.log_connection(SYSTEM_LOG) as connection:
+            evidence = list(self._evidence(connection, SYSTEM_LOG, grant.tenant))
+            rows = self._parts.store.digests(connection, grant.tenant)
+            findings, checked = compare_rows(grant.tenant, evidence[-1].entries, rows)
         report = verify_logs(evidence, self._parts.verifier_key, now=self._parts.clock())
-        findings, checked = compare_rows(
-            grant.tenant, evidence[-1].entries, self._parts.store.digests(grant.tenant)
-        )
         failed = len(report.findings) + report.more_findings + len(findings)
         self._parts.journal.note(grant, {"verified": report.logs[-1].size, "findings": failed}, resource=_LOG)
         return LogReport(report, checked, findings)
@@ -196,12 +205,13 @@ class AuditView:
         self._parts.store.change(sign)
         return signed[0]
 
-    def _evidence(self, *logs: str) -> Iterator[LogEvidence]:
+    def _evidence(self, connection: Connection, *logs: str) -> Iterator[LogEvidence]:
+        """Yield logs, all as one state of the database has them: a write meanwhile is no finding."""
         for log in logs:
-            with self._parts.store.log_connection(log) as connection:
-                head = self._parts.log.head(connection, log)
-                entries = tuple(self._parts.log.entries(connection, log))
-                notes = tuple(self._parts.log.checkpoints(connection, log))
+            look_at(connection, log)
+            head = self._parts.log.head(connection, log)
+            entries = tuple(self._parts.log.entries(connection, log))
+            notes = tuple(self._parts.log.checkpoints(connection, log))
             yield LogEvidence(log, notes, entries, (head.size, head.encode()))
 
 
@@ -222,30 +232,65 @@ def verify_receipt(proof: ReceiptProof, verifier_key: str) -> None:
 def compare_rows(
     tenant: str, entries: Iterable[StoredEntry], rows: Iterable[RowDigest]
 ) -> tuple[tuple[Finding, ...], int]:
-    """Compare each row's sealed bytes with what its write entry says; return findings and how many were compared.
+    """Compare rows with what their write entries say; return findings and how many were compared.
 
-    A row whose entry was erased is not compared: the erasure took the digest with it.
+    Each row has the digest that its entry names, each row that an entry names is there, of each memory
+    the newest version is the current one, and its trust is what was last logged. A row whose entry was erased is not compared: the
+    erasure took the digest with it.
+
+    Args:
+        tenant: Whose.
+        entries: The whole log.
+        rows: Of the same state of the database, a memory's versions together and oldest first.
     """
+    digests, trust, erased = _written(entries)
+    unseen = {(index, memory) for index, written in digests.items() for memory in written}
+    findings: list[Finding] = []
+    checked = 0
+    for memory_id, group in groupby(rows, key=attrgetter("memory_id")):
+        versions = list(group)
+        for row in versions:
+            unseen.discard((row.leaf_index, memory_id))
+            if row.leaf_index in erased:
+                continue
+            checked += 1
+            expected = digests.get(row.leaf_index, {}).get(memory_id, "an entry that wrote this row")
+            if expected != row.digest:
+                got = f"{row.digest} in version {row.version} of {memory_id}"
+                findings.append(Finding(tenant, row.leaf_index, ROW_DIGEST, expected, got))
+        current = [row.version for row in versions if row.is_current]
+        if current != [versions[-1].version]:
+            expected = f"version {versions[-1].version} of {memory_id}"
+            findings.append(Finding(tenant, None, ROW_CURRENT, expected, f"versions {current}"))
+        logged, stored = trust.get(memory_id), versions[-1].trust
+        if logged is not None and stored != logged:
+            findings.append(Finding(tenant, None, ROW_TRUST, f"{logged} for {memory_id}", repr(stored[:16])))
+    findings.extend(
+        Finding(tenant, index, ROW_PRESENT, f"a row of {memory_id}", "none")
+        for index, memory_id in sorted(unseen)
+    )
+    return tuple(findings), checked
+
+
+def _written(
+    entries: Iterable[StoredEntry],
+) -> tuple[dict[int, dict[str, str]], dict[str, str], set[int]]:
+    """Return the digests of rows by the entry that wrote them, each memory's trust, and the erased entries."""
     digests: dict[int, dict[str, str]] = {}
+    trust: dict[str, str] = {}
     erased = set()
     for entry in entries:
         if entry.payload is None:
             erased.add(entry.index)
-        elif '"digests"' in entry.payload:
+        elif '"digests"' in entry.payload or '"trust"' in entry.payload:
             payload = json.loads(entry.payload)
             named = payload.get("written") or payload.get("memories") or []
-            digests[entry.index] = dict(zip(named, payload["digests"], strict=False))
-    findings, checked = [], 0
-    for row in rows:
-        if row.leaf_index in erased:
-            continue
-        checked += 1
-        expected = digests.get(row.leaf_index, {}).get(row.memory_id, "an entry that wrote this row")
-        if expected != row.digest:
-            findings.append(
-                Finding(tenant, row.leaf_index, ROW_DIGEST, expected, f"{row.digest} in {row.memory_id}")
+            digests[entry.index] = dict(zip(named, payload.get("digests", ()), strict=False))
+            trust.update(
+                (memory, _TRUST.get(word, word))
+                for memory, word in zip(named, payload.get("trust", ()), strict=False)
             )
-    return tuple(findings), checked
+    return digests, trust, erased
 
 
 def _entry(stored: StoredEntry) -> LogEntry:

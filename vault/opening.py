@@ -29,7 +29,7 @@ from vault.crypto.key_store import SqlKeyStore
 from vault.crypto.keyring import KeyLimits, Keyring
 from vault.crypto.local_root import create_key_file, open_key_file
 from vault.embedding_worker import EmbeddingWorker, Pending
-from vault.errors import ConflictError, KeyDestroyedError, NotFoundError, TamperedError
+from vault.errors import ConflictError, KeyDestroyedError, KeyMissingError, NotFoundError, TamperedError
 from vault.indexes import Indexes
 from vault.journal import Journal
 from vault.parts import Parts
@@ -40,6 +40,7 @@ from vault.sealing import IndexPlace, Sealers
 from vault.search.embed import Embedder, MiniLmEmbedder
 from vault.storage.directory import VaultDirectory
 from vault.storage.engine import writer_engine
+from vault.storage.faults import translated
 from vault.storage.group_commit import Probe, WriteSet, no_probe
 from vault.storage.migrate import upgrade
 from vault.storage.schema import TENANT
@@ -249,7 +250,8 @@ def _assemble(
 
     keys_engine = writer_engine(directory.keys)
     stack.callback(keys_engine.dispose)
-    upgrade(keys_engine, "keys")
+    with translated():
+        upgrade(keys_engine, "keys")
     keyring = Keyring(
         root,
         SqlKeyStore(keys_engine),
@@ -299,12 +301,12 @@ def rebuild_index(parts: Parts, tenant: str) -> int:
     """
     unreadable = 0
     for row in parts.store.feed(tenant):
-        place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
         try:
+            place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
             record = parts.sealers.open_terms(tenant, place, row.terms)
             vector = None if row.vector is None else parts.sealers.open_vector(tenant, place, row.vector)
             parts.indexes.rebuild(tenant, row, record, vector)
-        except (TamperedError, KeyDestroyedError):
+        except (TamperedError, KeyDestroyedError, KeyMissingError, ValueError):
             unreadable += 1
     return unreadable
 
@@ -315,7 +317,7 @@ def _unembedded(parts: Parts, tenant: str) -> list[Pending]:
     for row in parts.store.unembedded(tenant):
         try:
             _attributes, text, speaker = parts.sealers.screened_again(tenant, row)
-        except (TamperedError, KeyDestroyedError):
+        except (TamperedError, KeyDestroyedError, KeyMissingError):
             continue
         pending.append(Pending(tenant, row, hasher.embedding_text(text, speaker)))
     return pending

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from audit.canonical import JsonValue
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose
-from vault.errors import KeyDestroyedError, TamperedError
+from vault.errors import KeyDestroyedError, KeyMissingError, TamperedError
 from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.journal import Call
 from vault.model import EdgeKind, TrustState
@@ -63,7 +63,7 @@ class Organizer:
     def _remember(self, grant: Grant, row: StoredMemory) -> Remembered | None:
         try:
             opened = self._parts.sealers.open_memory(grant.tenant, row)
-        except (TamperedError, KeyDestroyedError):
+        except (TamperedError, KeyDestroyedError, KeyMissingError):
             return None  # law 12: a damaged row is the reader's and the verifier's to report
         return Remembered(
             id=row.memory_id,

@@ -21,7 +21,14 @@ from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose
 from vault.clock import from_microseconds
 from vault.content import EpisodeAttributes
-from vault.errors import InputInvalidError, KeyDestroyedError, NotFoundError, TamperedError
+from vault.errors import (
+    InputInvalidError,
+    KeyDestroyedError,
+    KeyMissingError,
+    NotFoundError,
+    TamperedError,
+    VaultError,
+)
 from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.indexes import Match
@@ -105,10 +112,16 @@ class ReadPath:
         grant = self._authorise(principal, action, purpose, resource=memory_id)
         with self._parts.store.read(grant) as unit:
             stored = unit.memories([memory_id]).get(memory_id)
+        self._report(grant, unit.damaged)
+        if unit.damaged:
+            raise TamperedError(f"the row of {memory_id} is not of the form of a memory")
         if stored is None:
             self._parts.journal.deny(Call(principal, action, purpose), resource=memory_id)
             raise NotFoundError("there is no such memory here")
-        memory = self._view([stored], grant, revealing=grant if reveal else None)[memory_id]
+        memories, failures = self._view([stored], grant, revealing=grant if reveal else None)
+        for failure in failures:
+            raise failure
+        memory = memories[memory_id]
         self._parts.journal.note(grant, {"memories": [memory_id], "count": 1}, resource=memory_id)
         return memory
 
@@ -124,7 +137,8 @@ class ReadPath:
     def _open_hits(self, grant: Grant, revealing: Grant | None, found: Sequence[Match]) -> tuple[Hit, ...]:
         with self._parts.store.read(grant) as unit:
             stored = unit.memories([match.memory_id for match in found])
-        memories = self._view(list(stored.values()), grant, revealing)
+        self._report(grant, unit.damaged)
+        memories, _failures = self._view(list(stored.values()), grant, revealing)
         return tuple(
             Hit(memories[match.memory_id], match.score, match.why)
             for match in found
@@ -133,28 +147,32 @@ class ReadPath:
 
     def _view(
         self, stored: Sequence[StoredMemory], grant: Grant, revealing: Grant | None
-    ) -> dict[str, Memory]:
+    ) -> tuple[dict[str, Memory], list[VaultError]]:
         """Open rows for a principal; a damaged row is left out and logged, the others stand (law 12)."""
         episodes = self._episodes(grant, {row.episode_id for row in stored})
         memories: dict[str, Memory] = {}
+        failures: list[VaultError] = []
         for row in stored:
             reveal = revealing is not None and revealing.covers(row.access_tier, row.owner)
             try:
                 opened = self._parts.sealers.open_memory(grant.tenant, row, reveal=reveal)
-            except (TamperedError, KeyDestroyedError):
-                self._parts.journal.note(grant, {"unreadable": [row.memory_id]}, outcome=Outcome.FAILED)
-                if len(stored) == 1:
-                    raise
+            except (TamperedError, KeyDestroyedError, KeyMissingError) as error:
+                self._report(grant, [row.memory_id])
+                failures.append(error)
                 continue
             memories[row.memory_id] = _memory(row, opened, episodes.get(row.episode_id))
-        return memories
+        return memories, failures
+
+    def _report(self, grant: Grant, unreadable: Sequence[str]) -> None:
+        for memory_id in unreadable:
+            self._parts.journal.note(grant, {"unreadable": [memory_id]}, outcome=Outcome.FAILED)
 
     def _episodes(self, grant: Grant, episode_ids: set[str]) -> Mapping[str, EpisodeAttributes]:
         with self._parts.store.read(grant) as unit:
             stored = unit.episodes(episode_ids)
         opened: dict[str, EpisodeAttributes] = {}
         for episode_id, row in stored.items():
-            with suppress(TamperedError, KeyDestroyedError):
+            with suppress(TamperedError, KeyDestroyedError, KeyMissingError):
                 opened[episode_id] = self._parts.sealers.open_episode(grant.tenant, row)
         return opened
 

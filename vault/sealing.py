@@ -31,7 +31,7 @@ from vault.content import (
 from vault.crypto.keyring import Keyring, TenantKeys
 from vault.crypto.sealed import Binding, Sealed, SealedField
 from vault.crypto.sealing_key import SealingKey
-from vault.errors import KeyDestroyedError, KeyMissingError, TamperedError
+from vault.errors import IdentifierInvalidError, KeyDestroyedError, KeyMissingError, TamperedError
 from vault.indexes import Indexed
 from vault.model import (
     Annotations,
@@ -284,11 +284,11 @@ class Sealers:
 
     def open_terms(self, tenant: str, place: "IndexPlace", terms: Sealed) -> bytes:
         """Open the packed term record of a row that the index is rebuilt from."""
-        return self._keyring.tenant(tenant).open(place.binding(tenant, SealedField.TERMS), terms)
+        return self._unseal(place.binding(tenant, SealedField.TERMS), terms)
 
     def open_vector(self, tenant: str, place: "IndexPlace", vector: Sealed) -> Vector:
         """Open the dense vector of a row that the index is rebuilt from."""
-        data = self._keyring.tenant(tenant).open(place.binding(tenant, SealedField.EMBEDDING), vector)
+        data = self._unseal(place.binding(tenant, SealedField.EMBEDDING), vector)
         return np.frombuffer(data, "<f2").astype(np.float32)
 
     def seal_vector(self, tenant: str, row: StoredMemory, vector: Vector) -> Sealed:
@@ -305,7 +305,7 @@ class Sealers:
             KeyAccessError: or one of its kinds.
         """
         binding = Binding(tenant, row.episode_id, _FIRST, row.subjects, row.access_tier, SealedField.EPISODE)
-        attributes = decode_episode_attributes(self._keyring.tenant(tenant).open(binding, row.attributes))
+        attributes = decode_episode_attributes(self._unseal(binding, row.attributes))
         if attributes.owner != row.owner:
             raise TamperedError(f"{row.episode_id} has another owner than it was sealed for")
         return attributes
@@ -320,7 +320,13 @@ class Sealers:
 
     def _open(self, tenant: str, row: StoredMemory, name: SealedField, sealed: Sealed) -> bytes:
         binding = Binding(tenant, row.memory_id, row.version, row.subjects, row.access_tier, name)
-        return self._keyring.tenant(tenant).open(binding, sealed)
+        return self._unseal(binding, sealed)
+
+    def _unseal(self, binding: Binding, sealed: Sealed) -> bytes:
+        try:
+            return self._keyring.tenant(binding.tenant).open(binding, sealed)
+        except IdentifierInvalidError:
+            raise TamperedError(f"{binding.record} names subjects that cannot be") from None
 
 
 @dataclass(frozen=True, slots=True)

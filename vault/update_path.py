@@ -12,7 +12,13 @@ from policies.model import Action, Principal, Purpose
 from vault.clock import microseconds
 from vault.content import MemoryAttributes
 from vault.embedding_worker import Pending
-from vault.errors import ConflictError, InputInvalidError, NotFoundError, ScreeningRefusedError
+from vault.errors import (
+    ConflictError,
+    InputInvalidError,
+    NotFoundError,
+    ScreeningRefusedError,
+    TamperedError,
+)
 from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.indexes import Indexed
@@ -91,6 +97,9 @@ class UpdatePath:
             raise
         with self._parts.store.read(grant) as unit:
             stored = unit.memories([change.memory_id]).get(change.memory_id)
+        if unit.damaged:
+            self._parts.journal.note(grant, {"unreadable": list(unit.damaged)}, outcome=Outcome.FAILED)
+            raise TamperedError(f"the row of {change.memory_id} is not of the form of a memory")
         if stored is None:
             self._parts.journal.deny(call, resource=change.memory_id)
             raise NotFoundError("there is no such memory here")

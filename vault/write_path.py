@@ -211,6 +211,7 @@ class WritePath:
         payload: dict[str, JsonValue] = {
             "written": [memory.memory_id for memory in memories],
             "digests": [memory.digest() for memory in memories],
+            "trust": "".join(memory.trust.value[0] for memory in memories),
             "subjects": list(work.sealer.subjects),
             "access_tier": episode.access_tier.value,
         }

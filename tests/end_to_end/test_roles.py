@@ -158,6 +158,7 @@ def test_a_member_shares_and_updates_its_own_and_reveals_nothing(clinic: Clinic)
     assert clinic.last().decision == "denied"
     view.update(memory_id, "Keller walks again")
     assert view.get(memory_id).version == 2
+    assert clinic.vault.wait(5)
     state = clinic.state()
     with pytest.raises(DeniedError):
         view.extract("a private note", access_tier=AccessTier.PRIVATE)

@@ -29,5 +29,7 @@ class SealedColumn(TypeDecorator[Sealed]):
         return value.data
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Sealed | None:  # noqa: ARG002  # SQLAlchemy's signature
-        """Wrap what the driver read."""
-        return None if value is None else Sealed(bytes(value))
+        """Wrap what the driver read; what is no bytes was put there by somebody else and will not open."""
+        if value is None or isinstance(value, bytes):
+            return None if value is None else Sealed(value)
+        return Sealed(str(value).encode("utf-8", "replace"))

@@ -2,9 +2,10 @@
 
 Two engines over one SQLite file. The writer has one connection, WAL and `synchronous=FULL`: a commit
 is on the disk when it returns. Readers are `query_only` and see content tables only through temporary
-views that repeat the tenant in the database, with an authorizer that refuses the tables themselves:
-the fourth wall between tenants, which holds also where a query forgets its `WHERE`. (On PostgreSQL
-row-level security takes this place.)
+views that repeat the tenant in the database, with an authorizer that refuses the tables themselves and
+every statement but a query: the fourth wall between tenants, which holds also where a query forgets its
+`WHERE`. (On PostgreSQL row-level security takes this place.) What is read within one `reading` is one
+state of the database.
 """
 
 import sqlite3
@@ -23,6 +24,17 @@ from vault.storage.schema import CONTENT_TABLES
 READERS: Final = 8
 BUSY_MILLISECONDS: Final = 5_000
 _WALLED: Final = frozenset([*(table.name for table in CONTENT_TABLES), LEAF.name])
+# Threat: a statement that takes the wall down before it looks over it, by ATTACH, PRAGMA or a view of
+# its own. What is not named here is refused.
+_QUERYING: Final = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_TRANSACTION,
+    }
+)
 _TENANT: Final = "tenant"
 
 
@@ -31,6 +43,7 @@ def writer_engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=StaticPool,
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 256},
     )
 
@@ -61,6 +74,7 @@ def reader_engine(path: Path) -> Engine:
         poolclass=QueuePool,
         pool_size=READERS,
         max_overflow=READERS,
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 256},
     )
 
@@ -78,13 +92,19 @@ def reader_engine(path: Path) -> Engine:
         connection.execute("PRAGMA query_only=ON")
         connection.set_authorizer(_authorize)
 
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
     return engine
 
 
 def _authorize(
     action: int, table: str | None, _column: str | None, base: str | None, view: str | None
 ) -> int:
-    """Refuse the walled tables to every statement that does not come through their view."""
+    """Refuse all but queries, and the walled tables to a query that does not come through their view."""
+    if action not in _QUERYING:
+        return sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_READ and base == "main" and table in _WALLED and view != table:
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK
@@ -94,9 +114,13 @@ def _authorize(
 def reading(engine: Engine, tenant: str) -> Iterator[Connection]:
     """Lend a read connection that sees the rows of `tenant` alone."""
     with translated(), engine.connect() as connection:
-        cell = connection.connection.info[_TENANT]
-        cell[0] = tenant
+        look_at(connection, tenant)
         try:
             yield connection
         finally:
-            cell[0] = ""
+            look_at(connection, "")
+
+
+def look_at(connection: Connection, tenant: str) -> None:
+    """Turn a lent connection to another tenant; the state of the database that it sees stays the same."""
+    connection.connection.info[_TENANT][0] = tenant

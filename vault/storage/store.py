@@ -4,20 +4,28 @@ Leaves sealing to `vault.crypto`, entries to `audit`, and who may do what to the
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
 from vault.crypto.sealed import Sealed
+from vault.errors import TamperedError
 from vault.grant import Grant
 from vault.storage.engine import reader_engine, reading, writer_engine
 from vault.storage.faults import translated
 from vault.storage.group_commit import Appender, Change, GroupCommit, Probe, WriteSet, no_probe
 from vault.storage.migrate import upgrade
 from vault.storage.schema import CREDENTIAL, EMBEDDING, MEMORY, TENANT
-from vault.storage.unit_of_work import ReadUnit, StoredMemory, WriteUnit, split_subjects, stored_memory
+from vault.storage.unit_of_work import (
+    ReadUnit,
+    StoredMemory,
+    WriteUnit,
+    row_digest,
+    split_subjects,
+    stored_memory,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,9 @@ class RowDigest:
     """What the log is to know a memory's row by."""
 
     memory_id: str
+    version: int
+    is_current: bool
+    trust: str
     leaf_index: int
     digest: str
 
@@ -129,7 +140,7 @@ class Store:
         )
         with reading(self._readers, tenant) as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
-                yield IndexRow(*row[:7], split_subjects(row[7]), row[8], row[9])
+                yield IndexRow(*row[:7], split_subjects(str(row[7])), row[8], row[9])
 
     def unembedded(self, tenant: str) -> list[StoredMemory]:
         """Return the current memories whose vector was not made before the last end."""
@@ -144,15 +155,25 @@ class Store:
         )
         query = select(MEMORY).where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1, ~has_vector)
         with reading(self._readers, tenant) as connection:
-            return [stored_memory(row) for row in connection.execute(query.order_by(MEMORY.c.memory_id))]
+            rows = connection.execute(query.order_by(MEMORY.c.memory_id)).all()
+        found = []
+        for row in rows:
+            with suppress(TamperedError):  # the reader's and the verifier's to report (law 12)
+                found.append(stored_memory(row))
+        return found
 
-    def digests(self, tenant: str) -> Iterator[RowDigest]:
-        """Yield the digest of every version of every memory, to be compared with the log."""
-        query = select(MEMORY).where(MEMORY.c.tenant_id == tenant)
-        with reading(self._readers, tenant) as connection:
-            for row in connection.execution_options(yield_per=1000).execute(query):
-                stored = stored_memory(row)
-                yield RowDigest(stored.memory_id, stored.leaf_index, stored.digest())
+    def digests(self, connection: Connection, tenant: str) -> Iterator[RowDigest]:
+        """Yield the digest of every version of every memory, oldest version first, to be compared with the log.
+
+        The connection is one that looks at this tenant's log, so that rows and entries are of one state.
+        """
+        query = (
+            select(MEMORY).where(MEMORY.c.tenant_id == tenant).order_by(MEMORY.c.memory_id, MEMORY.c.version)
+        )
+        for row in connection.execute(query, execution_options={"yield_per": 1000}):
+            digest = row_digest({column.name: row[place] for place, column in enumerate(MEMORY.c)})
+            current = row.is_current == 1
+            yield RowDigest(row.memory_id, row.version, current, str(row.trust), row.leaf_index, digest)
 
     def close(self) -> None:
         """Close all connections; the write-ahead log is folded into the file."""

@@ -5,7 +5,8 @@ collects rows and audit entries of the grant's tenant and makes them durable tog
 or opens anything: content comes and goes as `Sealed`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -15,8 +16,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, or_,
 from audit.event import EntryDraft
 from audit.log import Leaf
 from policies.model import AccessTier, Relation
+from vault.clock import from_microseconds
 from vault.crypto.sealed import Sealed
-from vault.errors import ConflictError
+from vault.errors import ConflictError, TamperedError
 from vault.grant import Grant
 from vault.model import EdgeKind, MemoryTier, TrustState
 from vault.storage.group_commit import GroupCommit, WriteSet
@@ -24,6 +26,21 @@ from vault.storage.group_commit import Row as StoreRow
 from vault.storage.schema import EDGE, EMBEDDING, EPISODE, MEMORY, MEMORY_SUBJECT, SUBJECT
 
 _CHUNK: Final = 500  # below SQLite's limit of bound parameters
+_FIXED: Final = (
+    "memory_id",
+    "version",
+    "episode_id",
+    "position",
+    "owner",
+    "access_tier",
+    "subjects",
+    "recorded",
+    "detector",
+    "text",
+    "attributes",
+    "originals",
+    "terms",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +66,8 @@ class StoredMemory:
     terms: Sealed
 
     def digest(self) -> str:
-        """Return the hex digest of everything sealed, by which the log knows the row again.
-
-        Each part stands behind its length, so that no two rows have the same bytes.
-        """
-        state = sha256()
-        for part in (self.text, self.attributes, self.originals, self.terms):
-            data = b"" if part is None else part.data
-            state.update(len(data).to_bytes(8))
-            state.update(data)
-        return state.hexdigest()
+        """Return the hex digest of all that never changes in the row, by which the log knows it again."""
+        return row_digest(self.row(""))
 
     def row(self, tenant: str) -> dict[str, object]:
         """Return the row to insert; its leaf index is filled in by the commit."""
@@ -97,6 +106,20 @@ class StoredEpisode:
     attributes: Sealed
 
 
+def row_digest(row: Mapping[str, object]) -> str:
+    """Return the hex digest of a row's fixed columns: all but tenant, leaf index, trust, tier and currency.
+
+    Each part stands behind its kind and length, so that no two rows have the same bytes. Takes whatever
+    the database gives: a row that somebody wrote by hand has a digest, too, only another one.
+    """
+    state = sha256()
+    for name in _FIXED:
+        value = row[name]
+        kind, data = (b"s", value.data) if isinstance(value, Sealed) else (b"c", str(value).encode())
+        state.update(kind + len(data).to_bytes(8) + data)
+    return state.hexdigest()
+
+
 def join_subjects(subjects: Sequence[str]) -> str:
     """Write subject ids as one column; ids contain no space."""
     return " ".join(subjects)
@@ -108,25 +131,33 @@ def split_subjects(column: str) -> tuple[str, ...]:
 
 
 def stored_memory(row: Row[tuple[object, ...]]) -> StoredMemory:
-    """Make the value from a row of the memory table."""
-    return StoredMemory(
-        memory_id=row.memory_id,
-        version=row.version,
-        episode_id=row.episode_id,
-        position=row.position,
-        owner=row.owner,
-        access_tier=AccessTier(row.access_tier),
-        memory_tier=MemoryTier(row.memory_tier),
-        trust=TrustState(row.trust),
-        subjects=split_subjects(row.subjects),
-        recorded=row.recorded,
-        leaf_index=row.leaf_index,
-        detector=row.detector,
-        text=row.text,
-        attributes=row.attributes,
-        originals=row.originals,
-        terms=row.terms,
-    )
+    """Make the value from a row of the memory table.
+
+    Raises:
+        TamperedError: a column holds what the vault never writes there.
+    """
+    try:
+        from_microseconds(row.recorded)
+        return StoredMemory(
+            memory_id=row.memory_id,
+            version=row.version,
+            episode_id=row.episode_id,
+            position=row.position,
+            owner=row.owner,
+            access_tier=AccessTier(row.access_tier),
+            memory_tier=MemoryTier(row.memory_tier),
+            trust=TrustState(row.trust),
+            subjects=split_subjects(row.subjects),
+            recorded=row.recorded,
+            leaf_index=row.leaf_index,
+            detector=row.detector,
+            text=row.text,
+            attributes=row.attributes,
+            originals=row.originals,
+            terms=row.terms,
+        )
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise TamperedError("a row of the memory table is not of the form of one") from None
 
 
 def _stored_episode(row: Row[tuple[object, ...]]) -> StoredEpisode:
@@ -147,20 +178,22 @@ class ReadUnit:
     def __init__(self, connection: Connection, grant: Grant) -> None:
         self._connection = connection
         self._grant = grant
+        self.damaged: Final[list[str]] = []
+        """Ids of rows within reach that are not of the form of a memory: left out, for the caller to log."""
 
     def memories(self, memory_ids: Sequence[str]) -> dict[str, StoredMemory]:
         """Return the current versions of those memories that are within reach."""
         found: dict[str, StoredMemory] = {}
         for start in range(0, len(memory_ids), _CHUNK):
             wanted = MEMORY.c.memory_id.in_(memory_ids[start : start + _CHUNK])
-            for row in self._select(self._memory_query().where(wanted, MEMORY.c.is_current == 1)):
-                found[row.memory_id] = stored_memory(row)
+            rows = self._select(self._memory_query().where(wanted, MEMORY.c.is_current == 1))
+            found.update((stored.memory_id, stored) for stored in self._whole(rows))
         return found
 
     def versions(self, memory_id: str) -> list[StoredMemory]:
         """Return all versions of one memory, oldest first."""
         query = self._memory_query().where(MEMORY.c.memory_id == memory_id).order_by(MEMORY.c.version)
-        return [stored_memory(row) for row in self._select(query)]
+        return list(self._whole(self._select(query)))
 
     def about(self, subject_id: str) -> list[StoredMemory]:
         """Return the current memories about a subject, in the order in which they were recorded."""
@@ -176,7 +209,7 @@ class ReadUnit:
             .where(MEMORY_SUBJECT.c.subject_id == subject_id, MEMORY.c.is_current == 1)
             .order_by(MEMORY.c.memory_id)
         )
-        return [stored_memory(row) for row in self._select(query)]
+        return list(self._whole(self._select(query)))
 
     def episodes(self, episode_ids: Iterable[str]) -> dict[str, StoredEpisode]:
         """Return those episodes that are within reach."""
@@ -184,7 +217,13 @@ class ReadUnit:
         query = select(EPISODE).where(
             EPISODE.c.tenant_id == self._grant.tenant, EPISODE.c.episode_id.in_(list(episode_ids)), reach
         )
-        return {row.episode_id: _stored_episode(row) for row in self._select(query)}
+        found: dict[str, StoredEpisode] = {}
+        for row in self._select(query):
+            with suppress(
+                ValueError, AttributeError
+            ):  # a row of nonsense: its memories stand without a title
+                found[row.episode_id] = _stored_episode(row)
+        return found
 
     def edges(self, memory_ids: Sequence[str]) -> list[tuple[str, str, str]]:
         """Return kind, source and target of the edges that start at these memories, which the caller has read."""
@@ -203,6 +242,13 @@ class ReadUnit:
             SUBJECT.c.tenant_id == self._grant.tenant, SUBJECT.c.subject_id == subject_id
         )
         return bool(self._select(query))
+
+    def _whole(self, rows: Iterable[Row[tuple[object, ...]]]) -> Iterator[StoredMemory]:
+        for row in rows:
+            try:
+                yield stored_memory(row)
+            except TamperedError:
+                self.damaged.append(str(row.memory_id))
 
     def _memory_query(self) -> Select[tuple[object, ...]]:
         reach = self._reach(MEMORY.c.access_tier, MEMORY.c.owner)
