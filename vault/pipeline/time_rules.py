@@ -216,7 +216,8 @@ def _pointed_unit(match: re.Match[str], frame: Frame) -> Days | None:
     unit = unit_of(match["unit"])
     if lead == "the" or (lead == "coming" and unit is Unit.WEEKEND):
         # At the weekend: the one that is, or the nearest on the side of the tense.
-        past = lead == "the" and frame.tense(match) < 0 and frame.today.weekday() < WEEKDAYS["saturday"]
+        tense = frame.tense(match) or (-1 if frame.today.weekday() <= WEEKDAYS["tuesday"] else 1)
+        past = lead == "the" and tense < 0 and frame.today.weekday() < WEEKDAYS["saturday"]
         step = -1 if past else 0
     return calendar.current(unit, frame.today, step)
 

@@ -218,6 +218,14 @@ def test_written_dates_need_no_date_of_the_turn(text: str, start: str, end: str)
     assert (mention.start.isoformat()[:16], mention.end.isoformat()[:16]) == (start, end)
 
 
+def test_the_weekend_without_a_tense_is_the_last_one_early_in_the_week_and_the_coming_one_later() -> None:
+    monday = WEDNESDAY - timedelta(days=2)
+    assert [find_times("anything fun at the weekend?", at)[0].start.day for at in (monday, WEDNESDAY)] == [
+        14,
+        21,
+    ]
+
+
 def test_the_order_of_day_and_month_is_the_caller_s_choice() -> None:
     (mention,) = find_times("3/4/2026", None, day_first=True)
     assert mention.start == datetime(2026, 4, 3, tzinfo=UTC)
