@@ -99,7 +99,7 @@ def test_a_head_that_moved_in_between_is_a_conflict(deployment: SmallDeployment)
         log.append(deployment.connection, [draft()])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=6))
 def test_proofs_from_the_database_verify_against_every_signed_checkpoint(
     deployment: SmallDeployment, batches: list[int]

@@ -248,7 +248,7 @@ def test_findings_name_log_entry_and_check_and_no_content(lived: SmallDeployment
     assert "secret" not in str(finding)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     index=st.integers(0, 8),
     column=st.sampled_from(["header", "payload", "salt", "leaf_hash", "time_us", "event"]),
