@@ -12,7 +12,7 @@ from vault.privacy.findings import Finding
 
 from vault.privacy.words import Word, shape
 
-_RANKS: Final = "1234"
+_RANKS: Final = "12345"
 _EDGE: Final = ("@",)
 _WINDOW: Final = (-2, -1, 1, 2)
 Flags = Callable[[str], str]

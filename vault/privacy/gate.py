@@ -12,6 +12,7 @@ confidentiality: whatever it misses is sealed like all the rest.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -195,9 +196,6 @@ def _around_tokens(text: str, start: int, end: int) -> Iterator[tuple[int, int]]
 
 def _in_source(run: _Run, replacements: Sequence[Replacement]) -> _Run:
     """Return a run of the masked text as a run of the source."""
-    shift = 0
-    for replacement in replacements:
-        if replacement.masked.start >= run.end:
-            break
-        shift = replacement.source.end - replacement.masked.end
+    before = bisect_right(replacements, run.start, key=lambda one: one.masked.start)
+    shift = replacements[before - 1].source.end - replacements[before - 1].masked.end if before else 0
     return _Run(run.kind, run.start + shift, run.end + shift)

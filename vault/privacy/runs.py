@@ -5,6 +5,8 @@ would leave its commas and its shape. Technical terms that the rules allow are d
 """
 
 import re
+import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -24,9 +26,13 @@ _CAN_BE_TERMS: Final = frozenset(
         EntityType.USERNAME,
     }
 )
-_ADDRESS_GAP: Final = re.compile(r"[\s,.#/-]{0,8}")
-_NAME_GAP: Final = re.compile(r"[ .\t]{1,3}")
+_ADDRESS_GAP: Final = re.compile(r"[\s,.#/()-]{0,8}")
+_NAME_GAP: Final = re.compile(r"[ \t]{1,3}")
+_INITIAL: Final = re.compile(r"(?:^|[ .])[^\W\d_]$")
 _WORD_GAP: Final = re.compile(r"[ ]?[-&'/]?[ ]?")
+_NAME_WORD: Final = re.compile(r"[^\W\d_a-z][^\W\d_]{2,30}")
+_SURE: Final = 0.5
+_MOST_NAMES: Final = 64
 _POSSESSIVE: Final = re.compile(r"(?:['’]s|['’])$")
 
 
@@ -44,7 +50,36 @@ def whole_runs(text: str, findings: Iterable[Finding], terms: frozenset[str]) ->
         for finding in grown
         if not (finding.kind in _CAN_BE_TERMS and text[finding.start : finding.end].casefold() in terms)
     )
-    return _join(text, sorted(kept, key=lambda one: (one.start, -one.end, one.kind)))
+    runs = _join(text, sorted(kept, key=lambda one: (one.start, -one.end, one.kind)))
+    return sorted([*runs, *_named_again(text, runs)], key=lambda one: (one.start, -one.end, one.kind))
+
+
+def _named_again(text: str, runs: Sequence[Finding]) -> list[Finding]:
+    """Return further places where a word of a person's name stands: `Ann Lee … Lee said`."""
+    words = {
+        word
+        for run in runs
+        if run.kind is EntityType.PERSON and run.score >= _SURE
+        for word in _NAME_WORD.findall(text[run.start : run.end])
+    }
+    if not words:
+        return []
+    pattern = re.compile(rf"(?<![\w])(?:{'|'.join(map(re.escape, sorted(words)[:_MOST_NAMES]))})(?![\w])")
+    sure = sorted(
+        (run.start, run.end) for run in runs if run.kind is EntityType.PERSON and run.score >= _SURE
+    )
+    places = (match.span() for match in pattern.finditer(text))
+    return [
+        Finding(EntityType.PERSON, start, end, _SURE, certain=False)
+        for start, end in places
+        if not _inside(sure, start)
+    ]
+
+
+def _inside(ranges: Sequence[tuple[int, int]], place: int) -> bool:
+    """Tell whether `place` lies in one of the sorted ranges."""
+    at = bisect_right(ranges, (place, sys.maxsize)) - 1
+    return at >= 0 and place < ranges[at][1]
 
 
 def _grow(text: str, finding: Finding) -> Finding:
@@ -88,8 +123,19 @@ def _together(text: str, left: Finding, right: Finding) -> EntityType | None:
     gap = text[left.end : right.start]
     if kinds <= _ADDRESS_PARTS and EntityType.ADDRESS in kinds and _ADDRESS_GAP.fullmatch(gap):
         return EntityType.ADDRESS
-    if kinds <= _NAME_PARTS and EntityType.PERSON in kinds and _NAME_GAP.fullmatch(gap):
+    if (
+        kinds <= _NAME_PARTS
+        and EntityType.PERSON in kinds
+        and (_NAME_GAP.fullmatch(gap) or _short_form(text, left, gap))
+    ):
         return EntityType.PERSON
     if len(kinds) == 1 and left.kind in _CAN_BE_TERMS and _WORD_GAP.fullmatch(gap):
         return left.kind
     return None
+
+
+def _short_form(text: str, left: Finding, gap: str) -> bool:
+    """Tell whether a full stop between two parts of a name ends an initial or a title, not a sentence."""
+    return gap in {".", ". "} and (
+        left.kind is EntityType.TITLE or bool(_INITIAL.search(text[left.start : left.end]))
+    )

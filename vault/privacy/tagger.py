@@ -21,7 +21,7 @@ from vault.privacy.reading import Reading
 from vault.privacy.words import Word
 
 MODEL_FILE: Final = "tagger.crfsuite"
-MODEL_SHA256: Final = "e4aba12d246d691fe3eead77a996c32915395f7735e50c6bd50bcc02f8354740"
+MODEL_SHA256: Final = "1a54f3f665dff541457f2efd718131d3df25e3f9bcf9ff568adda42901d75c07"
 OUTSIDE: Final = "O"
 RULED: Final = "RULED"
 """What a rule proves anyway (an e-mail, a card): learned as context, never reported."""
@@ -41,6 +41,9 @@ LEARNED: Final = frozenset(
         EntityType.MEMBER_NUMBER,
         EntityType.USERNAME,
     }
+)
+_CAPITALISED: Final = frozenset(
+    {EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION, EntityType.NATIONALITY}
 )
 MAX_WORDS: Final = 400
 """Longest sequence tagged at once; longer texts are cut at a line or sentence end where there is one."""
@@ -88,7 +91,18 @@ class Tagger:
         findings: list[Finding] = []
         for start, end in _stretches(words):
             findings.extend(self._tag(words[start:end], rows[start:end]))
-        return findings
+        return (
+            findings
+            if reading.text.islower()
+            else [self._doubted(finding, reading.text) for finding in findings]
+        )
+
+    def _doubted(self, finding: Finding, text: str) -> Finding:
+        """Return a finding with half its score where a small dictionary word stands for a name among capitals."""
+        word = text[finding.start : finding.end]
+        if finding.kind not in _CAPITALISED or not word.islower() or word not in self._lexicon:
+            return finding
+        return Finding(finding.kind, finding.start, finding.end, finding.score / 2, certain=False)
 
     def _tag(self, words: Sequence[Word], rows: Sequence[list[str]]) -> Iterable[Finding]:
         """Yield a finding for each word that is likelier than the floor to be personal data, neighbours joined."""

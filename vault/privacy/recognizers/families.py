@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from policies.privacy import EntityType
 from vault.privacy.findings import Finding
-from vault.privacy.recognizers import contact, identity, money, people, places, secrets, times
+from vault.privacy.recognizers import contact, identity, money, nations, people, places, secrets, times
 
 
 class Family(NamedTuple):
@@ -43,5 +43,6 @@ FAMILIES: Final = (
     Family("secrets", frozenset({_E.SECRET}), secrets.find),
     Family("times", frozenset({_E.DATE, _E.CALENDAR, _E.DATE_OF_BIRTH, _E.AGE}), times.find),
     Family("places", frozenset({_E.ADDRESS, _E.POSTCODE, _E.LOCATION}), places.find),
+    Family("nations", frozenset({_E.LOCATION, _E.NATIONALITY}), nations.find),
     Family("people", frozenset({_E.PERSON, _E.TITLE, _E.ORGANIZATION}), people.find),
 )

