@@ -6,7 +6,7 @@ bytes from `vault.content`; nothing here decides or stores.
 
 import hmac
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +28,9 @@ from vault.content import (
     encode_memory_attributes,
     encode_originals,
 )
-from vault.crypto.keyring import Keyring, TenantKeys
+from vault.crypto.key_record import KeyRecord
+from vault.crypto.keyring import KeyLimits, Keyring, TenantKeys
+from vault.crypto.root import RootKey
 from vault.crypto.sealed import Binding, Sealed, SealedField
 from vault.crypto.sealing_key import SealingKey
 from vault.errors import IdentifierInvalidError, KeyDestroyedError, KeyMissingError, TamperedError
@@ -190,6 +192,20 @@ class Sealers:
         self._keyring = keyring
         self._recorded: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+
+    @property
+    def root(self) -> RootKey:
+        """What wraps every key."""
+        return self._keyring.root
+
+    @property
+    def key_limits(self) -> KeyLimits:
+        """Bounds of the keys."""
+        return self._keyring.limits
+
+    def key_records(self, tenant: str) -> Iterator[KeyRecord]:
+        """Go through what is known of a tenant's keys; nothing is unwrapped."""
+        return self._keyring.tenant(tenant).records()
 
     def establish(self, tenant: str) -> None:
         """Make a tenant's own keys, if it has none yet."""

@@ -9,7 +9,7 @@ it, so that no key is wiped while it is being read.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from weakref import WeakSet
@@ -241,21 +241,27 @@ class LeasedKeys:
                 with self._lock:
                     self._check_open()
                     held = {name: self._leases.get(name) or loaded.get(name) for name in names}
-                    ready = [key for key in held.values() if key is not None]
-                    if len(ready) == len(names):
-                        result = use(ready)
-                        # Those alone that were loaded here: another may be wiped by now, to make room.
-                        for key in loaded.values():
-                            if self._leases.get(key.name) is None:
-                                self._leases.put(key)
+                    missing = [name for name, key in held.items() if key is None]
+                    if not missing:
+                        result = use([key for key in held.values() if key is not None])
+                        self._lease(loaded.values())
                         return result
-                for name in [name for name, key in held.items() if key is None]:
+                for name in missing:
                     loaded[name] = self._load(known.get(name) or self._found(name))
         finally:
             with self._lock:
                 for key in loaded.values():
                     if self._leases.get(key.name) is not key:
                         key.wipe()
+
+    def _lease(self, loaded: Iterable[UnwrappedKey]) -> None:
+        """Lease what was loaded just now; another thread may have been faster with the same key.
+
+        Never a key that was leased before: it may have been wiped to make room for one of these.
+        """
+        for key in loaded:
+            if self._leases.get(key.name) is None:
+                self._leases.put(key)
 
     def _found(self, name: KeyName) -> KeyRecord:
         record = self._store.find(name)

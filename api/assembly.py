@@ -1,0 +1,96 @@
+"""Assembly: settings become an open vault, and an open vault somebody's memory.
+
+The only place at the edge that wires objects. It leaves reading the environment to `api.settings`, the
+order in which a vault's parts come to life to `vault.opening`, and what may be done to `policies`.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from api.settings import Settings
+from policies.model import Principal, Purpose
+from vault.errors import KeyFileUnsafeError, KeyMissingError, TextInvalidError
+from vault.memos import MemOS
+from vault.opening import Vault, VaultOptions, default_path
+
+_MAX_PASSPHRASE_FILE: Final = 8_192
+
+
+def vault_path(settings: Settings) -> Path:
+    """Return the directory of the vault that the settings mean."""
+    return settings.vault if settings.vault is not None else default_path()
+
+
+def vault_options(settings: Settings) -> VaultOptions:
+    """Return what the settings say about how a vault is opened."""
+    return VaultOptions(limits=settings.limits, embedding_threads=settings.embedding_threads)
+
+
+def open_vault(settings: Settings, options: VaultOptions | None = None) -> Vault:
+    """Open the vault that the settings mean.
+
+    Raises:
+        VaultError: or one of its kinds: see `Vault.open` and `read_passphrase`.
+    """
+    passphrase = None if settings.passphrase_file is None else read_passphrase(settings.passphrase_file)
+    return Vault.open(vault_path(settings), passphrase=passphrase, options=options or vault_options(settings))
+
+
+def create_vault(
+    settings: Settings, *, tenant: str, deployment: str, options: VaultOptions | None = None
+) -> Vault:
+    """Make the vault that the settings mean, and open it.
+
+    Raises:
+        VaultError: or one of its kinds: see `Vault.create` and `read_passphrase`.
+        RequestInvalidError: an id is not acceptable.
+    """
+    passphrase = None if settings.passphrase_file is None else read_passphrase(settings.passphrase_file)
+    return Vault.create(
+        vault_path(settings),
+        tenant=tenant,
+        deployment=deployment,
+        passphrase=passphrase,
+        options=options or vault_options(settings),
+    )
+
+
+def memory_of(vault: Vault, principal: Principal, purpose: Purpose) -> MemOS:
+    """Return one principal's view of an open vault.
+
+    Raises:
+        NotFoundError: the vault does not know the principal's tenant.
+    """
+    return MemOS(vault, principal=principal, purpose=purpose)
+
+
+def read_passphrase(path: Path) -> str:
+    """Return the one line of a passphrase file, without its newline.
+
+    Raises:
+        KeyMissingError: there is no such file.
+        KeyFileUnsafeError: others may read it, or it is no regular file of one short line.
+        TextInvalidError: it is not UTF-8.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO must not wait for a writer. The very file that was opened is checked.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise KeyMissingError("there is no passphrase file at the path that was given") from None
+    except OSError as error:
+        raise KeyFileUnsafeError(f"the passphrase file cannot be read: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
+            raise KeyFileUnsafeError("expected the passphrase file to be a regular file of mode 0600 or less")
+        content = file.read(_MAX_PASSPHRASE_FILE + 1)
+    try:
+        line = content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        # The cause is dropped: it holds the passphrase.
+        raise TextInvalidError("expected the passphrase file to be UTF-8") from None
+    if len(content) > _MAX_PASSPHRASE_FILE or "\n" in line:
+        raise KeyFileUnsafeError(f"expected one line of at most {_MAX_PASSPHRASE_FILE} bytes")
+    return line

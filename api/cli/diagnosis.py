@@ -1,0 +1,190 @@
+"""The doctor's examination: what is looked at, and what each finding means.
+
+Owns the checks and their honest statuses. A check that could not be made says so; it never counts as
+passed. It leaves the figures to `vault.administration` and the proof of the log to `audit.verify`.
+"""
+
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from api.assembly import memory_of, open_vault, vault_path
+from api.cli.options import Caller
+from api.cli.session import Session
+from api.cli.shapes import CheckView, DoctorView
+from api.problems import EXPECTED, Exit, detail_of, problem_of
+from api.settings import Settings
+from policies.errors import DeniedError
+from policies.model import Principal, Purpose
+from vault.administration import Administration, Health
+from vault.crypto.local_root import kind_of_key_file
+from vault.crypto.root import RootKind
+from vault.errors import NotFoundError, StorageFullError, VaultInUseError
+from vault.opening import Vault
+from vault.storage.directory import VaultDirectory
+
+LOG_CHECK: Final = "log"
+_LOW_SPACE: Final = 512 << 20
+_NO_SPACE: Final = 16 << 20
+_EXPECTED_PRAGMAS: Final = {
+    "journal_mode": "wal",
+    "synchronous": "2",  # FULL
+    "secure_delete": "1",
+    "foreign_keys": "1",
+}
+
+
+class Status(StrEnum):
+    """What a check came to."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNCHECKED = "could not check"
+
+
+def diagnose(settings: Settings, caller: Caller) -> DoctorView:
+    """Examine the vault that the settings mean."""
+    checks = list(_examine(settings, caller))
+    bad = {Status.FAILED.value, Status.UNCHECKED.value}
+    return DoctorView(healthy=not any(check.status in bad for check in checks), checks=checks)
+
+
+def exit_of(view: DoctorView) -> Exit:
+    """Return how the command ends."""
+    failed = {check.check for check in view.checks if check.status == Status.FAILED.value}
+    if failed:
+        return (
+            Exit.VERIFICATION_FAILED if all(check.startswith(LOG_CHECK) for check in failed) else Exit.ERROR
+        )
+    return Exit.OK if view.healthy else Exit.NOT_CHECKED
+
+
+def _examine(settings: Settings, caller: Caller) -> Iterator[CheckView]:
+    path = vault_path(settings)
+    yield _check("directory", lambda: _directory(path))
+    yield _check("key file", lambda: _key_file(VaultDirectory(path)))
+    yield _check("disk space", lambda: _space(path))
+    try:
+        vault = open_vault(settings)
+    except VaultInUseError as error:
+        yield _view("vault", Status.UNCHECKED, detail_of(error))
+        return
+    except EXPECTED as error:
+        yield _view("vault", Status.FAILED, f"does not open: {detail_of(error)}")
+        return
+    with vault:
+        yield _view("vault", Status.OK, "opens")
+        yield from _examine_open(Session(vault, settings, caller))
+
+
+def _examine_open(session: Session) -> Iterator[CheckView]:
+    named = session.caller.tenant or session.settings.tenant
+    tenants = [named] if named else session.vault.parts.store.tenants()
+    for tenant in tenants:
+        label = "" if len(tenants) == 1 else f" of {tenant}"
+        try:
+            principal = session.principal_at(tenant)
+            memory_of(session.vault, principal, Purpose.OPERATIONS)
+            health = Administration(session.vault.parts).health(principal, Purpose.OPERATIONS)
+        except EXPECTED as error:
+            yield _view(f"health{label}", Status.UNCHECKED, detail_of(error))
+            continue
+        if tenant == tenants[0]:
+            yield from _store(health)
+        yield from _memories(health, label)
+        yield _check(f"{LOG_CHECK}{label}", partial(_log, session.vault, principal))
+
+
+def _check(name: str, examine: Callable[[], tuple[Status, str]]) -> CheckView:
+    """Make one check; an error of ours is its failure, a denial is that it could not be made."""
+    try:
+        status, detail = examine()
+    except DeniedError as error:
+        return _view(name, Status.UNCHECKED, detail_of(error))
+    except EXPECTED as error:
+        return _view(name, Status.FAILED, f"{problem_of(type(error)).title}: {detail_of(error)}")
+    except OSError as error:
+        return _view(name, Status.UNCHECKED, error.strerror or "the system refused")
+    return _view(name, status, detail)
+
+
+def _view(name: str, status: Status, detail: str) -> CheckView:
+    return CheckView(check=name, status=status.value, detail=detail)
+
+
+def _directory(path: Path) -> tuple[Status, str]:
+    if not path.is_dir():
+        raise NotFoundError("there is no vault here: make one with `memvault init`")
+    directory = VaultDirectory(path)
+    private = (path, directory.rows, directory.keys, directory.root_key, directory.log_key)
+    for entry in private:
+        if (
+            entry.exists()
+            and stat.S_IMODE(entry.stat().st_mode) & 0o077
+            and entry in (path, directory.root_key, directory.log_key)
+        ):
+            return (
+                Status.FAILED,
+                f"{entry.name} is open to others: mode {stat.S_IMODE(entry.stat().st_mode):04o}",
+            )
+    return Status.OK, f"mode {stat.S_IMODE(path.stat().st_mode):04o}"
+
+
+def _key_file(directory: VaultDirectory) -> tuple[Status, str]:
+    if kind_of_key_file(directory.root_key) is RootKind.FILE:
+        return Status.WARNING, "the root key lies in a file beside the data; a passphrase would protect it"
+    return Status.OK, "protected by a passphrase"
+
+
+def _space(path: Path) -> tuple[Status, str]:
+    free = shutil.disk_usage(path).free
+    if free < _NO_SPACE:
+        raise StorageFullError(f"{free >> 20} MiB are free")
+    return (Status.WARNING if free < _LOW_SPACE else Status.OK), f"{free >> 20} MiB are free"
+
+
+def _store(health: Health) -> Iterator[CheckView]:
+    same = health.schema == health.schema_expected
+    yield _view("schema", Status.OK if same else Status.FAILED, health.schema)
+    wrong = [f"{name}={value}" for name, value in health.pragmas if _EXPECTED_PRAGMAS[name] != value]
+    shown = wrong or [f"{name}={value}" for name, value in health.pragmas]
+    yield _view("durability", Status.FAILED if wrong else Status.OK, ", ".join(shown))
+    # SQLite's lines name pages and tables, never values.
+    damage = f"{len(health.damage)} findings: restore from a snapshot" if health.damage else "sound"
+    yield _view("store", Status.FAILED if health.damage else Status.OK, damage)
+    yield _view("policy", Status.OK, health.policy)
+
+
+def _memories(health: Health, label: str) -> Iterator[CheckView]:
+    missing = health.rows - health.unreadable_count - health.indexed
+    yield _view(
+        f"index{label}",
+        Status.FAILED if missing else Status.OK,
+        f"{health.indexed} of {health.rows} memories can be found",
+    )
+    named = ", ".join(health.unreadable)
+    yield _view(
+        f"rows{label}",
+        Status.FAILED if health.unreadable_count else Status.OK,
+        f"{health.unreadable_count} cannot be opened: {named}" if health.unreadable_count else "all open",
+    )
+    waiting = health.rows - health.vectors
+    yield _view(
+        f"dense vectors{label}",
+        Status.WARNING if waiting else Status.OK,
+        f"{waiting} of {health.rows} memories have none yet; words find them" if waiting else "complete",
+    )
+
+
+def _log(vault: Vault, principal: Principal) -> tuple[Status, str]:
+    report = memory_of(vault, principal, Purpose.AUDIT).verify()
+    last = report.log.logs[-1]
+    if not report.passed:
+        findings = (*report.log.findings, *report.row_findings)
+        return Status.FAILED, f"{len(findings)} findings, the first: {findings[0]}"
+    return Status.OK, f"{last.size} entries, {last.signed_size} signed, {report.rows_checked} rows agree"

@@ -1,0 +1,235 @@
+"""Commands about the log: tail, verify, checkpoint, export."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from api.cli.options import (
+    AsOption,
+    Caller,
+    JsonOption,
+    PurposeOption,
+    RoleOption,
+    TenantOption,
+    VaultOption,
+    auditor,
+)
+from api.cli.output import note, print_json, reported, say
+
+if TYPE_CHECKING:
+    from api.schemas.views import ReportView
+
+app = typer.Typer(help="Read, verify and export the audit log.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("tail")
+def tail(
+    *,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many entries.")] = 20,
+    start: Annotated[int | None, typer.Option(min=0, help="First index [default: the last entries].")] = None,
+    vault: VaultOption = None,
+    as_: AsOption = None,
+    role: RoleOption = None,
+    tenant: TenantOption = None,
+    purpose: PurposeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show entries, oldest first. Looking is an entry, too."""
+    with reported(as_json=as_json):
+        from api.cli.session import session  # noqa: PLC0415  # loads the vault; `--help` does not
+        from api.schemas.views import EntriesView, EntryView  # noqa: PLC0415
+
+        with session(vault, auditor(as_, role, tenant, purpose)) as opened:
+            entries = opened.memory.entries(start=start, limit=count, purpose=opened.caller.purpose)
+    if as_json:
+        print_json(EntriesView(entries=[EntryView.of(entry) for entry in entries]))
+        return
+    for entry in entries:
+        head = entry.header
+        say(
+            f"{entry.index:>6}  {head.time:%Y-%m-%d %H:%M:%S}  {head.event:<17} {head.outcome:<9} "
+            f"{head.principal:<16} {head.purpose or '-':<10} {head.resource or '-'}"
+        )
+
+
+@app.command("checkpoint")
+def checkpoint(
+    *,
+    vault: VaultOption = None,
+    as_: AsOption = None,
+    role: RoleOption = None,
+    tenant: TenantOption = None,
+    purpose: PurposeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign the log as it stands and print the note: keep it, and a cut tail will show."""
+    with reported(as_json=as_json):
+        from api.cli.session import session  # noqa: PLC0415
+        from api.schemas.views import CheckpointView  # noqa: PLC0415
+
+        with session(vault, auditor(as_, role, tenant, purpose)) as opened:
+            signed = opened.memory.checkpoint(purpose=opened.caller.purpose)
+    if as_json:
+        print_json(CheckpointView.of(signed))
+        return
+    sys.stdout.write(signed.signed.note.decode())
+
+
+@app.command("export")
+def export(
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A new file; - is standard output.")],
+    vault: VaultOption = None,
+    as_: AsOption = None,
+    role: RoleOption = None,
+    tenant: TenantOption = None,
+    purpose: PurposeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the tenant's log as an evidence bundle that can be verified without the vault."""
+    with reported(as_json=as_json):
+        from api.cli.session import session  # noqa: PLC0415
+        from api.cli.shapes import ExportView  # noqa: PLC0415
+
+        with session(vault, auditor(as_, role, tenant, purpose)) as opened:
+            memory = opened.memory
+            with _new_file(file) as target:
+                count = memory.export(target, purpose=opened.caller.purpose)
+            key = str(opened.vault.parts.verifier_key)
+    if as_json and file != "-":
+        print_json(ExportView(file=file, entries=count, verifier_key=key))
+        return
+    note(f"{count} entries; verify with: memvault audit verify {file} --key {key}")
+
+
+@contextmanager
+def _new_file(name: str) -> Iterator[BinaryIO]:
+    """Open a file that did not exist, for its owner alone; what was begun is removed on failure."""
+    from vault.errors import ConflictError, StorageError  # noqa: PLC0415
+
+    if name == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise ConflictError("the file exists already; it is not overwritten") from None
+    except OSError as error:
+        raise StorageError(f"the file cannot be made: {error.strerror}") from None
+    whole = False
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            yield target
+        whole = True
+    finally:
+        if not whole:
+            Path(name).unlink(missing_ok=True)
+
+
+@app.command("verify")
+def verify(
+    *,
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BUNDLE]", help="A bundle to verify offline; none verifies the vault."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="VKEY", help="The log's verifier key, from elsewhere than the bundle."),
+    ] = None,
+    key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A file with that key.")] = None,
+    remembered: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="NOTE", help="A checkpoint that was kept: only these show that a tail was cut."),
+    ] = None,
+    vault: VaultOption = None,
+    as_: AsOption = None,
+    role: RoleOption = None,
+    tenant: TenantOption = None,
+    purpose: PurposeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute the whole log: of the vault, against its rows; or of a bundle, with a public key only."""
+    if (bundle is None) != (key is None and key_file is None) or (key is not None and key_file is not None):
+        raise typer.BadParameter("expected a bundle together with --key or --key-file", param_hint="BUNDLE")
+    with reported(as_json=as_json):
+        if bundle is None:
+            report = _verify_vault(vault, auditor(as_, role, tenant, purpose))
+        else:
+            report = _verify_bundle(bundle, key, key_file, remembered or [])
+    _print_report(report, as_json=as_json)
+    if not report.passed:
+        raise typer.Exit(3)
+
+
+def _verify_vault(vault: Path | None, caller: Caller) -> "ReportView":
+    """Verify every tenant's log, or the one that is named."""
+    from api.assembly import memory_of  # noqa: PLC0415
+    from api.cli.session import session  # noqa: PLC0415
+    from api.schemas.views import ReportView  # noqa: PLC0415
+
+    with session(vault, caller) as opened:
+        tenants = opened.vault.parts.store.tenants()
+        named = caller.tenant or opened.settings.tenant
+        reports = []
+        for tenant in [named] if named else tenants:
+            memory = memory_of(opened.vault, opened.principal_at(tenant), caller.purpose)
+            found = memory.verify(purpose=caller.purpose)
+            reports.append(ReportView.of(found.log, found.rows_checked, found.row_findings))
+    return ReportView(
+        passed=all(report.passed for report in reports),
+        logs=list({log.log: log for report in reports for log in report.logs}.values()),
+        rows_checked=sum(report.rows_checked or 0 for report in reports),
+        findings=[finding for report in reports for finding in report.findings],
+        more_findings=sum(report.more_findings for report in reports),
+    )
+
+
+def _verify_bundle(
+    bundle: Path, key: str | None, key_file: Path | None, remembered: list[Path]
+) -> "ReportView":
+    from api.errors import NotCheckableError  # noqa: PLC0415
+    from api.schemas.views import ReportView  # noqa: PLC0415
+    from audit.bundle import read_bundle  # noqa: PLC0415
+    from audit.signing import VerifierKey  # noqa: PLC0415
+    from audit.verify import verify_logs  # noqa: PLC0415
+    from vault.clock import system_clock  # noqa: PLC0415
+
+    try:
+        text = key if key_file is None else key_file.read_text("ascii")
+        trusted = VerifierKey.parse((text or "").strip())
+        notes = [file.read_bytes() for file in remembered]
+        with bundle.open("rb") as file:
+            read = read_bundle(file)
+            report = verify_logs(
+                read.logs, trusted, remembered=notes, now=system_clock(), complete=read.complete
+            )
+    except OSError as error:
+        raise NotCheckableError(f"a file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise NotCheckableError("expected the key file to be text") from None
+    return ReportView.of(report)
+
+
+def _print_report(report: "ReportView", *, as_json: bool) -> None:
+    if as_json:
+        print_json(report)
+        return
+    for log in report.logs:
+        say(
+            f"{log.log:<16} {log.size} entries, {log.signed_size} signed, {log.erased} erased, root {log.root}"
+        )
+    if report.rows_checked is not None:
+        say(f"{'rows':<16} {report.rows_checked} compared with the log")
+    for finding in report.findings:
+        place = finding.log if finding.index is None else f"{finding.log}[{finding.index}]"
+        say(f"FAILED           {place}: {finding.check}: expected {finding.expected}, got {finding.got}")
+    if report.more_findings:
+        say(f"and {report.more_findings} more")
+    say("verified" if report.passed else "verification failed")

@@ -1,0 +1,60 @@
+"""The command `memvault`: its commands in one list, and how the process ends.
+
+Owns nothing but the list and the ends. Each command's module says what it does; none is imported
+further than its options until it runs, so that `memvault --help` answers at once.
+
+Exit codes: 0 ok, 1 error, 2 usage, 3 verification failed, 4 denied, 5 not authenticated, 6 not found,
+7 conflict or hold, 9 could not check.
+"""
+
+import os
+import sys
+from types import TracebackType
+
+import typer
+
+from api.cli import log, memories, operate, start
+
+app = typer.Typer(
+    name="memvault",
+    help="A memory vault for language-model agents: screened, sealed, logged, provable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("init")(start.init)
+app.command("extract")(memories.extract)
+app.command("retrieve")(memories.retrieve)
+app.command("show")(memories.show)
+app.command("reveal")(memories.reveal)
+app.command("update")(memories.update)
+app.command("organize")(memories.organize)
+app.add_typer(log.app, name="audit")
+app.add_typer(operate.keys, name="keys")
+app.add_typer(operate.principals, name="principal")
+app.command("doctor")(operate.doctor)
+
+
+def run() -> None:
+    """Run the command line; the entry point of the installed command."""
+    sys.excepthook = _defect
+    try:
+        # Not `app()`, which would put Typer's own hook, a traceback with messages, in the place of ours.
+        typer.main.get_command(app)(prog_name="memvault")
+    except BrokenPipeError:
+        # The reader of our output went away: there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _defect(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    """Tell of an error that was not foreseen, without its message: it could hold content."""
+    from api.problems import outline  # noqa: PLC0415  # only when something went wrong
+
+    sys.stderr.write("memvault: a defect; please report these lines, which hold no content\n")
+    sys.stderr.write(outline(error) + "\n")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,105 @@
+"""What `--json` prints beyond the views of the HTTP API. Fields are added over time, never renamed."""
+
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from api.schemas.views import ReceiptView, View, WrittenView
+from vault.model import Receipt
+
+
+class InitView(View):
+    """A vault that was made."""
+
+    vault: str
+    tenant: str
+    deployment: str
+    root_key: Annotated[str, Field(description="file or passphrase")]
+    verifier_key: Annotated[str, Field(description="public key of the logs: keep a copy elsewhere")]
+    principal: str | None
+    roles: list[str]
+    api_key: Annotated[str | None, Field(description="shown this once")]
+
+
+class PrincipalView(View):
+    """An API key that was made."""
+
+    principal: str
+    tenant: str
+    roles: list[str]
+    api_key: Annotated[str, Field(description="shown this once")]
+
+
+class SourceView(View):
+    """What became of one chat or document."""
+
+    file: str
+    memory_ids: list[str]
+    episode_id: str | None
+    receipt: ReceiptView
+
+    @classmethod
+    def of(cls, file: str, receipt: Receipt) -> Self:
+        """Show a source's receipt."""
+        written = WrittenView.of(receipt)
+        return cls(
+            file=file,
+            memory_ids=written.memory_ids,
+            episode_id=written.episode_id,
+            receipt=written.receipt,
+        )
+
+
+class ExtractedView(View):
+    """What `extract` wrote: with an error, what was written before it."""
+
+    memories: int
+    sources: list[SourceView]
+    embedded: Annotated[bool, Field(description="whether every memory has its dense vector already")]
+
+
+class ExportView(View):
+    """A bundle that was written."""
+
+    file: str
+    entries: int
+    verifier_key: str
+
+
+class KeyView(View):
+    """A sealing key, as the key store knows it: never the key itself."""
+
+    tenant: str
+    kind: str
+    subject: Annotated[str | None, Field(description="vault id; null for a tenant's own keys")]
+    version: int
+    state: str
+    fingerprint: str
+    seals_reserved: Annotated[int, Field(description="upper bound of the seals made with it")]
+    seals_limit: int
+    created: str
+
+
+class KeysView(View):
+    """The keys of a vault."""
+
+    root_kind: str
+    root_fingerprint: str
+    log_key: Annotated[str, Field(description="verifier key of the logs")]
+    counts: Annotated[dict[str, int], Field(description="number of keys by state")]
+    keys: list[KeyView]
+
+
+class CheckView(View):
+    """One line of `doctor`."""
+
+    check: str
+    status: Annotated[str, Field(description="ok, warning, failed or could not check")]
+    detail: str
+
+
+class DoctorView(View):
+    """What `doctor` found."""
+
+    healthy: Annotated[bool, Field(description="nothing failed and everything could be checked")]
+    checks: list[CheckView]

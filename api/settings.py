@@ -1,0 +1,169 @@
+"""Settings: the one place that reads the environment.
+
+Owns every variable that begins with `MEMVAULT_`, its form, bounds and default. A variable that is not
+known, or not of its form, stops the program with an error that names it: a typing error in a setting
+must not fall back to a default in silence. It leaves what settings are used for to `api.assembly`.
+
+    MEMVAULT_VAULT=/srv/vault MEMVAULT_PASSPHRASE_FILE=/run/secrets/memvault memvault serve
+
+Secrets are never settings themselves: only the paths of files that hold them are.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Final
+
+from api.errors import SettingsInvalidError
+from policies.errors import RequestInvalidError
+from policies.model import check_id
+from vault.pipeline.limits import InputLimits
+
+PREFIX: Final = "MEMVAULT_"
+LIMIT_PREFIX: Final = "MEMVAULT_LIMIT_"
+_MAX_LIMIT: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; each field is `MEMVAULT_` and its name in capitals."""
+
+    vault: Path | None = None
+    """Directory of the vault; `vault` in the user's data directory if not set."""
+    passphrase_file: Path | None = None
+    """File with the passphrase of the root key, readable by its owner alone; none if not set."""
+    tenant: str | None = None
+    """Tenant of the command line's caller; the vault's only tenant if not set."""
+    host: str = "127.0.0.1"
+    """Address that `memvault serve` binds."""
+    port: int = 8750
+    """TCP port that it binds; 0 takes a free one."""
+    behind_proxy: bool = False
+    """A proxy of yours ends TLS before the server: allows an address beyond loopback."""
+    tls_certificate_file: Path | None = None
+    """PEM file of the server's certificate chain; with the key file, the server speaks TLS itself."""
+    tls_key_file: Path | None = None
+    """PEM file of the certificate's private key."""
+    request_bytes: int = 8_388_608
+    """Bytes of a request's body."""
+    request_seconds: int = 30
+    """Seconds in which a request's body has to arrive."""
+    connections: int = 256
+    """Requests and connections at one time; more are answered 503."""
+    login_seconds: int = 60
+    """Seconds for which a verified API key is not verified again."""
+    login_keys: int = 1_024
+    """Verified API keys remembered at one time."""
+    login_failures: int = 10
+    """Wrong API keys from one address in a minute, before it has to wait."""
+    embedding_threads: int = 1
+    """Threads that make dense vectors in the background."""
+    limits: InputLimits = field(default_factory=InputLimits)
+    """Input limits: `MEMVAULT_LIMIT_` and the name of the limit."""
+
+
+def _text(written: str) -> str:
+    if not written or not written.isprintable():
+        raise ValueError("printable text")
+    return written
+
+
+def _path(written: str) -> Path:
+    if not written or "\0" in written:
+        raise ValueError("a path")
+    return Path(written)
+
+
+def _tenant(written: str) -> str:
+    try:
+        return check_id("tenant", written)
+    except RequestInvalidError as error:
+        raise ValueError("a tenant id") from error
+
+
+def _switch(written: str) -> bool:
+    if written not in {"true", "false"}:
+        raise ValueError("true or false")
+    return written == "true"
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(written: str) -> int:
+        if not (written.isascii() and written.isdigit() and len(written) <= len(str(high))):
+            raise ValueError(f"a whole number from {low} to {high}")
+        if not low <= int(written) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(written)
+
+    return parse
+
+
+_PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "vault": _path,
+    "passphrase_file": _path,
+    "tenant": _tenant,
+    "host": _text,
+    "port": _whole(0, 65_535),
+    "behind_proxy": _switch,
+    "tls_certificate_file": _path,
+    "tls_key_file": _path,
+    "request_bytes": _whole(1_024, 1 << 30),
+    "request_seconds": _whole(1, 3_600),
+    "connections": _whole(1, 100_000),
+    "login_seconds": _whole(0, 3_600),
+    "login_keys": _whole(1, 1_000_000),
+    "login_failures": _whole(1, 10_000),
+    "embedding_threads": _whole(1, 64),
+}
+
+
+def variables() -> dict[str, str]:
+    """Return the name of every variable with its default as it would be written; empty where there is none."""
+    own = {PREFIX + one.name.upper(): one.default for one in fields(Settings) if one.name in _PARSERS}
+    bounds = {LIMIT_PREFIX + one.name.upper(): one.default for one in fields(InputLimits)}
+    return {name: _written(default) for name, default in (own | bounds).items()}
+
+
+def _written(default: object) -> str:
+    return "" if default is None else str(default).lower()
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: Variables by name; None is the process's.
+
+    Raises:
+        SettingsInvalidError: names every variable that is unknown or malformed, and no value.
+    """
+    given = os.environ if environment is None else environment
+    own = {name: value for name, value in given.items() if name.startswith(PREFIX)}
+    faults: list[str] = []
+    limits = _read(
+        own, LIMIT_PREFIX, {one.name: _whole(1, _MAX_LIMIT) for one in fields(InputLimits)}, faults
+    )
+    values = _read(own, PREFIX, _PARSERS, faults)
+    known = variables()
+    faults += [f"{name}: there is no such setting" for name in own if name not in known]
+    if ("tls_certificate_file" in values) != ("tls_key_file" in values):
+        faults.append("MEMVAULT_TLS_CERTIFICATE_FILE and MEMVAULT_TLS_KEY_FILE: expected both or none")
+    if faults:
+        raise SettingsInvalidError("; ".join(sorted(faults)))
+    return Settings(**values, limits=InputLimits(**limits))  # type: ignore[arg-type]  # by name, each parsed to its type
+
+
+def _read(
+    given: Mapping[str, str], prefix: str, parsers: Mapping[str, Callable[[str], object]], faults: list[str]
+) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for name, parse in parsers.items():
+        written = given.get(prefix + name.upper())
+        if written is None:
+            continue
+        try:
+            values[name] = parse(written)
+        except ValueError as error:
+            faults.append(f"{prefix}{name.upper()}: expected {error}")
+    return values
