@@ -32,7 +32,7 @@ from vault.search.record import (
     TermRecord,
 )
 from vault.search.stand_ins import OTHERWISE, STAND_INS
-from vault.search.words import numbers, stems, words
+from vault.search.words import stems, words
 
 KEY_BYTES: Final = 32
 MAX_QUERY_TERMS: Final = 64
@@ -125,7 +125,7 @@ def prepare_query(hasher: TermHasher, question: Screened, times: Iterable[TimeMe
         times: relative times in the question, made absolute.
     """
     readable = restore(question)
-    found = dict.fromkeys([*stems(readable), *_codes(question.replacements)])
+    found = dict.fromkeys(stems(readable))  # not the tokens' codes: the same name would count twice
     return PreparedQuery(
         terms=tuple(map(hasher.hash, list(found)[:MAX_QUERY_TERMS])),
         names=tuple(sorted(map(hasher.hash, sorted(set(words(readable)))[: 4 * MAX_QUERY_TERMS]))),
@@ -162,11 +162,10 @@ def _pieces(masked: str, found: Sequence[Replacement], put: Callable[[Replacemen
 
 
 def _codes(replacements: Iterable[Replacement]) -> Iterator[str]:
-    """Codes of tokens, so that a token copied from an answer finds its memories; and bare numbers."""
+    """Codes of tokens, so that a token copied from an answer finds its memories."""
     for replacement in replacements:
         if replacement.original is not None:
             yield from words(replacement.token.rpartition("-")[2])
-            yield from numbers(replacement.original)
 
 
 def _name_words(speaker: Screened) -> Iterator[str]:

@@ -18,6 +18,8 @@ from vault.search.fuse import Signs
 from vault.search.partition import PartitionView
 from vault.search.record import UNKNOWN_TIME
 
+LONG: Final = np.float32(32)
+"""Words beyond which a text is not thought to say more: passages of documents must not outweigh turns."""
 BESIDE: Final = (1, 2)
 """Columns of the neighbours just before and just after."""
 
@@ -71,7 +73,7 @@ def gather(views: Sequence[PartitionView], vector: NDArray[np.float32] | None) -
             named=np.isin(view.speaker, view.named).astype(np.float32),
             question=view.question.astype(np.float32),
             after_question=view.after_question.astype(np.float32),
-            length=np.log1p(view.length),
+            length=np.log1p(np.minimum(view.length, LONG)),
         )
         living = np.flatnonzero(view.alive)
         parts.append(signs if len(living) == len(signs) else _chosen(signs, living))

