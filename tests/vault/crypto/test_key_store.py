@@ -2,17 +2,21 @@
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, update
+from sqlalchemy import Engine, create_engine, text, update
 
 from vault.crypto import key_store
 from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyState
 from vault.crypto.key_store import KEYS, SqlKeyStore
 from vault.errors import StoreCorruptError
+from vault.storage.engine import writer_engine
+from vault.storage.migrate import upgrade
 
 AT = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 NAME = KeyName("clinic", KeyKind.SUBJECT, "sub_a", 1)
@@ -191,3 +195,54 @@ def test_the_context_of_a_wrapping_names_the_row() -> None:
     assert len(others) == 5
     assert str(NAME) == "subject key sub_a v1"
     assert str(KeyName("clinic", KeyKind.SEARCH, "", 1)) == "search key of the tenant v1"
+
+
+@pytest.fixture
+def migrated(tmp_path: Path) -> Iterator[Engine]:
+    """The engine and the schema that a vault really has: one durable connection, made by migration."""
+    engine = writer_engine(tmp_path / "migrated.db")
+    upgrade(engine, "keys")
+    yield engine
+    engine.dispose()
+
+
+def test_the_migration_makes_the_table_that_this_module_expects(
+    migrated: Engine, keys_engine: Engine
+) -> None:
+    def shape(engine: Engine) -> list[tuple[object, ...]]:
+        with engine.connect() as connection:
+            return [tuple(column) for column in connection.execute(text("PRAGMA table_info(keys)"))]
+
+    assert shape(migrated) == shape(keys_engine)
+    assert len(shape(migrated)) == len(KEYS.c)
+
+
+def test_threads_share_the_one_connection_of_a_vault(migrated: Engine) -> None:
+    shared_store = SqlKeyStore(migrated)
+    shared_store.add([record()])
+
+    def work(number: int) -> int:
+        shared_store.add([record(NAME._replace(subject=f"sub_{number % 5}"))])
+        return shared_store.reserve(NAME, 3, 1000)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, range(40))) == 120
+    found = shared_store.find(NAME)
+    assert found is not None
+    assert found.seal_reserved == 120
+    assert len(list(shared_store.records())) == 6
+
+
+def test_a_destroyed_keys_wrapping_leaves_the_disk(migrated: Engine, tmp_path: Path) -> None:
+    """`secure_delete` and a checkpoint: an overwritten wrapping is in neither database nor log."""
+    shared_store = SqlKeyStore(migrated)
+    shared_store.add([record(wrapped=b"a wrapping that must go" * 4)])
+    destroy(migrated)
+    raw = sqlite3.connect(tmp_path / "migrated.db")
+    try:
+        assert raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    finally:
+        raw.close()
+    left = b"".join(path.read_bytes() for path in tmp_path.glob("migrated.db*"))
+    assert b"must go" not in left
+    assert b"sub_a" in left
