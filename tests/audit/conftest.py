@@ -3,13 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from tests.simulators.small_deployment import SmallDeployment
-
-# Time limits for single examples fail at random on a machine that others use too.
-settings.register_profile("no deadline")
-settings.load_profile("no deadline")
 
 
 @pytest.fixture
