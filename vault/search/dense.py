@@ -51,7 +51,7 @@ class VectorBlocks:
         self._capacity = 0
         self._present = np.zeros(FIRST_BLOCK, np.bool_)
 
-    def put(self, row: int, vector: NDArray[np.float32]) -> None:
+    def put(self, row: int, vector: NDArray[np.float32] | NDArray[np.float16]) -> None:
         """Set the vector of a row."""
         self._reserve(row + 1)
         block, start = self._block_of(row)

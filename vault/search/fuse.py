@@ -1,7 +1,8 @@
 """Rank fusion: many signs of one memory's fit become one score. Pure.
 
 Owns the weights, the standardising of signs, and the law that *fusion never loses an arm's first hit*: what
-stands first by words alone, or by vectors alone, is among the results whenever there are two places for it.
+stands first by words alone, or by vectors alone, is among the results whenever three or more are asked for (one
+place for the best of the fusion, one for each arm).
 Computing the signs is the index's affair.
 
 Why standardised sums and not reciprocal ranks, and where the weights come from: docs/search.md and
@@ -163,7 +164,7 @@ def keep_first_hits(ranking: Sequence[int], firsts: Sequence[int], k: int) -> li
     """Return the first `k` of a ranking, with each arm's first hit among them.
 
     A first hit that fell out takes the last place that no other first hit holds. The best of the ranking
-    keeps the first place; with fewer places than first hits, the first ones have them.
+    keeps the first place, so with as many first hits as places one of them may find none.
     """
     best = list(ranking[:k])
     for first in [first for first in dict.fromkeys(firsts) if first not in best]:

@@ -117,9 +117,9 @@ class TenantIndex:
             with self._lock:
                 self._add(entry.scope, entry.memory_id, entry.episode_key, entry.position, entry.record)
                 if entry.vector is not None:
-                    self._put_vector(entry.memory_id, np.asarray(entry.vector, np.float32))
+                    self._put_vector(entry.memory_id, entry.vector)
 
-    def add_vector(self, memory_id: str, vector: NDArray[np.float32]) -> bool:
+    def add_vector(self, memory_id: str, vector: NDArray[np.float32] | NDArray[np.float16]) -> bool:
         """Make a memory searchable by its meaning; False if it is not in the index (any more)."""
         with self._lock:
             return self._put_vector(memory_id, vector)
@@ -199,7 +199,7 @@ class TenantIndex:
             partition = self._partitions[scope] = Partition(self._dimensions)
         self._rows[memory_id] = (scope, partition.add(memory_id, episode_key, position, record))
 
-    def _put_vector(self, memory_id: str, vector: NDArray[np.float32]) -> bool:
+    def _put_vector(self, memory_id: str, vector: NDArray[np.float32] | NDArray[np.float16]) -> bool:
         if vector.shape != (self._dimensions,):
             raise ValueError(f"expected a vector of {self._dimensions} numbers")
         place = self._rows.get(memory_id)

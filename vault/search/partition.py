@@ -185,7 +185,7 @@ class Partition:
         self._records[row] = self.ids[row] = None
         self.holes += 1
 
-    def put_vector(self, row: int, vector: NDArray[np.float32]) -> None:
+    def put_vector(self, row: int, vector: NDArray[np.float32] | NDArray[np.float16]) -> None:
         """Set or replace the vector of a row."""
         self._vectors.put(row, vector)
 
