@@ -46,7 +46,7 @@ class Organizer:
             settled = unit.edges(list(stored))
         remembered = [memory for row in stored.values() if (memory := self._remember(grant, row))]
         remembered.sort(key=lambda memory: (stored[memory.id].recorded, memory.episode, memory.position))
-        known = frozenset((EdgeKind(kind), source, target) for source, kind, target in settled)
+        known = frozenset((EdgeKind(kind), source, target) for kind, source, target in settled)
         proposals = propose(remembered, known)
         links = tuple(found for found in proposals if isinstance(found, Link))
         changes = tuple(found for found in proposals if isinstance(found, TrustChange))
