@@ -29,7 +29,9 @@ def check_id(kind: str, value: str) -> str:
             seven or more digits in a row, which could be an account or a phone number.
     """
     if not 1 <= len(value) <= MAX_ID_LENGTH or not _ID.fullmatch(value):
-        raise RequestInvalidError(f"expected a {kind} id of 1 to {MAX_ID_LENGTH} lower-case letters, digits and . _ - between them")
+        raise RequestInvalidError(
+            f"expected a {kind} id of 1 to {MAX_ID_LENGTH} lower-case letters, digits and . _ - between them"
+        )
     if _LONG_DIGITS.search(value):
         raise RequestInvalidError(f"expected a {kind} id without a run of seven or more digits")
     return value

@@ -4,6 +4,7 @@ Owns the order in which parts come to life and end. What is configurable is pass
 `VaultOptions`; the edge fills it from its settings, a program that embeds the vault from its own.
 """
 
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -72,6 +73,26 @@ class VaultOptions:
     clock: Clock = system_clock
     entropy: Entropy = system_entropy
     probe: Probe = no_probe
+
+
+class Sweeper:
+    """Wipes keys whose lease has run out although nobody asks for a key any more."""
+
+    def __init__(self, sweep: Callable[[], None], seconds: float) -> None:
+        self._sweep = sweep
+        self._seconds = seconds
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweep-keys", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop, and wait until it has."""
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._seconds):
+            self._sweep()
 
 
 class Vault(AbstractContextManager["Vault"]):
@@ -261,6 +282,7 @@ def _assemble(
         limits=options.key_limits,
     )
     stack.callback(keyring.close)
+    stack.callback(Sweeper(keyring.sweep, options.key_limits.lease_seconds / 10).end)
 
     log = AuditLog(signer, salt_source=options.entropy, clock=options.clock)
     store = Store(directory.rows, log, options.probe)
