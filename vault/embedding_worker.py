@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from audit.driver import BatchInsert
 from audit.log import Leaf
 from vault.errors import KeyAccessError, VaultError
 from vault.sealing import Sealers
@@ -27,6 +28,7 @@ from vault.storage.unit_of_work import StoredMemory
 
 BATCH: Final = 32
 _RETRY_SECONDS: Final = 1.0
+_ADD_VECTORS: Final = BatchInsert(EMBEDDING)
 _LOGGER: Final = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
@@ -123,10 +125,12 @@ class EmbeddingWorker:
 
         def insert(connection: Connection, _leaves: Sequence[Leaf]) -> None:
             kept.clear()
-            rows = [row for row in sealed if row is not None and _is_current(connection, row)]
+            made = [row for row in sealed if row is not None]
+            current = _current(connection, made)
+            rows = [row for row in made if (row["tenant_id"], row["memory_id"], row["version"]) in current]
             kept.update((str(row["tenant_id"]), str(row["memory_id"])) for row in rows)
             if rows:
-                connection.execute(EMBEDDING.insert(), rows)
+                _ADD_VECTORS.add(connection, rows)
 
         self._store.submit(WriteSet(changes=[insert]))
         for pending, vector in zip(batch, vectors, strict=True):
@@ -148,11 +152,14 @@ class EmbeddingWorker:
         }
 
 
-def _is_current(connection: Connection, row: dict[str, object]) -> bool:
-    """Say whether a memory still has this version; an update or an erasure may have overtaken us."""
-    query = select(MEMORY.c.version).where(
-        MEMORY.c.tenant_id == row["tenant_id"],
-        MEMORY.c.memory_id == row["memory_id"],
-        MEMORY.c.is_current == 1,
-    )
-    return connection.execute(query).scalar() == row["version"]
+def _current(connection: Connection, rows: Sequence[dict[str, object]]) -> set[tuple[object, ...]]:
+    """Return which of these still are the current version; an update or an erasure may have overtaken us."""
+    keys = (MEMORY.c.tenant_id, MEMORY.c.memory_id, MEMORY.c.version)
+    found: set[tuple[object, ...]] = set()
+    for tenant in {row["tenant_id"] for row in rows}:
+        wanted = [row["memory_id"] for row in rows if row["tenant_id"] == tenant]
+        query = select(*keys).where(
+            MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(wanted), MEMORY.c.is_current == 1
+        )
+        found.update(tuple(row) for row in connection.execute(query))
+    return found

@@ -8,10 +8,23 @@ or opens anything: content comes and goes as `Sealed`.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    false,
+    or_,
+    select,
+    update,
+)
 
 from audit.event import EntryDraft
 from audit.log import Leaf
@@ -183,10 +196,10 @@ class ReadUnit:
 
     def memories(self, memory_ids: Sequence[str]) -> dict[str, StoredMemory]:
         """Return the current versions of those memories that are within reach."""
+        query = _memories_within(self._grant.reach)
         found: dict[str, StoredMemory] = {}
         for start in range(0, len(memory_ids), _CHUNK):
-            wanted = MEMORY.c.memory_id.in_(memory_ids[start : start + _CHUNK])
-            rows = self._select(self._memory_query().where(wanted, MEMORY.c.is_current == 1))
+            rows = self._select(query, memory_ids[start : start + _CHUNK])
             found.update((stored.memory_id, stored) for stored in self._whole(rows))
         return found
 
@@ -213,12 +226,8 @@ class ReadUnit:
 
     def episodes(self, episode_ids: Iterable[str]) -> dict[str, StoredEpisode]:
         """Return those episodes that are within reach."""
-        reach = self._reach(EPISODE.c.access_tier, EPISODE.c.owner)
-        query = select(EPISODE).where(
-            EPISODE.c.tenant_id == self._grant.tenant, EPISODE.c.episode_id.in_(list(episode_ids)), reach
-        )
         found: dict[str, StoredEpisode] = {}
-        for row in self._select(query):
+        for row in self._select(_episodes_within(self._grant.reach), list(episode_ids)):
             with suppress(
                 ValueError, AttributeError
             ):  # a row of nonsense: its memories stand without a title
@@ -251,19 +260,47 @@ class ReadUnit:
                 self.damaged.append(str(row.memory_id))
 
     def _memory_query(self) -> Select[tuple[object, ...]]:
-        reach = self._reach(MEMORY.c.access_tier, MEMORY.c.owner)
-        return select(MEMORY).where(MEMORY.c.tenant_id == self._grant.tenant, reach)
+        reached = _within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner)
+        return select(MEMORY).where(MEMORY.c.tenant_id == bindparam("tenant"), reached)
 
-    def _select(self, query: Select[tuple[object, ...]]) -> Sequence[Row[tuple[object, ...]]]:
-        return self._connection.execute(query).all()
+    def _select(
+        self, query: Select[tuple[object, ...]], ids: Sequence[str] = ()
+    ) -> Sequence[Row[tuple[object, ...]]]:
+        bound = {"tenant": self._grant.tenant, "me": self._grant.principal.id, "ids": list(ids)}
+        return self._connection.execute(query, bound).all()
 
-    def _reach(self, tier: ColumnElement[str], owner: ColumnElement[str]) -> ColumnElement[bool]:
-        me = self._grant.principal.id
-        kinds = [
-            and_(tier == reached.value, owner == me if relation is Relation.OWNER else owner != me)
-            for reached, relation in sorted(self._grant.reach)
-        ]
-        return or_(*kinds) if kinds else false()
+
+Reach = frozenset[tuple[AccessTier, Relation]]
+
+
+@lru_cache
+def _memories_within(reach: Reach) -> Select[tuple[object, ...]]:
+    """Return the statement for current memories by id; building it anew takes longer than running it."""
+    return select(MEMORY).where(
+        MEMORY.c.tenant_id == bindparam("tenant"),
+        MEMORY.c.memory_id.in_(bindparam("ids", expanding=True)),
+        MEMORY.c.is_current == 1,
+        _within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+    )
+
+
+@lru_cache
+def _episodes_within(reach: Reach) -> Select[tuple[object, ...]]:
+    """Return the statement for episodes by id."""
+    return select(EPISODE).where(
+        EPISODE.c.tenant_id == bindparam("tenant"),
+        EPISODE.c.episode_id.in_(bindparam("ids", expanding=True)),
+        _within(reach, EPISODE.c.access_tier, EPISODE.c.owner),
+    )
+
+
+def _within(reach: Reach, tier: ColumnElement[str], owner: ColumnElement[str]) -> ColumnElement[bool]:
+    me: BindParameter[str] = bindparam("me")
+    kinds = [
+        and_(tier == reached.value, owner == me if relation is Relation.OWNER else owner != me)
+        for reached, relation in sorted(reach)
+    ]
+    return or_(*kinds) if kinds else false()
 
 
 class WriteUnit:

@@ -1,0 +1,157 @@
+"""What one durable, fully protected write costs: alone, among 32 writers, and in a store that is full.
+
+Owns the measure of the vault's own cost. A write here is a whole call of `MemOS.extract` with one turn:
+authorise, segment, annotate, seal, commit with the log's entry, index, receipt. The gate and the embedder
+are replaced by ones that cost nothing, so that nothing has to be subtracted; the real gate is measured
+beside it. The floor (`api.bench.floor`) runs in the same minutes, in turn.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from api.bench.floor import Floor, floor_rate
+from api.bench.made_up import SUBJECT, Texts, bare_options, blocks, new_vault, owner_of
+from api.bench.report import Figure, at_least, at_most, p50, p95
+from vault.memos import MemOS
+from vault.model import Chat
+from vault.opening import Vault, VaultOptions
+
+ALONE_MS: Final = at_most(0.9)
+WRITERS_A_SECOND: Final = at_least(3_000)
+WRITERS: Final = 32
+SESSION: Final = 16
+_BLOCK: Final = 50
+_RUNS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is written; a quick run says less."""
+
+    alone: int = 1_500
+    crowd: int = 4_000
+    runs: int = _RUNS
+    gated: int = 300
+
+    @classmethod
+    def of(cls, *, quick: bool) -> "Effort":
+        """Return the effort of a run."""
+        return cls(400, 1_600, 3, 100) if quick else cls()
+
+
+def own_cost(scratch: Path, *, quick: bool = False) -> list[Figure]:
+    """Measure a write alone and among 32 writers, the floor beside both."""
+    effort, texts = Effort.of(quick=quick), Texts()
+    with new_vault(scratch / "writes", bare_options()) as vault:
+        figures = [*_alone(vault, texts, effort, scratch), *_crowd(vault, texts, effort, scratch)]
+    with new_vault(scratch / "gated", VaultOptions(embedding_threads=0)) as vault:
+        figures += _gated(vault, texts, effort)
+    return figures
+
+
+def one_by_one(memory: MemOS, chats: Sequence[Chat]) -> list[float]:
+    """Write sessions one after another and return the seconds of each call."""
+    taken = []
+    for chat in chats:
+        start = time.perf_counter()
+        memory.extract(chat, subject=SUBJECT)
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
+def side_by_side(memory: MemOS, chats: Sequence[Chat], writers: int = WRITERS) -> float:
+    """Let so many threads write sessions, each as soon as its last one is durable; return the seconds of all.
+
+    Raises:
+        BaseException: what one of the writers raised.
+    """
+    left = iter(chats)
+    errors: list[BaseException] = []
+    turn = threading.Lock()
+
+    def write() -> None:
+        try:
+            for chat in _shared(left, turn):
+                memory.extract(chat, subject=SUBJECT)
+        except BaseException as error:  # noqa: BLE001  # handed to the caller's thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(writers)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return time.perf_counter() - start
+
+
+def _shared(left: Iterator[Chat], turn: threading.Lock) -> Iterator[Chat]:
+    while True:
+        with turn:
+            chat = next(left, None)
+        if chat is None:
+            return
+        yield chat
+
+
+def _alone(vault: Vault, texts: Texts, effort: Effort, scratch: Path) -> list[Figure]:
+    memory = owner_of(vault)
+    one_by_one(memory, texts.chats(200))
+    taken: list[float] = []
+    bare: list[float] = []
+    with closing(Floor(scratch / "floor.db")) as floor:
+        for block in blocks(texts.chats(effort.alone), _BLOCK):
+            taken += one_by_one(memory, block)
+            bare += [floor.write() for _ in range(_BLOCK)]
+    beside = f"floor in the same minutes {p50(bare) * 1e3:.2f} ms, so {p50(taken) / p50(bare):.1f} times it"
+    return [
+        Figure("write alone, own cost, p50", p50(taken) * 1e3, "ms", ALONE_MS, beside),
+        Figure("write alone, own cost, p95", p95(taken) * 1e3, "ms", note=f"floor {p95(bare) * 1e3:.2f} ms"),
+    ]
+
+
+def _crowd(vault: Vault, texts: Texts, effort: Effort, scratch: Path) -> list[Figure]:
+    memory = owner_of(vault)
+    calls: list[float] = []
+    memories: list[float] = []
+    bare: list[float] = []
+    for run in range(effort.runs):
+        calls.append(effort.crowd / side_by_side(memory, texts.chats(effort.crowd)))
+        bare.append(floor_rate(scratch / f"floor-{run}.db", effort.crowd // WRITERS))
+        sessions = texts.chats(effort.crowd // SESSION, SESSION)
+        memories.append(effort.crowd / side_by_side(memory, sessions))
+    beside = f"runs {_spread(calls)}; floor, one thread with 32 to a commit: {median(bare):,.0f}/s"
+    return [
+        Figure("32 writers, calls of one memory each", median(calls), "memories/s", WRITERS_A_SECOND, beside),
+        Figure(
+            f"32 writers, sessions of {SESSION} turns",
+            median(memories),
+            "memories/s",
+            note=f"{median(memories) / SESSION:,.0f} calls/s; runs {_spread(memories)}",
+        ),
+    ]
+
+
+def _gated(vault: Vault, texts: Texts, effort: Effort) -> list[Figure]:
+    memory = owner_of(vault)
+    one_by_one(memory, texts.chats(20))
+    taken = one_by_one(memory, texts.chats(effort.gated))
+    rate = effort.gated / side_by_side(memory, texts.chats(effort.gated))
+    return [
+        Figure(
+            "write alone with the real gate, p50", p50(taken) * 1e3, "ms", note="made-up words, no embedding"
+        ),
+        Figure("32 writers with the real gate", rate, "memories/s", note="the gate holds one core"),
+    ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{min(values):,.0f} to {max(values):,.0f}"
