@@ -25,6 +25,7 @@ from vault.search.lexical import PreparedQuery
 from vault.search.partition import Partition
 from vault.search.record import unpack
 from vault.search.signs import Candidates, gather
+from vault.search.view import joined
 
 DIMENSIONS: Final = 384
 MAX_RESULTS: Final = 1_000
@@ -176,7 +177,7 @@ class TenantIndex:
             ]
         if not views:
             return []
-        candidates = gather(views, query.vector)  # 2. signs of every living memory
+        candidates = gather(joined(views), query.vector)  # 2. signs of every living memory
         share = shares(candidates.signs, self._weights)  # 3. weigh
         total = summed(share.values())
         chosen = _Choice(candidates, candidates.said_between(query.since, query.until), accept)

@@ -14,22 +14,19 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vault.search.bm25 import FieldView, Posting
-from vault.search.dense import VectorBlocks, VectorView
+from vault.search.bm25 import Posting
+from vault.search.dense import VectorBlocks
 from vault.search.record import UNKNOWN_TIME, unpack
+from vault.search.view import ABSENT, EMPTY, PartitionView
 
 _T = TypeVar("_T", bound=np.generic)
 
 FIRST_CAPACITY: Final = 64
 REACH: Final = (-2, -1, 1, 2)
 """Turns beside a turn that make its window."""
-ABSENT: Final = -1
 _COUNT_BITS: Final = 8
 _COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
-_SPARSE: Final = 512
-"""Below this many entries, sorting beats counting over all rows."""
 FEWEST_HOLES: Final = 1_024
-EMPTY: Final = Posting(np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
 @dataclass(slots=True)
@@ -37,80 +34,6 @@ class _Episode:
     number: int
     rows: dict[int, int] = field(default_factory=dict)
     """Position to row."""
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionView:
-    """One scope as a search sees it; arrays have one entry a row. Taken under the lock, read outside it."""
-
-    ids: list[str | None]
-    alive: NDArray[np.bool_]
-    postings: tuple[Posting, ...]
-    """One a query term, in the query's order."""
-    dated: tuple[NDArray[np.int64], ...]
-    """Rows that carry each date term of the query."""
-    length: NDArray[np.float32]
-    window_length: NDArray[np.float32]
-    episode: NDArray[np.int32]
-    episode_length: NDArray[np.float32]
-    """One entry an episode."""
-    neighbours: NDArray[np.int32]
-    """(rows, 4): the rows two before, one before, one after, two after; -1 for none."""
-    question: NDArray[np.bool_]
-    after_question: NDArray[np.bool_]
-    speaker: NDArray[np.int32]
-    named: tuple[int, ...]
-    """Speakers whose names stand in the query."""
-    at: NDArray[np.int64]
-    vectors: VectorView
-    living: int
-    living_episodes: int
-    words: float
-    window_words: float
-
-    def turns(self) -> FieldView:
-        """Single turns."""
-        return FieldView(self.postings, self.length, self.living, self.words)
-
-    def windows(self) -> FieldView:
-        """Each turn with the two before and after it."""
-        spread = tuple(map(self._spread, self.postings))
-        return FieldView(spread, self.window_length, self.living, self.window_words)
-
-    def sessions(self) -> FieldView:
-        """Whole episodes."""
-        gathered = tuple(map(self._gathered, self.postings))
-        return FieldView(gathered, self.episode_length, self.living_episodes, self.words)
-
-    def beside(self, side: int) -> NDArray[np.int64]:
-        """One column of the neighbours; the number of rows where there was none at the time of the view."""
-        found = self.neighbours[:, side].astype(np.int64)
-        rows = len(self.alive)
-        return np.where((found < 0) | (found >= rows), rows, found)
-
-    def _spread(self, posting: Posting) -> Posting:
-        if not len(posting.units):
-            return EMPTY
-        beside = self.neighbours[posting.units]
-        near = (beside >= 0) & (beside < len(self.alive))
-        rows = np.concatenate((posting.units, beside[near].astype(np.int64)))
-        counts = np.concatenate((posting.counts, np.broadcast_to(posting.counts[:, None], near.shape)[near]))
-        return _summed(rows, counts, len(self.alive))
-
-    def _gathered(self, posting: Posting) -> Posting:
-        if not len(posting.units):
-            return EMPTY
-        return _summed(self.episode[posting.units], posting.counts, len(self.episode_length))
-
-
-def _summed(units: NDArray[np.int64] | NDArray[np.int32], counts: NDArray[np.float32], size: int) -> Posting:
-    """Add up the counts of each unit."""
-    if len(units) > _SPARSE:
-        total = np.bincount(units, weights=counts, minlength=size)
-        found = np.flatnonzero(total)
-        return Posting(found, total[found].astype(np.float32))
-    found, places = np.unique(units, return_inverse=True)
-    return Posting(found.astype(np.int64), np.bincount(places, weights=counts).astype(np.float32))
 
 
 class Partition:
@@ -201,7 +124,9 @@ class Partition:
         """Return what a search for these terms needs of this scope."""
         rows = len(self.ids)
         return PartitionView(
-            ids=self.ids,
+            ids=(self.ids,),
+            rows=(rows,),
+            vectors=(self._vectors.view(rows),),
             alive=self._alive[:rows].copy(),
             postings=tuple(_posting(self._terms.get(term)) for term in terms),
             dated=tuple(_posting(self._dates.get(term)).units for term in dates),
@@ -215,7 +140,6 @@ class Partition:
             speaker=self._speaker[:rows],
             named=tuple(sorted(set().union(*(self._speakers_by_name.get(name, ()) for name in names)))),
             at=self._at[:rows],
-            vectors=self._vectors.view(rows),
             living=len(self),
             living_episodes=self._living_episodes,
             words=self._words,

@@ -13,7 +13,7 @@ from tests.vault.search.makers import ALICE, BOB, DIMENSIONS, WARD, ask, entry, 
 from vault.errors import TamperedError
 from vault.search import partition
 from vault.search.index import MAX_RESULTS, Entry, Found, Query, Scope, TenantIndex
-from vault.search.partition import PartitionView
+from vault.search.view import PartitionView
 
 SENTENCES = (
     "I adopted a puppy from the shelter",
