@@ -74,7 +74,7 @@ class ArgumentInvalidError(EdgeError):
     """One or more fields are not as they must be."""
 
     def __init__(self, faults: tuple[FieldFault, ...]) -> None:
-        super().__init__(f"{len(faults)} fields are not as they must be")
+        super().__init__(f"fields that are not as they must be: {len(faults)}")
         self.faults = faults
 
 

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import typer
 
-from api.cli import log, memories, operate, start
+from api.cli import log, memories, operate, serve, start
 
 app = typer.Typer(
     name="memvault",
@@ -34,6 +34,7 @@ app.add_typer(log.app, name="audit")
 app.add_typer(operate.keys, name="keys")
 app.add_typer(operate.principals, name="principal")
 app.command("doctor")(operate.doctor)
+app.command("serve")(serve.serve)
 
 
 def run() -> None:

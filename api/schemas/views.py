@@ -93,7 +93,7 @@ class ProvenanceView(View):
 
 
 class TimeView(View):
-    """A time that the text names."""
+    """A time that the masked text names."""
 
     span: SpanView
     start: datetime
@@ -111,7 +111,7 @@ class MemoryView(View):
     memory_tier: MemoryTier
     trust: TrustState
     provenance: ProvenanceView
-    statements: list[SpanView]
+    statements: Annotated[list[SpanView], Field(description="sentences and clauses of the masked text")]
     keyphrases: list[str]
     times: list[TimeView]
     tags: list[str]

@@ -1,0 +1,45 @@
+"""Whether the server lives, and whether it can serve; neither needs a key, and neither gives a figure."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+
+from api.errors import NotReadyError
+from api.routes.described import ANSWERS
+from api.schemas.views import View
+from vault.errors import VaultError
+from vault.opening import Vault
+
+router = APIRouter(tags=["health"], responses={503: ANSWERS[503]})
+
+
+class LiveView(View):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class ReadyView(View):
+    """Every part that a request needs answers."""
+
+    status: Literal["ready"] = "ready"
+    checks: dict[str, Literal["ok"]]
+
+
+@router.get("/livez", operation_id="livez", summary="Does the process answer?")
+async def livez() -> LiveView:
+    """Say that the process answers, whatever its parts do."""
+    return LiveView()
+
+
+@router.get("/readyz", operation_id="readyz", summary="Do all parts answer?")
+def readyz(request: Request) -> ReadyView:
+    """Ping the store and the keys."""
+    vault: Vault = request.app.state.vault
+    try:
+        tenants = vault.parts.store.tenants()
+        for tenant in tenants[:1]:
+            vault.parts.sealers.hasher(tenant)
+    except VaultError as error:
+        raise NotReadyError(f"a part does not answer: {type(error).__name__}") from None
+    return ReadyView(checks={"store": "ok", "keys": "ok"})

@@ -1,0 +1,129 @@
+"""The server: where the application may be bound, and its life. The only module that imports uvicorn.
+
+Owns the refusal to be reachable in a way that the settings do not justify: beyond loopback neither with a
+root key that lies in a file beside the data, nor without TLS or a proxy that ends it.
+"""
+
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from logging.config import dictConfig
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.errors import ExposureRefusedError
+from api.problems import outline
+from api.settings import Settings
+from vault.crypto.root import RootKind
+
+_BACKLOG: Final = 128
+_GRACE_SECONDS: Final = 10
+
+
+def check_exposure(settings: Settings, root: RootKind) -> None:
+    """Refuse to be reachable where the settings do not justify it.
+
+    Raises:
+        ExposureRefusedError: says what is missing.
+    """
+    if is_loopback(settings.host):
+        return
+    if root is RootKind.FILE:
+        raise ExposureRefusedError(
+            "beyond loopback the root key must not lie in a file beside the data: protect it by a passphrase"
+        )
+    if settings.tls_certificate_file is None and not settings.behind_proxy:
+        raise ExposureRefusedError(
+            "beyond loopback expected TLS files, or MEMVAULT_BEHIND_PROXY=true where a proxy of yours ends TLS"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address reaches this machine alone; of names only `localhost` does."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Bind the address of the settings.
+
+    Raises:
+        ExposureRefusedError: it cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ExposureRefusedError(f"the address cannot be bound: {error.strerror}") from None
+
+
+def serve(app: FastAPI, settings: Settings, bound: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until the process is told to end; requests under way are finished first.
+
+    Args:
+        app: The application.
+        settings: Limits and TLS.
+        bound: A listening socket.
+        ready: Called when requests are answered.
+    """
+    dictConfig(LOGGING)
+    # After its own orderly end uvicorn raises the signal once more: let it unwind, so that the vault closes.
+    signal.signal(signal.SIGTERM, _unwind)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        workers=1,
+        proxy_headers=settings.behind_proxy,
+        forwarded_allow_ips="127.0.0.1",
+        limit_concurrency=settings.connections,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=settings.tls_certificate_file,
+        ssl_keyfile=settings.tls_key_file,
+    )
+    _Server(config, ready).run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def _unwind(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+class OutlineFormatter(logging.Formatter):
+    """Formats errors as types and places: a message or a value in a traceback could be content."""
+
+    def formatException(  # noqa: N802  # logging's name
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
+    ) -> str:
+        """Return the outline of an exception."""
+        return "" if ei[1] is None else outline(ei[1])
+
+
+LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {"()": OutlineFormatter, "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"level": "WARNING", "handlers": ["stderr"]},
+}
