@@ -99,8 +99,8 @@ class EntityRule(BaseModel):
     @classmethod
     def _known_action(cls, value: object) -> PrivacyAction:
         """Take the action's name; strict mode would want the member itself."""
-        if not isinstance(value, str):
-            raise ValueError("expected the name of an action")  # noqa: TRY004 (pydantic collects ValueError)
+        if not isinstance(value, str) or value not in set(PrivacyAction):
+            raise ValueError(f"expected one of {', '.join(PrivacyAction)}")
         return PrivacyAction(value)
 
 
@@ -136,6 +136,8 @@ class PrivacyRules(BaseModel):
         """Turn names into kinds; an unknown name raises."""
         if not isinstance(value, Mapping):
             raise ValueError("expected a mapping of kinds")  # noqa: TRY004 (pydantic collects ValueError)
+        if not set(value) <= set(EntityType):
+            raise ValueError("expected known kinds only")
         return {EntityType(name): rule for name, rule in value.items()}
 
     @field_validator("entities", mode="after")

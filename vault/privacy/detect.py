@@ -7,7 +7,7 @@ engine is blank: it hands each recognizer the `Reading` of the text.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
 from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
@@ -22,6 +22,7 @@ from vault.privacy.tagger import LEARNED, Tagger
 
 DETECTOR_VERSION: Final = "1"
 TAGGER_NAME: Final = "tagger"
+SPACY_NAME: Final = "spacy"
 
 
 class _Artifacts(NlpArtifacts):
@@ -119,25 +120,33 @@ class _FamilyRecognizer(EntityRecognizer):
         return [_result(finding) for finding in _reading(nlp_artifacts).found_by(self._family)]
 
 
-class _TaggerRecognizer(EntityRecognizer):
-    """The learned tagger as a Presidio recognizer."""
+class _Opinion(Protocol):
+    """What finds names by likelihood."""
 
-    def __init__(self, tagger: Tagger, language: str) -> None:
-        self._tagger = tagger
+    def find(self, reading: Reading) -> list[Finding]:
+        """Return likely names."""
+        ...
+
+
+class _OpinionRecognizer(EntityRecognizer):
+    """The learned tagger, or spaCy, as a Presidio recognizer."""
+
+    def __init__(self, opinion: _Opinion, name: str, language: str) -> None:
+        self._opinion = opinion
         super().__init__(
             supported_entities=sorted(LEARNED),
-            name=TAGGER_NAME,
+            name=name,
             supported_language=language,
             version=DETECTOR_VERSION,
         )
 
     def load(self) -> None:
-        """Load nothing: the tagger came loaded."""
+        """Load nothing: the model came loaded."""
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts) -> list[RecognizerResult]:
-        """Return what the tagger finds in the reading."""
+        """Return what it finds in the reading."""
         del text, entities
-        return [_result(finding) for finding in self._tagger.find(_reading(nlp_artifacts))]
+        return [_result(finding) for finding in self._opinion.find(_reading(nlp_artifacts))]
 
 
 def _reading(artifacts: NlpArtifacts) -> Reading:
@@ -150,6 +159,13 @@ def _reading(artifacts: NlpArtifacts) -> Reading:
 def _result(finding: Finding) -> RecognizerResult:
     """Return a finding as Presidio's value."""
     return RecognizerResult(finding.kind.value, finding.start, finding.end, finding.score)
+
+
+def _statistical(tagger: Tagger) -> EntityRecognizer:
+    """Return spaCy's recognizer; its model is loaded only where the rules ask for it."""
+    from vault.privacy.statistical import LANGUAGE, StatisticalNames  # noqa: PLC0415 (an installed extra)
+
+    return _OpinionRecognizer(StatisticalNames(tagger), SPACY_NAME, LANGUAGE)
 
 
 class PresidioDetector:
@@ -171,7 +187,10 @@ class PresidioDetector:
         recognizers: list[EntityRecognizer] = [
             _FamilyRecognizer(family, language) for language in languages for family in FAMILIES
         ]
-        recognizers += [_TaggerRecognizer(self._tagger, language) for language in languages]
+        recognizers += [_OpinionRecognizer(self._tagger, TAGGER_NAME, language) for language in languages]
+        self._spacy = rules.spacy
+        if rules.spacy:
+            recognizers.append(_statistical(self._tagger))
         self._analyzer = AnalyzerEngine(
             registry=RecognizerRegistry(recognizers=recognizers, supported_languages=languages),
             nlp_engine=_BlankEngine(languages),
@@ -182,7 +201,9 @@ class PresidioDetector:
     @property
     def name(self) -> str:
         """Name and version: stamped on records."""
-        return f"memvault-gate/{DETECTOR_VERSION} model:{self._tagger.digest}"
+        return (
+            f"memvault-gate/{DETECTOR_VERSION} model:{self._tagger.digest}{'+spacy' if self._spacy else ''}"
+        )
 
     def detect(self, text: str) -> list[Finding]:
         """Return findings by place; overlaps allowed."""
@@ -196,5 +217,9 @@ def _finding(result: RecognizerResult) -> Finding:
     """Return Presidio's value as a finding."""
     source = (result.recognition_metadata or {}).get(RecognizerResult.RECOGNIZER_NAME_KEY)
     return Finding(
-        EntityType(result.entity_type), result.start, result.end, float(result.score), source != TAGGER_NAME
+        EntityType(result.entity_type),
+        result.start,
+        result.end,
+        float(result.score),
+        source not in {TAGGER_NAME, SPACY_NAME},
     )

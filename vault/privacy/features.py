@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Final
 
 from vault.privacy.findings import Finding
-
 from vault.privacy.words import Word, shape
 
 _RANKS: Final = "12345"

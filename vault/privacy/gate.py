@@ -14,6 +14,7 @@ confidentiality: whatever it misses is sealed like all the rest.
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,7 +63,9 @@ class PrivacyGate:
 
     def knowing(self, names: Iterable[str]) -> "PrivacyGate":
         """Return a gate that also finds these names of persons, whole or in parts."""
-        return PrivacyGate(KnownNames(self._detector, names), self._rules)
+        knowing = copy(self)  # not made anew: the rules' digest takes longer than a write may
+        knowing._detector = KnownNames(self._detector, names)
+        return knowing
 
     @property
     def stamp(self) -> str:

@@ -12,12 +12,14 @@ from vault.privacy.words import Word, split_words
 class Reading:
     """The text, its words, and the patterns' findings, made when first asked for."""
 
-    __slots__ = ("_found", "_words", "text")
+    __slots__ = ("_found", "_words", "learned", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._words: list[Word] | None = None
         self._found: dict[str, list[Finding]] = {}
+        self.learned: list[Finding] | None = None
+        """What the tagger found, once it was asked."""
 
     @property
     def words(self) -> list[Word]:

@@ -21,7 +21,7 @@ from vault.privacy.reading import Reading
 from vault.privacy.words import Word
 
 MODEL_FILE: Final = "tagger.crfsuite"
-MODEL_SHA256: Final = "1a54f3f665dff541457f2efd718131d3df25e3f9bcf9ff568adda42901d75c07"
+MODEL_SHA256: Final = "a2c65cc2f07eedaa4a2588fa3e3d59c0dbcb6726f2ceadbe3cffc98e5d9eccea"
 OUTSIDE: Final = "O"
 RULED: Final = "RULED"
 """What a rule proves anyway (an e-mail, a card): learned as context, never reported."""
@@ -84,6 +84,12 @@ class Tagger:
 
     def find(self, reading: Reading) -> list[Finding]:
         """Return runs of words that are likely personal data, scored by the least likely word's probability."""
+        if reading.learned is None:
+            reading.learned = self._find(reading)
+        return reading.learned
+
+    def _find(self, reading: Reading) -> list[Finding]:
+        """Tag each stretch of words."""
         words = reading.words
         if not words:
             return []

@@ -25,8 +25,17 @@ _PIECE: Final = re.compile(
     r"|(?P<cluster>[\s\S])",
     re.IGNORECASE,
 )
-_DASHES: Final = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d")
-_APOSTROPHES: Final = frozenset("\u2018\u2019\u02bc\u201b\u2032\u00b4\uff07")
+_DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+_APOSTROPHES: Final = "\u2018\u2019\u02bc\u201b\u2032\u00b4\uff07"
+_SHOW_NOTHING: Final = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800" + "".join(
+    map(chr, range(0xFE00, 0xFE10))
+)
+"""Fillers and variation selectors."""
+_LOOKS: Final = (
+    dict.fromkeys(_DASHES, "-") | dict.fromkeys(_APOSTROPHES, "'") | dict.fromkeys(_SHOW_NOTHING, "")
+)
+_LOOKS_BY_CATEGORY: Final = {"Cf": "", "Zs": " ", "Zl": "\n", "Zp": "\n"}
+"""Cf holds zero-width and bidirectional controls, the soft hyphen and tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +102,15 @@ def _compose(pieces: list[tuple[str, int, int]], mark: str, end: int) -> bool:
 @lru_cache(maxsize=4096)
 def _fold(char: str) -> str:
     """Return what a character looks like to a pattern: possibly nothing, possibly several characters."""
-    if char in _DASHES:
-        return "-"
-    if char in _APOSTROPHES:
-        return "'"
     if char.isascii():
         return char
+    if char in _LOOKS:
+        return _LOOKS[char]
     category = unicodedata.category(char)
-    # Cf: zero width, bidi, soft hyphen, tags. Also the variation selectors and the fillers that show nothing.
-    if (
-        category == "Cf"
-        or "\ufe00" <= char <= "\ufe0f"
-        or char in "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800"
-    ):
-        return ""
     if category == "Nd":
         return str(unicodedata.decimal(char))
-    if category == "Zs":
-        return " "
-    if category in {"Zl", "Zp"}:
-        return "\n"
-    return unicodedata.normalize("NFKC", char)
+    return (
+        _LOOKS_BY_CATEGORY[category]
+        if category in _LOOKS_BY_CATEGORY
+        else unicodedata.normalize("NFKC", char)
+    )

@@ -164,8 +164,7 @@ NAMED: Final = tuple(
         ),
         (
             EntityType.MEMBER_NUMBER,
-            r"(?:customer|client|member(?:ship)?|policy|claim|insurance|employee|staff|student|subscriber|group|contract|case|loyalty|frequent flyer|medicare|medicaid|beneficiary|prescription|rx|badge|confirmation|booking|reservation|loan|mortgage|tax|npi|dea)"
-            r"(?: (?:id|no|number|num|ref|reference|card|account|#)|#|:)",
+            r"(?:(?:customer|client|member(?:ship)?|policy|claim|insurance|employee|staff|student|subscriber|group|contract|case|loyalty|frequent flyer|medicare|medicaid|beneficiary|prescription|rx|badge|confirmation|booking|reservation|loan|mortgage|tax|npi|dea)(?: (?:id|no|number|num|ref|reference|card|account|#)|#|:))",
             _PLAIN_VALUE,
         ),
         (EntityType.DEVICE, r"imei|serial (?:no|number|#)|s/n|device id|udid", _PLAIN_VALUE),

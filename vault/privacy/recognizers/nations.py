@@ -22,7 +22,7 @@ Saudi Scot Scottish Senegalese Serb Serbian Singaporean Slovak Slovakian Slovene
 Swiss Syrian Tahitian Taiwanese Tajik Tanzanian Thai Tibetan Togolese Tongan Tunisian Turk Turkish Turkmen Ugandan Ukrainian Uruguayan Uzbek
 Venezuelan Vietnamese Welsh Yemeni Zambian Zimbabwean Catholic Protestant Buddhist Hindu Jewish Muslim Sikh Mormon Lutheran Methodist Baptist Anglican
 Orthodox Quaker
-""".split()
+""".split()  # noqa: SIM905 (a paragraph of words reads better than a list)
 )
 COUNTRIES: Final[tuple[str, ...]] = tuple(
     name.strip()
@@ -53,7 +53,39 @@ Vanuatu, Vatican, Vatican City, Venezuela, Vietnam, Wales, Wallis and Futuna, We
     if name.strip()
 )
 _OTHER: Final = frozenset(
-    "Pole Dane Swede Finn Turk Scot Serb Lao Thai Basque Catholic Protestant Orthodox Polish Turkey China Chad Jordan Georgia Guinea Jersey Reunion Niger Mali Togo Cuba Israel Dominica Breton Persian Cyprus".split()
+    {
+        "Pole",
+        "Dane",
+        "Swede",
+        "Finn",
+        "Turk",
+        "Scot",
+        "Serb",
+        "Lao",
+        "Thai",
+        "Basque",
+        "Catholic",
+        "Protestant",
+        "Orthodox",
+        "Polish",
+        "Turkey",
+        "China",
+        "Chad",
+        "Jordan",
+        "Georgia",
+        "Guinea",
+        "Jersey",
+        "Reunion",
+        "Niger",
+        "Mali",
+        "Togo",
+        "Cuba",
+        "Israel",
+        "Dominica",
+        "Breton",
+        "Persian",
+        "Cyprus",
+    }
 )
 """Words and names as well: only with a capital (nationalities), or left to the tagger (the rest)."""
 _NAMES: Final = frozenset(

@@ -15,7 +15,7 @@ def words(*alternatives: str) -> re.Pattern[str]:
 
 
 def near(
-    text: str, start: int, end: int, pattern: re.Pattern[str], before: int = BEFORE, after: int = AFTER
+    text: str, start: int, end: int, pattern: re.Pattern[str], *, before: int = BEFORE, after: int = AFTER
 ) -> bool:
     """Tell whether `pattern` stands within `before` characters before `start` or `after` after `end`."""
     return bool(

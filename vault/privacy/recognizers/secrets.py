@@ -59,6 +59,11 @@ _KEY_WORD: Final = words(
     "signature",
 )
 _MIN_BITS: Final = 4.0
+_MIN_HEX: Final = 32
+"""128 bits."""
+_MOST_SLASHES: Final = 2
+"""More make a path."""
+_ALPHABETS: Final = tuple(map(re.compile, ("[a-z]", "[A-Z]", "[0-9]")))
 _STRENGTH: Final = re.compile(r"[0-9]|[^\w\s.]")
 
 
@@ -102,17 +107,21 @@ def _random(text: str) -> Iterator[Finding]:
     """Long runs of high entropy in mixed alphabets; hexadecimal digests only with a key's word near."""
     for match in _LONG.finditer(text):
         value = match.group()
-        kinds = sum(bool(re.search(kind, value)) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
         named = near(text, *match.span(), _KEY_WORD, before=32, after=0)
         if _HEX.fullmatch(value):
-            if named and len(value) >= 32 and "-" not in value:  # noqa: PLR2004 (128 bits)
+            if named and len(value) >= _MIN_HEX and "-" not in value:
                 yield Finding(EntityType.SECRET, *match.span(), 0.7)
-        elif (
-            (kinds == 3 or (named and kinds == 2))
-            and bits(value) >= _MIN_BITS - 0.5 * named
-            and value.count("/") < 3
-        ):  # noqa: PLR2004
+        elif _looks_random(value, named=named):
             yield Finding(EntityType.SECRET, *match.span(), 0.8 if named else 0.5)
+
+
+def _looks_random(value: str, *, named: bool) -> bool:
+    """Tell whether alphabets and entropy are those of a key; with its word near, a little less will do."""
+    alphabets = sum(bool(alphabet.search(value)) for alphabet in _ALPHABETS)
+    enough = len(_ALPHABETS) - named
+    return (
+        alphabets >= enough and bits(value) >= _MIN_BITS - 0.5 * named and value.count("/") <= _MOST_SLASHES
+    )
 
 
 def bits(value: str) -> float:

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from vault.privacy.training.generator import Example, examples
 from vault.privacy.training.lexicon import write_lexicon
 
 ASSETS: Final = Path(__file__).parent.parent / "assets"
-TEXTS: Final = 6000
+TEXTS: Final = 8000
 SEED: Final = 20_261_101
 L1, L2, MINIMUM, ROUNDS = 1.0, 1.0, 3, 200
 
@@ -28,7 +29,7 @@ def main() -> None:
     build_model(ASSETS / MODEL_FILE, ASSETS / LEXICON_FILE, arguments.texts)
     for name in (LEXICON_FILE, MODEL_FILE):
         content = (ASSETS / name).read_bytes()
-        print(f"{name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
+        sys.stdout.write(f"{name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}\n")
 
 
 def build_model(path: Path, lexicon: Path, texts: int) -> None:

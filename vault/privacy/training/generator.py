@@ -102,7 +102,10 @@ def _finish(pieces: list[_Piece], values: Values) -> Example:
             for piece in pieces
         ]
     elif form < _LOWER + _UPPER:
-        pieces = [_Piece(piece.text.upper(), piece.label) for piece in pieces]
+        pieces = [
+            piece if piece.text.startswith("[") else _Piece(piece.text.upper(), piece.label)
+            for piece in pieces
+        ]
     elif form < _LOWER + _UPPER + _PLAIN_LETTERS:
         pieces = [
             _Piece(unicodedata.normalize("NFKD", piece.text).encode("ascii", "ignore").decode(), piece.label)
