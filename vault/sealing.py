@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import AccessTier
+from vault.clock import Entropy
 from vault.content import (
     EpisodeAttributes,
     MaskedField,
@@ -109,11 +110,18 @@ class OpenedMemory:
 class SubjectSealer:
     """Seals what is about one set of subjects; made for one write."""
 
-    def __init__(self, keys: TenantKeys, key: SealingKey, hasher: TermHasher, names: dict[str, str]) -> None:
+    def __init__(
+        self,
+        keys: TenantKeys,
+        key: SealingKey,
+        names: dict[str, str] | None = None,
+        nonces: Entropy | None = None,
+    ) -> None:
         self._keys = keys
         self._key = key
-        self._hasher = hasher
-        self._names = names
+        self._hasher = TermHasher(keys.search_key())
+        self._names = names or {}
+        self._nonces = nonces
         self.subjects: Final = key.subjects
         self.tokens: Final = SubjectTokens(keys.token_key(self.subjects[0]))
         """Tokens of the first subject: the same person has the same token in all of its memories."""
@@ -129,7 +137,7 @@ class SubjectSealer:
 
     def seal_memory(self, place: RecordPlace, content: MemoryContent) -> Indexed:
         """Seal every field of a memory for its place."""
-        sealer = self._key.bind(place.memory_id, place.version, place.access_tier)
+        sealer = self._key.bind(place.memory_id, place.version, place.access_tier, self._nonces)
         attributes = MemoryAttributes(
             owner=content.owner,
             role=content.role,
@@ -181,7 +189,7 @@ class SubjectSealer:
             metadata=tuple((MaskedField.of(key), MaskedField.of(value)) for key, value in content.metadata),
             originals=_originals(named),
         )
-        sealer = self._key.bind(episode_id, _FIRST, access_tier)
+        sealer = self._key.bind(episode_id, _FIRST, access_tier, self._nonces)
         return sealer.seal(SealedField.EPISODE, encode_episode_attributes(attributes))
 
 
@@ -211,8 +219,13 @@ class Sealers:
         """Make a tenant's own keys, if it has none yet."""
         self._keyring.establish(tenant)
 
-    def for_writing(self, tenant: str, names: Sequence[str]) -> SubjectSealer:
+    def for_writing(self, tenant: str, names: Sequence[str], nonces: Entropy | None = None) -> SubjectSealer:
         """Return a sealer for these subjects; their keys are made where they are missing.
+
+        Args:
+            tenant: Whose.
+            names: The caller's names of the subjects.
+            nonces: Where nonces come from: a stock of this one call; None is the keyring's source.
 
         Raises:
             IdentifierInvalidError: a name is not acceptable, or there are too many.
@@ -221,12 +234,12 @@ class Sealers:
         keys = self._keyring.tenant(tenant)
         by_id = {keys.subject_id(name): name for name in names}
         key = keys.sealing_key(tuple(sorted(by_id)))
-        return SubjectSealer(keys, key, TermHasher(keys.search_key()), by_id)
+        return SubjectSealer(keys, key, by_id, nonces)
 
     def of_row(self, tenant: str, row: StoredMemory) -> SubjectSealer:
         """Return a sealer for the subjects of a row that exists."""
         keys = self._keyring.tenant(tenant)
-        return SubjectSealer(keys, keys.sealing_key(row.subjects), TermHasher(keys.search_key()), {})
+        return SubjectSealer(keys, keys.sealing_key(row.subjects))
 
     def unrecorded(self, tenant: str, sealer: SubjectSealer) -> dict[str, Sealed]:
         """Return the sealed names of subjects that this process has not yet written."""

@@ -20,7 +20,7 @@ from audit.event import Outcome
 from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation
-from vault.clock import microseconds
+from vault.clock import Stock, microseconds
 from vault.embedding_worker import Pending
 from vault.errors import InputInvalidError, ScreeningRefusedError
 from vault.grant import Grant, authorise
@@ -70,6 +70,7 @@ class _Work:
     request: WriteRequest
     screens: _Screens
     sealer: SubjectSealer
+    stock: Stock
     episode_id: str
     recorded: datetime
 
@@ -97,13 +98,14 @@ class WritePath:
         passages = segment(request.source, parts.limits)
         parts.probe("segmented")
         # 3. Screen
-        sealer = parts.sealers.for_writing(grant.tenant, request.subjects or (own_subject(principal),))
+        stock = Stock(parts.entropy)
+        names = request.subjects or (own_subject(principal),)
+        sealer = parts.sealers.for_writing(grant.tenant, names, stock)
         screens = self._screen(grant, request.source, passages, sealer.tokens)
         parts.probe("screened")
         # 4. Guard, 5. Seal
-        work = _Work(
-            grant, request, screens, sealer, new_id(IdKind.EPISODE, now := parts.clock(), parts.entropy), now
-        )
+        now = parts.clock()
+        work = _Work(grant, request, screens, sealer, stock, new_id(IdKind.EPISODE, now, stock), now)
         episode = self._seal_episode(work)
         written = [
             self._seal_memory(work, passage, screened)
@@ -189,7 +191,7 @@ class WritePath:
             annotations=annotate(screened.text, passage.at),
         )
         place = RecordPlace(
-            memory_id=new_id(IdKind.MEMORY, work.recorded, self._parts.entropy),
+            memory_id=new_id(IdKind.MEMORY, work.recorded, work.stock),
             version=1,
             episode_id=work.episode_id,
             position=passage.position,

@@ -59,13 +59,21 @@ class SealingKey:
         """Key version of each subject."""
         return self.name.versions
 
-    def bind(self, record: str, version: int, access_tier: AccessTier) -> "Sealer":
+    def bind(
+        self, record: str, version: int, access_tier: AccessTier, nonces: Entropy | None = None
+    ) -> "Sealer":
         """Return a sealer for the fields of one row.
+
+        Args:
+            record: Id of the row.
+            version: Of the row.
+            access_tier: Of the row.
+            nonces: Where its nonces come from; None is this key's own source.
 
         Raises:
             IdentifierInvalidError: the version is out of range.
         """
-        return Sealer(self, self._bound + row_part(record, version, access_tier))
+        return Sealer(self, self._bound + row_part(record, version, access_tier), nonces or self._entropy)
 
     def seal(self, binding: Binding, plaintext: bytes) -> Sealed:
         """Seal one value for one place.
@@ -95,11 +103,11 @@ class SealingKey:
         """Let go of the cipher; whoever still holds this key can use it no more."""
         self._aead = None
 
-    def seal_bound(self, bound: bytes, plaintext: bytes) -> Sealed:
+    def seal_bound(self, bound: bytes, plaintext: bytes, nonces: Entropy) -> Sealed:
         """Seal under associated data that `Sealer` put together."""
         aead = self._ready()
         self._count()
-        return seal_bound(aead, bound, plaintext, self._entropy)
+        return seal_bound(aead, bound, plaintext, nonces)
 
     def open_bound(self, bound: bytes, sealed: Sealed) -> bytes:
         """Open under associated data that `Sealer` put together."""
@@ -117,11 +125,12 @@ class SealingKey:
 class Sealer:
     """Seals and opens the fields of one row: the row's part of the binding is put together once."""
 
-    __slots__ = ("_bound", "_key")
+    __slots__ = ("_bound", "_key", "_nonces")
 
-    def __init__(self, key: SealingKey, bound: bytes) -> None:
+    def __init__(self, key: SealingKey, bound: bytes, nonces: Entropy) -> None:
         self._key = key
         self._bound = bound
+        self._nonces = nonces
 
     def seal(self, field: SealedField, plaintext: bytes) -> Sealed:
         """Seal one field.
@@ -130,7 +139,7 @@ class Sealer:
             InputTooLargeError: the value is beyond the limit of one field.
             KeyExhaustedError: the key's limit is reached.
         """
-        return self._key.seal_bound(self._bound + field_part(field), plaintext)
+        return self._key.seal_bound(self._bound + field_part(field), plaintext, self._nonces)
 
     def open(self, field: SealedField, sealed: Sealed) -> bytes:
         """Open one field.

@@ -64,7 +64,7 @@ class PrivacyGate:
     def knowing(self, names: Iterable[str]) -> "PrivacyGate":
         """Return a gate that also finds these names of persons, whole or in parts."""
         knowing = copy(self)  # not made anew: the rules' digest takes longer than a write may
-        knowing._detector = KnownNames(self._detector, names)
+        knowing._detector = KnownNames(self._detector, names)  # noqa: SLF001  # its own kind
         return knowing
 
     @property
