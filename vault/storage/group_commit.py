@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, Table
 from audit.driver import BatchInsert
 from audit.event import EntryDraft
 from audit.log import Leaf
+from vault.errors import StorageError
 from vault.storage.faults import translated
 
 MAX_BATCH: Final = 256
@@ -84,6 +85,7 @@ class GroupCommit:
         self._mutex = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
         self._led = False
+        self._closed = False
         self._inserts: dict[str, BatchInsert] = {}
 
     def submit(self, work: WriteSet) -> list[Leaf]:
@@ -93,39 +95,64 @@ class GroupCommit:
             ConflictError: a row exists already, or a change refused.
             StorageError: or one of its kinds; nothing of `work` was written.
         """
+        if self._closed:
+            raise StorageError("the vault is closed")
         ticket = _Ticket(work)
         with self._mutex:
             self._waiting.append(ticket)
             leads, self._led = not self._led, True
         if not leads:
-            ticket.called.acquire()
+            self._await(ticket)
         if leads or ticket.leads:
             self._lead()
         if ticket.error is not None:
             raise ticket.error
         return ticket.leaves
 
+    def _await(self, ticket: _Ticket) -> None:
+        """Wait for the leader.
+
+        Threat: an interrupt (Ctrl-C) of a thread that waits. If its ticket stayed, the lead would come
+        to a thread that has gone, and nobody would ever commit again.
+        """
+        try:
+            ticket.called.acquire()
+        except BaseException:
+            with self._mutex:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                if ticket.leads:
+                    self._hand_over()
+            raise
+
     def run(self, change: Change) -> None:
         """Run one change in a transaction of its own, between the batches; for maintenance."""
         self.submit(WriteSet(changes=[change]))
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back; what is submitted later is refused."""
+        self._closed = True
         self._connection.close()
 
     def _lead(self) -> None:
         with self._mutex:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
-        self._commit(batch)
-        with self._mutex:
-            if self._waiting:
-                successor = self._waiting[0]
-                successor.leads = True
-                successor.called.release()
-            else:
-                self._led = False
-        for ticket in batch[1:]:  # the first is the leader's own
-            ticket.called.release()
+        try:
+            self._commit(batch)
+        finally:
+            with self._mutex:
+                self._hand_over()
+            for ticket in batch[1:]:  # the first is the leader's own
+                ticket.called.release()
+
+    def _hand_over(self) -> None:
+        """Make the next in the queue the leader; call it under the mutex."""
+        if self._waiting:
+            successor = self._waiting[0]
+            successor.leads = True
+            successor.called.release()
+        else:
+            self._led = False
 
     def _commit(self, batch: list[_Ticket]) -> None:
         try:
@@ -136,6 +163,11 @@ class GroupCommit:
                 return
             for ticket in batch:
                 self._commit([ticket])
+            if not isinstance(error, Exception):
+                batch[0].error = error  # the leader's own interrupt, which is not to be lost
+            return
+        # Beyond this line everything is durable: an interrupt is no reason to commit again.
+        self._probe("committed")
 
     def _transact(self, batch: list[_Ticket]) -> None:
         self._probe("begin")
@@ -148,7 +180,6 @@ class GroupCommit:
                     change(self._connection, ticket.leaves)
             self._insert(batch)
             self._probe("inserted")
-        self._probe("committed")
 
     def _insert(self, batch: list[_Ticket]) -> None:
         by_table: dict[str, list[Row]] = {}

@@ -4,14 +4,14 @@ Leaves sealing to `vault.crypto`, entries to `audit`, and who may do what to the
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
 from vault.crypto.sealed import Sealed
-from vault.errors import TamperedError
+from vault.errors import StorageError, TamperedError
 from vault.grant import Grant
 from vault.storage.engine import reader_engine, reading, writer_engine
 from vault.storage.faults import translated
@@ -71,11 +71,12 @@ class Store:
         with translated():
             upgrade(self._writer, "rows")
         self._commit = GroupCommit(self._writer, log, probe)
+        self._closed = False
 
     @contextmanager
     def read(self, grant: Grant) -> Iterator[ReadUnit]:
         """Open a unit of work for reading under a grant."""
-        with reading(self._readers, grant.tenant) as connection:
+        with self._reading(grant.tenant) as connection:
             yield ReadUnit(connection, grant)
 
     def write(self, grant: Grant) -> WriteUnit:
@@ -89,7 +90,7 @@ class Store:
     @contextmanager
     def log_connection(self, tenant: str) -> Iterator[Connection]:
         """Lend a read connection that sees one tenant's log, or the system log."""
-        with reading(self._readers, tenant) as connection:
+        with self._reading(tenant) as connection:
             yield connection
 
     def change(self, change: Change) -> None:
@@ -102,13 +103,13 @@ class Store:
 
     def tenants(self) -> list[str]:
         """Return the ids of all tenants."""
-        with reading(self._readers, "") as connection:
+        with self._reading("") as connection:
             return list(connection.execute(select(TENANT.c.tenant_id).order_by(TENANT.c.tenant_id)).scalars())
 
     def credential(self, credential_id: str) -> tuple[str, str, str, bytes] | None:
         """Return tenant, principal, roles and verifier of a credential."""
         query = select(CREDENTIAL).where(CREDENTIAL.c.credential_id == credential_id)
-        with reading(self._readers, "") as connection:
+        with self._reading("") as connection:
             row = connection.execute(query).first()
         return None if row is None else (row.tenant_id, row.principal_id, row.roles, row.verifier)
 
@@ -138,7 +139,7 @@ class Store:
             .where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1)
             .order_by(MEMORY.c.memory_id)
         )
-        with reading(self._readers, tenant) as connection:
+        with self._reading(tenant) as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield IndexRow(*row[:7], split_subjects(str(row[7])), row[8], row[9])
 
@@ -154,7 +155,7 @@ class Store:
             .exists()
         )
         query = select(MEMORY).where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1, ~has_vector)
-        with reading(self._readers, tenant) as connection:
+        with self._reading(tenant) as connection:
             rows = connection.execute(query.order_by(MEMORY.c.memory_id)).all()
         found = []
         for row in rows:
@@ -177,6 +178,12 @@ class Store:
 
     def close(self) -> None:
         """Close all connections; the write-ahead log is folded into the file."""
+        self._closed = True
         self._commit.close()
         self._readers.dispose()
         self._writer.dispose()
+
+    def _reading(self, tenant: str) -> AbstractContextManager[Connection]:
+        if self._closed:
+            raise StorageError("the vault is closed")
+        return reading(self._readers, tenant)
