@@ -27,6 +27,7 @@ from vault.model import (
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 _T = TypeVar("_T")
 _VERSION: Final = 1
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def decode_originals(data: bytes) -> Originals:
 
 
 def _dump(value: dict[str, Json]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return _JSON.encode(value).encode()
 
 
 def _load(data: bytes) -> dict[str, Json]:

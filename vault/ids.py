@@ -16,6 +16,7 @@ from vault.errors import IdentifierInvalidError
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32, in ASCII order
 _PAIRS: Final = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _RANDOM_BITS: Final = 80
+_SHIFTS: Final = range(120, -10, -10)
 
 
 class IdKind(StrEnum):
@@ -32,7 +33,7 @@ _PATTERNS: Final = {kind: re.compile(rf"{kind}_[{_ALPHABET}]{{26}}", re.ASCII) f
 def new_id(kind: IdKind, at: datetime, entropy: Entropy) -> str:
     """Make an id for something recorded at `at`."""
     number = int(at.timestamp() * 1000) << _RANDOM_BITS | int.from_bytes(entropy(_RANDOM_BITS // 8))
-    digits = "".join(_PAIRS[number >> shift & 1023] for shift in range(120, -10, -10))
+    digits = "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
     return f"{kind}_{digits}"
 
 

@@ -10,7 +10,6 @@ word that is never cut, and a phrase of tokens alone is none.
 """
 
 import re
-from collections import Counter
 from typing import Final
 
 from vault.pipeline.tokens import TOKEN
@@ -48,16 +47,17 @@ STOP_WORDS: Final = frozenset(_WORDS.split())
 def keyphrases(text: str, limit: int = MAX_PHRASES) -> tuple[str, ...]:
     """Return at most `limit` phrases, the most telling first; equals in the order of the text."""
     candidates = _candidates(text)
-    frequency: Counter[str] = Counter()
-    degree: Counter[str] = Counter()
+    frequency: dict[str, int] = {}
+    degree: dict[str, int] = {}
     for phrase in candidates:
+        size = len(phrase)
         for word in phrase:
-            frequency[word] += 1
-            degree[word] += len(phrase)
+            frequency[word] = frequency.get(word, 0) + 1
+            degree[word] = degree.get(word, 0) + size
     scores = {
-        " ".join(phrase): sum(degree[word] / frequency[word] for word in phrase) for phrase in candidates
+        " ".join(phrase): sum([degree[word] / frequency[word] for word in phrase]) for phrase in candidates
     }
-    return tuple(sorted(scores, key=lambda phrase: -scores[phrase])[:limit])
+    return tuple(sorted(scores, key=scores.__getitem__, reverse=True)[:limit])
 
 
 def _candidates(text: str) -> list[tuple[str, ...]]:
@@ -83,12 +83,17 @@ def _words(text: str) -> list[str]:
 
 
 def _tells(word: str) -> bool:
-    if word[0] == "[":
-        return len(word) > 1
-    return word not in STOP_WORDS and (word[0].isdigit() or (len(word) >= _MIN_LETTERS and word[0].isalpha()))
+    if word in STOP_WORDS:
+        return False
+    first = word[0]
+    if first.isalpha():
+        return len(word) >= _MIN_LETTERS
+    return first.isdigit() or (first == "[" and len(word) > 1)
 
 
 def _phrases(run: list[str]) -> list[tuple[str, ...]]:
     """Cut a run into phrases of bounded length; those without an ordinary word are dropped."""
-    pieces = (tuple(run[at : at + _MAX_WORDS]) for at in range(0, len(run), _MAX_WORDS))
+    if len(run) <= _MAX_WORDS and run and run[0][0].isalpha():
+        return [tuple(run)]
+    pieces = [tuple(run[at : at + _MAX_WORDS]) for at in range(0, len(run), _MAX_WORDS)]
     return [piece for piece in pieces if any(_FORM.match(word) for word in piece)]

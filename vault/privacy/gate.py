@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from policies.privacy import EntityType, PrivacyAction, PrivacyRules
@@ -58,8 +59,6 @@ class PrivacyGate:
     def __init__(self, detector: Detector, rules: PrivacyRules) -> None:
         self._detector = detector
         self._rules = rules
-        start = len("sha256:")
-        self._stamp = f"{detector.name} rules:{rules.digest[start : start + _DIGEST_CHARACTERS]}"
 
     def knowing(self, names: Iterable[str]) -> "PrivacyGate":
         """Return a gate that also finds these names of persons, whole or in parts."""
@@ -67,10 +66,11 @@ class PrivacyGate:
         knowing._detector = KnownNames(self._detector, names)  # noqa: SLF001  # its own kind
         return knowing
 
-    @property
+    @cached_property
     def stamp(self) -> str:
         """Detector and rules, as every `Screened` of this gate carries them."""
-        return self._stamp
+        digest = self._rules.digest.removeprefix("sha256:")[:_DIGEST_CHARACTERS]
+        return f"{self._detector.name} rules:{digest}"
 
     def screen(self, text: str, tokens: SubjectTokens) -> Screened:
         """Return `text` as it may be stored.
@@ -80,6 +80,8 @@ class PrivacyGate:
             TextInvalidError: holds NUL or a lone surrogate.
             ScreeningRefusedError: holds a kind that the rules refuse; the message names the kind alone.
         """
+        if not text:
+            return Screened("", (), self.stamp)
         self._check(text)
         runs: list[_Run] = []
         masked = text
@@ -90,7 +92,7 @@ class PrivacyGate:
                 break
             runs = sorted([*runs, *found], key=lambda run: run.start)
             masked, replacements = self._mask(text, runs, tokens)
-        return Screened(text=masked, replacements=replacements, detector=self._stamp)
+        return Screened(text=masked, replacements=replacements, detector=self.stamp)
 
     def screen_many(self, texts: Sequence[str], tokens: SubjectTokens) -> list[Screened]:
         """Return each text screened, in order.
