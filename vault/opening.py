@@ -37,6 +37,7 @@ from vault.parts import Parts
 from vault.pipeline.limits import InputLimits
 from vault.privacy.findings import Detector
 from vault.privacy.gate import PrivacyGate
+from vault.privacy.lazy import LazyDetector
 from vault.sealing import IndexPlace, Sealers
 from vault.search.embed import Embedder, MiniLmEmbedder
 from vault.storage.directory import VaultDirectory
@@ -296,7 +297,7 @@ def _assemble(
     return Parts(
         store=store,
         sealers=sealers,
-        gate=PrivacyGate((options.detector or _presidio)(rules), rules),
+        gate=PrivacyGate(LazyDetector(lambda: (options.detector or _presidio)(rules)), rules),
         policy=policy,
         journal=Journal(store, policy, options.clock),
         log=log,
