@@ -15,7 +15,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,8 @@ class LabelledText:
     text: str
     labels: tuple[Label, ...]
     template: str
+    optional: tuple[Span, ...] = ()
+    """Masked or not, neither counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,19 @@ def read_synth(path: Path) -> list[LabelledText]:
     ]
 
 
+def read_labelled_turns(path: Path) -> list[LabelledText]:
+    """Return the hand-labelled turns of this project; each is a template of its own."""
+    return [
+        LabelledText(
+            item["text"],
+            tuple(Label(span["type"], Span(span["start"], span["end"])) for span in item["spans"]),
+            f"turn-{number}",
+            tuple(Span(span["start"], span["end"]) for span in item["optional"]),
+        )
+        for number, item in enumerate(json.loads(path.read_text(encoding="utf-8")))
+    ]
+
+
 def was_read(template: str) -> bool:
     """Tell whether a template belongs to the half that was looked at while the rules were written."""
     return hashlib.sha256(f"template-{template}".encode()).digest()[0] % 2 == 0
@@ -160,11 +175,7 @@ def was_read(template: str) -> bool:
 
 def lower_cased(texts: Sequence[LabelledText]) -> list[LabelledText]:
     """Return a copy in lower case, without texts whose length that changes."""
-    return [
-        LabelledText(one.text.lower(), one.labels, one.template)
-        for one in texts
-        if len(one.text.lower()) == len(one.text)
-    ]
+    return [replace(one, text=one.text.lower()) for one in texts if len(one.text.lower()) == len(one.text)]
 
 
 def _tally(
@@ -176,11 +187,16 @@ def _tally(
     gold = bytearray(len(one.text))
     for label in one.labels:
         gold[label.span.start : label.span.end] = b"\x01" * (label.span.end - label.span.start)
+    free = {at for span in one.optional for at in range(span.start, span.end)}
     for replacement in gate.screen(one.text, _TOKENS).replacements:
         source = replacement.source
-        inked = [at for at in range(source.start, source.end) if not one.text[at].isspace()]
-        right = sum(gold[at] for at in inked)
         masked[source.start : source.end] = b"\x01" * (source.end - source.start)
+        inked = [
+            at for at in range(source.start, source.end) if not one.text[at].isspace() and at not in free
+        ]
+        right = sum(gold[at] for at in inked)
+        if not inked:
+            continue
         tally.masked += len(inked)
         tally.right += right
         tally.runs += 1

