@@ -32,6 +32,7 @@ _TURNS_A_SESSION: Final = 22
 _DRAWN_ANEW: Final = 0.4
 _RARE: Final = 0.3
 _RARE_WORDS: Final = 20_000
+_CHANGES: Final = 2_000
 _PAGE: Final = 4_096
 _MEBIBYTE: Final = 2**20
 _STATEMENTS: Final = Path("/proc/self/statm")
@@ -88,45 +89,60 @@ def measure_search(
         dimensions: length of the vectors.
     """
     draw = np.random.default_rng(_SEED)
-    owners = [Scope(AccessTier.PRIVATE, f"owner-{number}") for number in range(scopes)]
     records, record_us = _records(texts, memories)
     vectors = _unit_vectors(draw, memories, dimensions).astype(np.float16)
+    owners = [Scope(AccessTier.PRIVATE, f"owner-{number}") for number in range(scopes)]
     entries = [
         Entry(
-            owners[n * scopes // memories],
-            f"m{n}",
-            f"e{n // _TURNS_A_SESSION}",
-            n % _TURNS_A_SESSION,
+            owners[number * scopes // memories],
+            f"m{number}",
+            f"e{number // _TURNS_A_SESSION}",
+            number % _TURNS_A_SESSION,
             record,
-            vectors[n],
+            vectors[number],
         )
-        for n, record in enumerate(records)
+        for number, record in enumerate(records)
     ]
     before = _resident_mib()
     index = TenantIndex(dimensions)
-    rebuild_s = _timed(lambda: index.add_many(entries))
+    rebuild_s = _timed(partial(index.add_many, entries))
     after = _resident_mib()
-    allowed = frozenset(owners)
     queries = [
-        Query(prepare_query(_HASHER, _clear(questions[n % len(questions)])), vector)
-        for n, vector in enumerate(_unit_vectors(draw, searches, dimensions))
+        Query(prepare_query(_HASHER, _clear(questions[number % len(questions)])), vector)
+        for number, vector in enumerate(_unit_vectors(draw, searches, dimensions))
     ]
-    for query in queries[:5]:
-        index.search(query, allowed, DEPTH)
-    times = sorted(_timed(partial(index.search, query, allowed, DEPTH)) * 1e3 for query in queries)
-    changes = min(memories, 2_000)
-    fresh = [f"n{number}" for number in range(changes)]
+    times = _search_times(index, queries, frozenset(owners))
+    add_us, add_vector_us, remove_us = _change_times(index, owners[0], records[:_CHANGES], vectors)
     return SearchCost(
         memories=memories,
         scopes=scopes,
         search_p50_ms=times[len(times) // 2],
         search_p95_ms=times[int(len(times) * 0.95)],
-        add_us=_mean_us(lambda n: index.add(owners[0], fresh[n], "new", n, records[n]), changes),
+        add_us=add_us,
         record_us=record_us,
-        add_vector_us=_mean_us(lambda n: index.add_vector(fresh[n], vectors[n]), changes),
-        remove_us=_mean_us(lambda n: index.remove(fresh[n]), changes),
+        add_vector_us=add_vector_us,
+        remove_us=remove_us,
         rebuild_s=rebuild_s,
         index_mib=None if before is None or after is None else after - before,
+    )
+
+
+def _search_times(index: TenantIndex, queries: Sequence[Query], scopes: frozenset[Scope]) -> list[float]:
+    """Milliseconds of each search, ascending."""
+    for query in queries[:5]:
+        index.search(query, scopes, DEPTH)
+    return sorted(_timed(partial(index.search, query, scopes, DEPTH)) * 1e3 for query in queries)
+
+
+def _change_times(
+    index: TenantIndex, scope: Scope, records: Sequence[bytes], vectors: NDArray[np.float16]
+) -> tuple[float, float, float]:
+    """Mean microseconds of adding a record, adding its vector and removing it again."""
+    fresh = [f"new-{number}" for number in range(len(records))]
+    return (
+        _mean_us(lambda number: index.add(scope, fresh[number], "new", number, records[number]), len(fresh)),
+        _mean_us(lambda number: index.add_vector(fresh[number], vectors[number]), len(fresh)),
+        _mean_us(lambda number: index.remove(fresh[number]), len(fresh)),
     )
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from vault.clock import microseconds
 from vault.model import Replacement, Screened, TimeMention
 from vault.search.dates import terms_of_question, terms_of_time
 from vault.search.record import (
@@ -91,7 +92,7 @@ class TermHasher:
             dates=self._hashes(terms_of_time(at, times), MAX_DATE_TERMS),
             length=min(len(found), MAX_LENGTH),
             question="?" in readable,
-            at=None if at is None else int(at.timestamp()),
+            at=None if at is None else microseconds(at) // 1_000_000,
         )
 
     def embedding_text(self, text: Screened, speaker: Screened | None = None) -> str:
