@@ -1,0 +1,87 @@
+"""`memvault bench`: every figure that this project claims, measured again."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from api.bench.report import Report
+
+
+def bench(  # noqa: PLR0917  # typer's options
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run this suite alone; may be given several times. An unknown name lists them."),
+    ] = None,
+    quick: Annotated[  # noqa: FBT002  # typer's flag
+        bool, typer.Option("--quick", help="Two minutes instead of fifteen: rougher, smaller stores.")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="Where bench.json and bench.md are written.")] = Path(
+        "bench-output"
+    ),
+    shared: Annotated[
+        Path | None, typer.Option(help="Shared data and the peers' harness [default: beside the repository].")
+    ] = None,
+    peers: Annotated[
+        Path | None, typer.Option(help="Where the harness' setup_peers.py put the peers.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,  # noqa: FBT002  # typer's flag
+) -> None:
+    """Measure speed, memory, recall and privacy, each beside its target."""
+    from rich.console import Console  # noqa: PLC0415  # heavy imports stay out of --help
+
+    from api.bench.report import as_json, write  # noqa: PLC0415
+    from api.bench.run import SUITES, Setting, default_shared, run  # noqa: PLC0415
+    from vault.clock import system_clock  # noqa: PLC0415
+
+    names = tuple(dict.fromkeys(only or SUITES))
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        raise typer.BadParameter(f"expected suites of {', '.join(SUITES)}")
+    command = " ".join(
+        ["memvault bench", *(f"--only {name}" for name in only or ()), *(["--quick"] if quick else [])]
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    errors = Console(stderr=True)
+    # On the disk of the output: a folder in memory would make every commit look durable.
+    with (
+        tempfile.TemporaryDirectory(dir=output, prefix=".stores-") as scratch,
+        errors.status("", spinner="line") as status,
+    ):
+        setting = Setting(
+            scratch=Path(scratch),
+            shared=shared or default_shared(),
+            peers=peers,
+            quick=quick,
+            step=status.update,
+        )
+        report = run(names, setting, command=command, clock=system_clock)
+    write(report, output)
+    if json_:
+        typer.echo(as_json(report))
+        return
+    _show(report)
+
+
+def _show(report: "Report") -> None:
+    """Print the report as tables."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from api.bench.report import cells  # noqa: PLC0415
+
+    console = Console(width=max(140, Console().width))
+    console.print(f"{report.command}: {report.machine}", markup=False, highlight=False)
+    for section in report.sections:
+        table = Table(
+            title=f"{section.name} ({section.seconds:.0f} s, load {section.load})", title_justify="left"
+        )
+        for header in ("figure", "value", "target", "met", "note"):
+            table.add_column(header, justify="right" if header == "value" else "left")
+        for figure in section.figures:
+            table.add_row(*cells(figure))
+        console.print(table)
+    missed = len(report.missed)
+    console.print(f"{missed} of the targets missed" if missed else "every target met", highlight=False)
