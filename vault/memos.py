@@ -13,13 +13,15 @@ path and the organizer do the work, and each of them decides, logs and seals for
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
 from vault.auditing import AuditView, LogEntry, LogReport, ReceiptProof, TenantCheckpoint
-from vault.errors import InputInvalidError
+from vault.crypto.aead import MAX_SUBJECTS
+from vault.errors import IdentifierInvalidError, InputInvalidError
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
 from vault.parts import Parts
@@ -62,7 +64,11 @@ class MemOS(AbstractContextManager["MemOS"]):
             from vault.opening import open_default  # noqa: PLC0415  # the vault loads models; the name does not
 
             vault = self._owned = open_default(principal.tenant)
-        vault.require_tenant(principal.tenant)
+        try:
+            vault.require_tenant(principal.tenant)
+        except BaseException:
+            self.close()
+            raise
         self._vault = vault
         self._principal = principal
         self._purpose = purpose
@@ -270,12 +276,12 @@ class MemOS(AbstractContextManager["MemOS"]):
         self.close()
 
 
-def _source(given: Extractable) -> Source:
+def _source(given: object) -> Source:
     if isinstance(given, Chat | Document):
         return given
     if isinstance(given, str):
         return Document(text=given)
-    turns = tuple(given)
+    turns = tuple(given) if isinstance(given, Iterable) else (given,)
     if not all(isinstance(turn, Turn) for turn in turns):
         raise InputInvalidError("expected a chat, a document, turns or text")
     return Chat(turns=turns)
@@ -284,4 +290,8 @@ def _source(given: Extractable) -> Source:
 def _names(subject: str | Iterable[str] | None) -> tuple[str, ...]:
     if subject is None:
         return ()
-    return (subject,) if isinstance(subject, str) else tuple(subject)
+    names = (subject,) if isinstance(subject, str) else tuple(islice(subject, MAX_SUBJECTS + 1))
+    # Threat: a list of subjects that came out empty must not read as "all that is within reach".
+    if not 1 <= len(names) <= MAX_SUBJECTS:
+        raise IdentifierInvalidError(f"expected 1 to {MAX_SUBJECTS} subjects, or None")
+    return names

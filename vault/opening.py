@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from platformdirs import user_data_path
 
+from audit.errors import KeyFileUnsafeError as LogKeyFileUnsafeError
 from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
 from audit.key_file import create_key_file as create_log_key_file
@@ -30,7 +31,14 @@ from vault.crypto.key_store import SqlKeyStore
 from vault.crypto.keyring import KeyLimits, Keyring
 from vault.crypto.local_root import create_key_file, open_key_file
 from vault.embedding_worker import EmbeddingWorker, Pending
-from vault.errors import ConflictError, KeyDestroyedError, KeyMissingError, NotFoundError, TamperedError
+from vault.errors import (
+    ConflictError,
+    KeyDestroyedError,
+    KeyFileUnsafeError,
+    KeyMissingError,
+    NotFoundError,
+    TamperedError,
+)
 from vault.indexes import Indexes
 from vault.journal import Journal
 from vault.parts import Parts
@@ -268,7 +276,10 @@ def _assemble(
     policy = AccessPolicy.load(bundle)
     rules = parse_privacy_rules(bundle.text("privacy.yaml"))
     root = open_key_file(directory.root_key, options.entropy, passphrase)
-    signer = load_key_file(directory.log_key)
+    try:
+        signer = load_key_file(directory.log_key)
+    except LogKeyFileUnsafeError as error:
+        raise KeyFileUnsafeError(str(error)) from None
 
     keys_engine = writer_engine(directory.keys)
     stack.callback(keys_engine.dispose)

@@ -40,7 +40,9 @@ class Organizer:
         """
         parts = self._parts
         grant = self._authorise(principal, purpose)
-        (subject_id,) = parts.sealers.subject_ids(grant.tenant, (subject or own_subject(principal),))
+        (subject_id,) = parts.sealers.subject_ids(
+            grant.tenant, (own_subject(principal) if subject is None else subject,)
+        )
         with parts.store.read(grant) as unit:
             stored = {row.memory_id: row for row in unit.about(subject_id)}
             settled = unit.edges(list(stored))

@@ -236,9 +236,10 @@ def test_rows_copied_to_another_tenant_do_not_open_there(clinic: Clinic, *, with
         )
     clinic.reopen()
     view = bribed(clinic)
-    for attempt in (lambda: view.get(memory_id), lambda: view.reveal(memory_id)):
-        with pytest.raises((TamperedError, KeyMissingError)):
-            attempt()
+    with pytest.raises((TamperedError, KeyMissingError)):
+        view.get(memory_id)
+    with pytest.raises((TamperedError, KeyMissingError)):
+        view.reveal(memory_id)
     assert view.retrieve("knee Maria Keller", reveal=True).hits == ()
     assert clinic.mem(OWNER).reveal(memory_id).text == KNEE, "the honest tenant is served as before"
     report = clinic.audit(BANK).verify()
@@ -251,10 +252,11 @@ def test_a_row_whose_owner_was_changed_does_not_open_for_the_new_owner(clinic: C
     clinic.close()
     clinic.sql("UPDATE memory SET owner = ?", OTHER_OWNER.id)
     clinic.reopen()
-    for reveal in (OTHER_OWNER, CLINICIAN):
-        for attempt in (clinic.mem(reveal).get, clinic.mem(reveal).reveal):
+    for principal in (OTHER_OWNER, CLINICIAN):
+        view = clinic.mem(principal)
+        for reveal in (False, True):
             with pytest.raises(TamperedError):
-                attempt(memory_id)
+                view.reveal(memory_id) if reveal else view.get(memory_id)
             assert clinic.last().payload == {"unreadable": [memory_id]}
             assert clinic.last().outcome == "failed"
     with pytest.raises(TamperedError):

@@ -34,12 +34,17 @@ _BLANK_CATEGORIES: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _BLANK_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
+MEMORIES_OF_A_WRITE: Final = 10_000
+"""One audit entry names every memory of a write with its digest, 101 bytes each, and may have 1 MiB."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputLimits:
     """The bounds of one call; each is a setting.
 
     Raises:
-        InputInvalidError: a limit below 1, which would refuse everything.
+        InputInvalidError: a limit below 1, which would refuse everything, or more memories than one
+            write can have.
     """
 
     document_bytes: int = 4_194_304
@@ -54,7 +59,7 @@ class InputLimits:
     """Turns of one chat."""
     sessions: int = 1_000
     """Chats of one file."""
-    passages: int = 20_000
+    passages: int = 10_000
     """Passages that one document may become."""
     passage_chars: int = 800
     """Target size of a document's passage; a passage is never longer."""
@@ -83,6 +88,8 @@ class InputLimits:
         for limit in fields(self):
             if getattr(self, limit.name) < 1:
                 raise InputInvalidError(f"expected the limit {limit.name} to be at least 1")
+        if max(self.turns, self.passages) > MEMORIES_OF_A_WRITE:
+            raise InputInvalidError(f"expected limits of at most {MEMORIES_OF_A_WRITE} turns and passages")
 
 
 def check_source(source: Source, limits: InputLimits) -> None:

@@ -15,6 +15,7 @@ neither, nor the speaker: a plain word of its kind stands for each value (`vault
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ from vault.search.record import (
     TermRecord,
 )
 from vault.search.stand_ins import OTHERWISE, STAND_INS
-from vault.search.words import stems, words
+from vault.search.words import STOP_WORDS, stems, words
 
 KEY_BYTES: Final = 32
 MAX_QUERY_TERMS: Final = 64
 """Distinct terms of a question that count; the first ones stay."""
 MAX_EMBEDDED_CHARACTERS: Final = 2_000
+_ASKS: Final = re.compile(r"[?？؟](?![^\W_])")
+"""A question mark that no letter or digit follows, as one would in an address."""
 
 
 class TermHasher:
@@ -91,7 +94,7 @@ class TermHasher:
             speaker=self._hashes(() if speaker is None else _name_words(speaker), MAX_SPEAKER_TERMS),
             dates=self._hashes(terms_of_time(at, times), MAX_DATE_TERMS),
             length=min(len(found), MAX_LENGTH),
-            question="?" in readable,
+            question=_ASKS.search(readable) is not None,
             at=None if at is None else microseconds(at) // 1_000_000,
         )
 
@@ -170,5 +173,7 @@ def _codes(replacements: Iterable[Replacement]) -> Iterator[str]:
 
 
 def _name_words(speaker: Screened) -> Iterator[str]:
-    yield from words(restore(speaker))
+    """Words that name a speaker: of "The Doctor" not the first, of "Will" the only one."""
+    found = words(restore(speaker))
+    yield from [word for word in found if word not in STOP_WORDS] or found
     yield from _codes(speaker.replacements)
