@@ -40,7 +40,7 @@ KEY_BYTES: Final = 32
 MAX_QUERY_TERMS: Final = 64
 """Distinct terms of a question that count; the first ones stay."""
 MAX_EMBEDDED_CHARACTERS: Final = 2_000
-_ASKS: Final = re.compile(r"[?？؟](?![^\W_])")
+_ASKS: Final = re.compile(r"[?\uff1f\u061f](?![^\W_])")
 """A question mark that no letter or digit follows, as one would in an address."""
 
 

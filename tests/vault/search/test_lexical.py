@@ -77,6 +77,13 @@ def test_a_key_of_another_length_is_refused() -> None:
         TermHasher(b"short")
 
 
+@pytest.mark.parametrize(("name", "words"), [("The Doctor", ["doctor"]), ("Will", ["will"]), ("", [])])
+def test_a_speaker_is_known_by_the_words_that_tell_who_it_is(name: str, words: list[str]) -> None:
+    assert HASHER.record(clear("hello"), speaker=clear(name)).speaker == tuple(
+        sorted(map(HASHER.hash, words))
+    )
+
+
 def test_no_word_of_the_text_stands_in_the_record() -> None:
     packed = pack(
         HASHER.record(masked("I met {} at the harbour", "Caroline"), speaker=clear("Melanie"), at=SAID)
@@ -108,7 +115,16 @@ def test_speakers_and_dates_are_kept_apart_from_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "question"), [("Is it?", True), ("Is it? Yes.", True), ("It is.", False), ("", False)]
+    ("text", "question"),
+    [
+        ("Is it?", True),
+        ("Is it? Yes.", True),
+        ("“Really?”", True),
+        ("本当？", True),
+        ("see https://a.example/x?y=1", False),
+        ("It is.", False),
+        ("", False),
+    ],
 )
 def test_a_question_is_known_by_its_mark(text: str, *, question: bool) -> None:
     assert HASHER.record(clear(text)).question is question
