@@ -81,6 +81,7 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
         authenticator=authenticator,
         limits=BodyLimits(settings.request_bytes, settings.request_seconds),
         entropy=chosen.entropy,
+        requests=settings.requests,
     )
     _describe(app)
     return app

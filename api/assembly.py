@@ -75,17 +75,11 @@ def read_passphrase(path: Path) -> str:
         TextInvalidError: it is not UTF-8.
     """
     try:
-        # O_NONBLOCK: opening a FIFO must not wait for a writer. The very file that was opened is checked.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        content = _read_private(path)
     except FileNotFoundError:
         raise KeyMissingError("there is no passphrase file at the path that was given") from None
     except OSError as error:
         raise KeyFileUnsafeError(f"the passphrase file cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
-            raise KeyFileUnsafeError("expected the passphrase file to be a regular file of mode 0600 or less")
-        content = file.read(_MAX_PASSPHRASE_FILE + 1)
     try:
         line = content.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
@@ -94,3 +88,16 @@ def read_passphrase(path: Path) -> str:
     if len(content) > _MAX_PASSPHRASE_FILE or "\n" in line:
         raise KeyFileUnsafeError(f"expected one line of at most {_MAX_PASSPHRASE_FILE} bytes")
     return line
+
+
+def _read_private(path: Path) -> bytes:
+    """Read a file after checking the very file that was opened, so that it cannot be swapped between."""
+    # O_NONBLOCK: opening a FIFO must not wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
+            raise KeyFileUnsafeError("expected the passphrase file to be a regular file of mode 0600 or less")
+        return os.read(descriptor, _MAX_PASSPHRASE_FILE + 1)
+    finally:
+        os.close(descriptor)

@@ -26,9 +26,11 @@ from api.errors import (
 from api.problems import EXPECTED
 from policies.model import Principal
 from vault.clock import Entropy
+from vault.errors import OverloadedError
 
 REQUEST_HEADER: Final = "Memvault-Request"
 API_PREFIX: Final = "/v1/"
+LIVE_PATH: Final = "/livez"
 OPENAPI_PATH: Final = "/v1/openapi.json"
 _ID_BYTES: Final = 16
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -54,6 +56,14 @@ class _GoneError(Exception):
     """The client went away while it was sending."""
 
 
+class _RefusedError(Exception):
+    """A request that is not let in."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__()
+        self.reason = reason
+
+
 class Entrance:
     """ASGI middleware: identity and body of each request.
 
@@ -62,15 +72,24 @@ class Entrance:
         authenticator: Says whom a key stands for.
         limits: Of bodies.
         entropy: Source of request ids.
+        requests: How many are let in at one time.
     """
 
     def __init__(
-        self, app: ASGIApp, authenticator: Authenticator, limits: BodyLimits, entropy: Entropy
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        limits: BodyLimits,
+        entropy: Entropy,
+        *,
+        requests: int = 256,
     ) -> None:
         self._app = app
         self._authenticator = authenticator
         self._limits = limits
         self._entropy = entropy
+        self._requests = requests
+        self._inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer why not."""
@@ -78,19 +97,30 @@ class Entrance:
             await self._app(scope, receive, send)
             return
         request_id = self._entropy(_ID_BYTES).hex()
+        scope.setdefault("state", {})["request_id"] = request_id
         answer = _with_headers(send, request_id)
-        state = scope.setdefault("state", {})
-        state["request_id"] = request_id
+        # On the event loop alone, so a plain counter is exact.
+        self._inside += 1
         try:
-            if scope["path"].startswith(API_PREFIX) and scope["path"] != OPENAPI_PATH:
-                state["principal"] = await self._identify(scope)
-            body = await self._read(scope, receive)
-        except EXPECTED as error:
-            await problem_response(error, request_id)(scope, receive, answer)
-            return
+            body = await self._admit(scope, receive)
+            await self._app(scope, _replaying(body, receive), answer)
+        except _RefusedError as refusal:
+            await problem_response(refusal.reason, request_id)(scope, receive, answer)
         except _GoneError:
             return
-        await self._app(scope, _replaying(body, receive), answer)
+        finally:
+            self._inside -= 1
+
+    async def _admit(self, scope: Scope, receive: Receive) -> bytes:
+        """Identify the caller, then read the body."""
+        try:
+            if self._inside > self._requests and scope["path"] != LIVE_PATH:
+                raise OverloadedError(f"more than {self._requests} requests at one time")
+            if scope["path"].startswith(API_PREFIX) and scope["path"] != OPENAPI_PATH:
+                scope["state"]["principal"] = await self._identify(scope)
+            return await self._read(scope, receive)
+        except EXPECTED as error:
+            raise _RefusedError(error) from None
 
     async def _identify(self, scope: Scope) -> Principal:
         header = Headers(scope=scope).get("authorization")

@@ -21,6 +21,8 @@ from api.problems import outline
 from api.settings import Settings
 from vault.crypto.root import RootKind
 
+CONNECTIONS_PER_REQUEST: Final = 4
+"""Idle connections are borne for each request at one time; the server cuts off what is beyond."""
 _BACKLOG: Final = 128
 _GRACE_SECONDS: Final = 10
 
@@ -84,7 +86,7 @@ def serve(app: FastAPI, settings: Settings, bound: socket.socket, ready: Callabl
         workers=1,
         proxy_headers=settings.behind_proxy,
         forwarded_allow_ips="127.0.0.1",
-        limit_concurrency=settings.connections,
+        limit_concurrency=settings.requests * CONNECTIONS_PER_REQUEST,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         ssl_certfile=settings.tls_certificate_file,
         ssl_keyfile=settings.tls_key_file,

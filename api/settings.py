@@ -49,8 +49,8 @@ class Settings:
     """Bytes of a request's body."""
     request_seconds: int = 30
     """Seconds in which a request's body has to arrive."""
-    connections: int = 256
-    """Requests and connections at one time; more are answered 503."""
+    requests: int = 256
+    """Requests at one time; more are answered 503."""
     login_seconds: int = 60
     """Seconds for which a verified API key is not verified again."""
     login_keys: int = 1_024
@@ -110,7 +110,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "tls_key_file": _path,
     "request_bytes": _whole(1_024, 1 << 30),
     "request_seconds": _whole(1, 3_600),
-    "connections": _whole(1, 100_000),
+    "requests": _whole(1, 100_000),
     "login_seconds": _whole(0, 3_600),
     "login_keys": _whole(1, 1_000_000),
     "login_failures": _whole(1, 10_000),

@@ -27,12 +27,15 @@ def bench(  # noqa: PLR0917  # typer's options
     peers: Annotated[
         Path | None, typer.Option(help="Where the harness' setup_peers.py put the peers.")
     ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Also put the report between the markers of this document.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,  # noqa: FBT002  # typer's flag
 ) -> None:
     """Measure speed, memory, recall and privacy, each beside its target."""
     from rich.console import Console  # noqa: PLC0415  # heavy imports stay out of --help
 
-    from api.bench.report import as_json, write  # noqa: PLC0415
+    from api.bench.report import as_json, recorded, write  # noqa: PLC0415
     from api.bench.run import SUITES, Setting, default_shared, run  # noqa: PLC0415
     from vault.clock import system_clock  # noqa: PLC0415
 
@@ -59,6 +62,8 @@ def bench(  # noqa: PLR0917  # typer's options
         )
         report = run(names, setting, command=command, clock=system_clock)
     write(report, output)
+    if record is not None:
+        record.write_text(recorded(record.read_text(encoding="utf-8"), report), encoding="utf-8")
     if json_:
         typer.echo(as_json(report))
         return

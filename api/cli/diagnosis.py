@@ -95,8 +95,8 @@ def _examine_open(session: Session) -> Iterator[CheckView]:
             yield _view(f"health{label}", Status.UNCHECKED, detail_of(error))
             continue
         if tenant == tenants[0]:
-            yield from _store(health)
-        yield from _memories(health, label)
+            yield from store_of(health)
+        yield from memories_of(health, label)
         yield _check(f"{LOG_CHECK}{label}", partial(_log, session.vault, principal))
 
 
@@ -148,7 +148,8 @@ def _space(path: Path) -> tuple[Status, str]:
     return (Status.WARNING if free < _LOW_SPACE else Status.OK), f"{free >> 20} MiB are free"
 
 
-def _store(health: Health) -> Iterator[CheckView]:
+def store_of(health: Health) -> Iterator[CheckView]:
+    """Judge the figures of the store as a whole."""
     same = health.schema == health.schema_expected
     yield _view("schema", Status.OK if same else Status.FAILED, health.schema)
     wrong = [f"{name}={value}" for name, value in health.pragmas if _EXPECTED_PRAGMAS[name] != value]
@@ -160,7 +161,8 @@ def _store(health: Health) -> Iterator[CheckView]:
     yield _view("policy", Status.OK, health.policy)
 
 
-def _memories(health: Health, label: str) -> Iterator[CheckView]:
+def memories_of(health: Health, label: str) -> Iterator[CheckView]:
+    """Judge the figures of one tenant's memories."""
     missing = health.rows - health.unreadable_count - health.indexed
     yield _view(
         f"index{label}",

@@ -1,0 +1,253 @@
+"""API keys: shown once, verified slowly, remembered shortly, counted when wrong."""
+
+import base64
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from api.auth import Argon2Cost, Attempts, Authenticator, issue_key
+from api.errors import AttemptsExceededError, NotAuthenticatedError
+from audit.log import Leaf
+from policies.model import Principal, Purpose, Role
+from tests.api.conftest import CHEAP, TENANT
+from vault.clock import system_entropy
+from vault.credentials import Credential, Credentials
+from vault.errors import ConflictError, NotFoundError, TamperedError
+from vault.memos import MemOS
+from vault.opening import Vault
+
+AGENT = Principal("agent-1", TENANT, frozenset({Role.OWNER_AGENT, Role.SERVICE}))
+HERE = "127.0.0.1"
+
+
+class Ticks:
+    """A monotonic clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture
+def credentials(vault: Vault) -> Credentials:
+    return Credentials(vault.parts)
+
+
+@pytest.fixture
+def key(credentials: Credentials) -> str:
+    return issue_key(credentials, AGENT, system_entropy, cost=CHEAP)
+
+
+@pytest.fixture
+def authenticator(credentials: Credentials, ticks: Ticks) -> Authenticator:
+    return Authenticator(
+        credentials, system_entropy, ticks, remembered_seconds=60, remembered_keys=2, failures=3, cost=CHEAP
+    )
+
+
+def _events(vault: Vault) -> list[tuple[str, str, str, str]]:
+    auditor = MemOS(vault, principal=Principal("a", TENANT, frozenset({Role.AUDITOR})), purpose=Purpose.AUDIT)
+    entries = auditor.entries(limit=1000)
+    return [
+        (
+            entry.header.event.value,
+            entry.header.decision.value,
+            entry.header.principal,
+            entry.header.resource or "",
+        )
+        for entry in entries
+        if entry.header.event.value.startswith("principal.")
+    ]
+
+
+def test_a_key_stands_for_the_principal_it_was_made_for(authenticator: Authenticator, key: str) -> None:
+    assert authenticator.authenticate(f"Bearer {key}", HERE) == AGENT
+
+
+def test_making_and_using_a_key_are_entries(vault: Vault, authenticator: Authenticator, key: str) -> None:
+    authenticator.authenticate(f"bearer {key}", HERE)
+    credential = f"crd_{key.split('_')[1]}"
+    assert _events(vault) == [
+        ("principal.create", "allowed", "memvault", credential),
+        ("principal.login", "allowed", "agent-1", credential),
+    ]
+
+
+def test_who_made_a_key_stands_in_its_entry(vault: Vault, credentials: Credentials) -> None:
+    issue_key(credentials, AGENT, system_entropy, by="operator", cost=CHEAP)
+    assert _events(vault)[0][2] == "operator"
+
+
+def test_no_key_and_no_secret_is_kept(vault: Vault, key: str, tmp_path: Path) -> None:
+    secret = key.rpartition("_")[2].encode()
+    assert all(secret not in file.read_bytes() for file in (tmp_path / "vault").iterdir() if file.is_file())
+    stored = vault.parts.store.credential(f"crd_{key.split('_')[1]}")
+    assert stored is not None
+    assert stored[3].startswith(b"$argon2id$")
+
+
+def test_keys_differ_and_have_256_random_bits(credentials: Credentials) -> None:
+    keys = [issue_key(credentials, AGENT, system_entropy, cost=CHEAP) for _ in range(3)]
+    assert len(set(keys)) == 3
+    for key in keys:
+        assert re.fullmatch(r"mv_[0-9a-z]{26}_[a-z2-7]{52}", key)
+        assert len(base64.b32decode(key.rpartition("_")[2].upper() + "====")) == 32
+
+
+def test_the_default_cost_is_not_a_cheap_one() -> None:
+    assert Argon2Cost() == Argon2Cost(memory_kib=19 * 1024, iterations=2, lanes=1)
+
+
+def _wrong(key: str) -> Iterator[str | None]:
+    head, _, secret = key.rpartition("_")
+    yield None
+    yield ""
+    yield key
+    yield f"Basic {key}"
+    yield "Bearer "
+    yield f"Bearer {key}x"
+    yield f"Bearer {key[:-1]}{'a' if key[-1] != 'a' else 'b'}"
+    yield f"Bearer {head}_{secret.upper()}"
+    yield f"Bearer mv_{'0' * 26}_{secret}"
+    yield f"Bearer {key}\n{key}"
+    yield "Bearer mv__"
+    yield f"Bearer {key.replace('mv_', 'mw_')}"
+
+
+def test_whatever_is_not_the_key_is_refused_in_the_same_words(
+    credentials: Credentials, ticks: Ticks, key: str
+) -> None:
+    authenticator = Authenticator(credentials, system_entropy, ticks, failures=100, cost=CHEAP)
+    for header in _wrong(key):
+        assert authenticator.remembered(header) is None
+        with pytest.raises(NotAuthenticatedError, match="API key") as caught:
+            authenticator.authenticate(header, HERE)
+        assert key[-20:] not in str(caught.value)
+    assert authenticator.authenticate(f"Bearer {key}", HERE) == AGENT
+
+
+def test_a_wrong_secret_is_a_denied_entry_and_an_unknown_credential_is_none(
+    vault: Vault, authenticator: Authenticator, key: str
+) -> None:
+    other = "a" if key[-1] != "a" else "b"
+    for wrong in (key[:-1] + other, f"mv_{'0' * 26}_{'a' * 52}"):
+        with pytest.raises(NotAuthenticatedError):
+            authenticator.authenticate(f"Bearer {wrong}", HERE)
+    assert [event[:3] for event in _events(vault)] == [
+        ("principal.create", "allowed", "memvault"),
+        ("principal.login", "denied", "agent-1"),
+    ]
+
+
+def test_a_verified_key_is_remembered_until_its_time_is_over(
+    vault: Vault, authenticator: Authenticator, ticks: Ticks, key: str
+) -> None:
+    assert authenticator.remembered(f"Bearer {key}") is None
+    authenticator.authenticate(f"Bearer {key}", HERE)
+    ticks.now += 59
+    assert authenticator.remembered(f"Bearer {key}") == AGENT
+    assert authenticator.remembered(f"Bearer {key[:-1]}") is None
+    ticks.now += 1
+    assert authenticator.remembered(f"Bearer {key}") is None
+    assert len(_events(vault)) == 2, "a remembered key makes no further entry"
+
+
+def test_only_so_many_keys_are_remembered(credentials: Credentials, authenticator: Authenticator) -> None:
+    keys = [issue_key(credentials, AGENT, system_entropy, cost=CHEAP) for _ in range(3)]
+    for key in keys:
+        authenticator.authenticate(f"Bearer {key}", HERE)
+    assert [authenticator.remembered(f"Bearer {key}") for key in keys] == [None, AGENT, AGENT]
+
+
+def test_nothing_is_remembered_where_settings_say_so(
+    credentials: Credentials, ticks: Ticks, key: str
+) -> None:
+    authenticator = Authenticator(credentials, system_entropy, ticks, remembered_seconds=0, cost=CHEAP)
+    authenticator.authenticate(f"Bearer {key}", HERE)
+    assert authenticator.remembered(f"Bearer {key}") is None
+
+
+def test_wrong_keys_cost_their_sender_a_wait_and_nobody_else(
+    authenticator: Authenticator, ticks: Ticks, key: str
+) -> None:
+    wrong = f"Bearer mv_{'0' * 26}_{'a' * 52}"
+    for _ in range(3):
+        with pytest.raises(NotAuthenticatedError):
+            authenticator.authenticate(wrong, HERE)
+        ticks.now += 10
+    with pytest.raises(AttemptsExceededError) as caught:
+        authenticator.authenticate(f"Bearer {key}", HERE)
+    assert caught.value.retry_after == 30
+    assert authenticator.authenticate(f"Bearer {key}", "10.0.0.1") == AGENT
+    ticks.now += 30
+    assert authenticator.authenticate(f"Bearer {key}", HERE) == AGENT
+
+
+def test_missing_keys_are_not_counted(authenticator: Authenticator, key: str) -> None:
+    for _ in range(10):
+        with pytest.raises(NotAuthenticatedError):
+            authenticator.authenticate(None, HERE)
+    assert authenticator.authenticate(f"Bearer {key}", HERE) == AGENT
+
+
+def test_counting_is_bounded_however_many_addresses_there_are(
+    ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.auth._MAX_ADDRESSES", 5)
+    attempts = Attempts(1, ticks)
+    for number in range(50):
+        attempts.note(f"10.0.0.{number}")
+    attempts.check("10.0.0.0")
+    with pytest.raises(AttemptsExceededError):
+        attempts.check("10.0.0.49")
+    assert len(attempts._failed) == 5
+
+
+def test_many_threads_may_show_one_key(authenticator: Authenticator, key: str) -> None:
+    found: list[Principal] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(authenticator.authenticate(f"Bearer {key}", HERE)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [AGENT] * 8
+
+
+def test_a_credential_of_an_unknown_tenant_is_refused(credentials: Credentials) -> None:
+    with pytest.raises(NotFoundError):
+        issue_key(
+            credentials, Principal("a", "elsewhere", frozenset({Role.SERVICE})), system_entropy, cost=CHEAP
+        )
+
+
+def test_a_credential_id_is_taken_once(credentials: Credentials) -> None:
+    credential = Credential(credentials.reserve_id(), AGENT, b"v")
+    credentials.add(credential)
+    with pytest.raises(ConflictError):
+        credentials.add(credential)
+
+
+def test_a_credential_with_an_unknown_role_raises_the_alarm(vault: Vault, credentials: Credentials) -> None:
+    credential = Credential(credentials.reserve_id(), AGENT, b"v")
+    credentials.add(credential)
+
+    def crown(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+        connection.execute(text("UPDATE credential SET roles = 'king'"))
+
+    vault.parts.store.change(crown)
+    with pytest.raises(TamperedError):
+        credentials.find(credential.id)

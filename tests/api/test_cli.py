@@ -1,0 +1,580 @@
+"""The command line in this process: what each command prints, and how it ends."""
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.cli.main import app
+from api.cli.options import agent
+from api.cli.output import safe
+from api.cli.session import session
+from audit.checkpoint import verify_checkpoint
+from audit.signing import VerifierKey
+
+CHAT = {
+    "sessions": [
+        {
+            "started": "2026-01-05T09:00:00+00:00",
+            "title": "Intake",
+            "turns": [
+                {"speaker": "Maria Keller", "text": "My phone is 212-555-0147."},
+                {"speaker": "Assistant", "role": "assistant", "text": "Your left knee hurts."},
+                {"speaker": "Maria Keller", "text": "Actually it is the right knee."},
+            ],
+        },
+        {"turns": [{"speaker": "Maria Keller", "text": "The surgery went well."}]},
+    ]
+}
+
+
+class Memvault:
+    """Runs commands against one vault."""
+
+    def __init__(self, shell: CliRunner) -> None:
+        self.shell = shell
+
+    def __call__(self, *arguments: str, stdin: str | bytes | None = None) -> Result:
+        result = self.shell.invoke(app, list(arguments), input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    def json(self, *arguments: str, stdin: str | bytes | None = None) -> Any:  # noqa: ANN401  # any JSON
+        result = self(*arguments, "--json", stdin=stdin)
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+
+@pytest.fixture
+def empty(shell: CliRunner) -> Memvault:
+    """No vault yet."""
+    return Memvault(shell)
+
+
+@pytest.fixture
+def memvault(empty: Memvault) -> Memvault:
+    """A new vault."""
+    assert empty("init", "--tenant", "clinic").exit_code == 0
+    return empty
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> str:
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps(CHAT))
+    return str(path)
+
+
+@pytest.fixture
+def memory_id(memvault: Memvault, chat: str) -> str:
+    written = memvault.json("extract", chat, "--subject", "maria")
+    return str(written["sources"][0]["memory_ids"][0])
+
+
+def test_init_shows_the_key_once_on_standard_output(empty: Memvault) -> None:
+    result = empty("init", "--tenant", "clinic")
+    assert result.exit_code == 0
+    assert "API key     mv_" in result.stdout
+    assert "mv_" not in result.stderr
+    assert "root key lies in a file" in result.stderr
+
+
+def test_init_as_json_has_a_stable_shape(empty: Memvault, tmp_path: Path) -> None:
+    made = empty.json("init", "--tenant", "clinic", "--principal", "agent-7", "--role", "service")
+    assert made["vault"] == str(tmp_path / "vault")
+    assert (made["tenant"], made["principal"], made["roles"]) == ("clinic", "agent-7", ["service"])
+    assert made["root_key"] == "file"
+    assert VerifierKey.parse(made["verifier_key"]).name == "memos-vault/embedded"
+
+
+def test_init_without_a_key_makes_none(empty: Memvault) -> None:
+    made = empty.json("init", "--no-key")
+    assert (made["api_key"], made["principal"]) == (None, None)
+
+
+def test_init_under_a_passphrase(empty: Memvault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pass").write_text("correct horse battery\n")
+    (tmp_path / "pass").chmod(0o600)
+    monkeypatch.setenv("MEMVAULT_PASSPHRASE_FILE", str(tmp_path / "pass"))
+    made = empty("init", "--json")
+    assert json.loads(made.stdout)["root_key"] == "passphrase"
+    assert "root key lies" not in made.stderr
+    assert empty("retrieve", "tea").exit_code == 0
+    (tmp_path / "pass").write_text("another passphrase\n")
+    wrong = empty("retrieve", "tea")
+    assert (wrong.exit_code, wrong.stdout) == (5, "")
+    monkeypatch.delenv("MEMVAULT_PASSPHRASE_FILE")
+    assert empty("retrieve", "tea").exit_code == 5
+
+
+def test_init_where_something_is_already_is_a_conflict(memvault: Memvault) -> None:
+    again = memvault("init", "--tenant", "clinic")
+    assert (again.exit_code, again.stdout) == (7, "")
+    assert memvault("retrieve", "tea").exit_code == 0
+
+
+def test_init_refuses_ids_that_could_be_personal_data(empty: Memvault) -> None:
+    assert empty("init", "--tenant", "maria@example.com").exit_code == 2
+    assert empty("init", "--principal", "Maria Keller").exit_code == 2
+
+
+def test_a_chat_is_written_found_shown_revealed_changed_and_organized(memvault: Memvault, chat: str) -> None:
+    written = memvault.json("extract", chat, "--subject", "maria")
+    assert (written["memories"], len(written["sources"]), written["embedded"]) == (4, 2, True)
+    first = written["sources"][0]["memory_ids"][0]
+    found = memvault.json("retrieve", "phone", "--k", "1", "--subject", "maria")
+    assert found["hits"][0]["memory"]["id"] == first
+    shown = memvault.json("show", first)
+    assert shown["text"].startswith("My phone is [PHONE-")
+    revealed = memvault.json("reveal", first)
+    assert revealed["text"] == "My phone is 212-555-0147."
+    assert memvault("update", first, shown["text"].replace("My", "The")).exit_code == 0
+    assert memvault.json("reveal", first)["text"] == "The phone is 212-555-0147."
+    assert memvault.json("organize", "--subject", "maria")["links"][0]["kind"] == "supersedes"
+
+
+def test_answers_for_people_hold_the_same(memvault: Memvault, memory_id: str) -> None:
+    found = memvault("retrieve", "phone")
+    assert "[PHONE-" in found.stdout
+    assert memory_id in found.stdout
+    assert "searched: phone" in found.stderr
+    shown = memvault("show", memory_id)
+    assert "tiers       private · plaintext" in shown.stdout
+    assert "212-555-0147" not in shown.stdout
+    assert "text        My phone is 212-555-0147." in memvault("reveal", memory_id).stdout
+    assert memory_id in memvault("update", memory_id, "new words").stdout
+    assert "supersedes" in memvault("organize", "--subject", "maria").stdout
+
+
+def test_documents_are_read_by_their_kind(memvault: Memvault, tmp_path: Path) -> None:
+    for name, content in (
+        ("a.txt", "plain words"),
+        ("b.md", "# Head\n\nbody"),
+        ("c.json", '{"drug": "aspirin"}'),
+    ):
+        (tmp_path / name).write_text(content)
+    files = [str(tmp_path / name) for name in ("a.txt", "b.md", "c.json")]
+    written = memvault.json("extract", *files)
+    assert [source["file"] for source in written["sources"]] == files
+    assert memvault.json("retrieve", "aspirin")["hits"][0]["memory"]["text"] == "drug: aspirin"
+
+
+def test_a_locomo_file_is_a_chat(memvault: Memvault, tmp_path: Path) -> None:
+    sample = {
+        "conversation": {
+            "speaker_a": "Ann",
+            "speaker_b": "Ben",
+            "session_1": [{"speaker": "Ann", "dia_id": "D1:1", "text": "I adopted a cat."}],
+            "session_1_date_time": "1:56 pm on 8 May, 2023",
+        }
+    }
+    path = tmp_path / "locomo.json"
+    path.write_text(json.dumps([sample]))
+    memory_id = memvault.json("extract", str(path))["sources"][0]["memory_ids"][0]
+    assert memvault.json("show", memory_id)["provenance"]["at"].startswith("2023-05-08")
+
+
+def test_standard_input_is_a_file_called_dash(memvault: Memvault) -> None:
+    assert memvault.json("extract", "-", stdin="tea at four")["memories"] == 1
+    assert memvault.json("extract", "-", stdin=json.dumps(CHAT))["memories"] == 4
+    assert memvault.json("extract", "-", "--kind", "markdown", stdin="# One\n\ntwo")["memories"] >= 1
+    assert memvault.json("retrieve", "-", stdin="tea\n")["hits"][0]["memory"]["text"] == "tea at four"
+
+
+def test_the_new_text_of_a_memory_comes_from_argument_file_or_standard_input(
+    memvault: Memvault, memory_id: str, tmp_path: Path
+) -> None:
+    (tmp_path / "new.txt").write_text("from a file\n")
+    for arguments, stdin, expected in (
+        (["from an argument"], None, "from an argument"),
+        (["--file", str(tmp_path / "new.txt")], None, "from a file"),
+        ([], "from a pipe\n", "from a pipe"),
+    ):
+        assert memvault("update", memory_id, *arguments, stdin=stdin).exit_code == 0
+        assert memvault.json("show", memory_id)["text"] == expected
+    assert memvault("update", memory_id, "text", "--file", "x").exit_code == 2
+
+
+def test_subjects_can_come_from_a_file(memvault: Memvault, tmp_path: Path) -> None:
+    (tmp_path / "names").write_text("maria keller\n\n")
+    memvault.json("extract", "-", "--subject-file", str(tmp_path / "names"), stdin="tea at four")
+    assert len(memvault.json("retrieve", "tea", "--subject", "Maria  KELLER")["hits"]) == 1
+    assert memvault.json("retrieve", "tea", "--subject", "john")["hits"] == []
+
+
+def test_what_was_written_before_an_error_is_told_with_it(memvault: Memvault, tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("tea at four")
+    (tmp_path / "bad.txt").write_bytes(b"hunter2\xff")
+    result = memvault("extract", str(tmp_path / "good.txt"), str(tmp_path / "bad.txt"), "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["memories"] == 1
+    assert json.loads(result.stderr)["type"] == "urn:memvault:problem:text-invalid"
+    assert "hunter2" not in result.stderr
+
+
+BAD_FILES: dict[str, tuple[str, bytes, int, str]] = {
+    "empty": ("a.txt", b"", 1, "text-empty"),
+    "white space": ("a.txt", b" \n\t", 1, "text-empty"),
+    "NUL": ("a.txt", b"hunter2\0", 1, "text-invalid"),
+    "invalid UTF-8": ("a.txt", b"hunter2\xff", 1, "text-invalid"),
+    "too large": ("a.txt", b"hunter2 " * 700_000, 1, "input-too-large"),
+    "an unknown kind": ("a.exe", b"hunter2", 1, "document-invalid"),
+    "broken JSON": ("a.json", b"{hunter2", 1, "document-invalid"),
+    "deep JSON": ("a.json", b"[" * 5000, 1, "document-invalid"),
+    "a chat with an unknown key": (
+        "a.json",
+        b'{"sessions":[{"turns":[],"hunter2":1}]}',
+        1,
+        "document-invalid",
+    ),
+    "a chat in the year 0": (
+        "a.json",
+        b'{"sessions":[{"started":"0000-01-01","turns":[{"text":"a"}]}]}',
+        1,
+        "time-invalid",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_is_an_error_of_its_own_without_its_content(
+    memvault: Memvault, tmp_path: Path, case: str
+) -> None:
+    name, content, code, slug = BAD_FILES[case]
+    (tmp_path / name).write_bytes(content)
+    result = memvault("extract", str(tmp_path / name), "--json")
+    problem = json.loads(result.stderr)
+    assert (result.exit_code, problem["type"]) == (code, f"urn:memvault:problem:{slug}")
+    assert problem["exit"] == code
+    assert "hunter2" not in result.output
+    assert json.loads(result.stdout)["memories"] == 0
+
+
+def test_a_missing_file_is_an_error(memvault: Memvault) -> None:
+    assert memvault("extract", "/no/such/file.txt").exit_code == 1
+
+
+def test_a_kind_that_is_none_is_a_usage_error(memvault: Memvault) -> None:
+    assert memvault("extract", "-", "--kind", "video").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["show", f"mem_{'0' * 26}"], 6),
+        (["reveal", f"mem_{'0' * 26}"], 6),
+        (["update", f"mem_{'0' * 26}", "x"], 6),
+        (["show", "nonsense"], 1),
+        (["show"], 2),
+        (["retrieve", "x", "--k", "0"], 2),
+        (["retrieve", "x", "--role", "king"], 2),
+        (["retrieve", "x", "--purpose", "curiosity"], 2),
+        (["retrieve", "x", "--as", "Not An Id"], 2),
+        (["retrieve", "x", "--tenant", "elsewhere"], 6),
+        (["retrieve", "x", "--role", "auditor"], 4),
+        (["retrieve", "x", "--reveal", "--role", "institution-member"], 4),
+        (["retrieve", " "], 1),
+        (["extract", "-", "--role", "clinician"], 4),
+        (["extract", "-", "--tier", "public"], 4),
+        (["audit", "tail", "--role", "owner-agent"], 4),
+        (["audit", "verify", "--role", "owner-agent"], 4),
+        (["keys", "status", "--role", "auditor"], 4),
+        (["nonsense"], 2),
+    ],
+)
+def test_commands_end_as_documented_and_print_nothing_to_standard_output(
+    memvault: Memvault, arguments: list[str], code: int
+) -> None:
+    result = memvault(*arguments, stdin="tea")
+    assert result.exit_code == code, result.output
+    assert result.stderr
+    assert "Traceback" not in result.output
+    if arguments[0] != "extract":
+        assert result.stdout == ""
+
+
+def test_an_overtaken_update_is_a_conflict(memvault: Memvault, memory_id: str) -> None:
+    assert memvault("update", memory_id, "x", "--expect-version", "3").exit_code == 7
+    assert memvault.json("show", memory_id)["version"] == 1
+
+
+def test_another_owner_does_not_find_it(memvault: Memvault, memory_id: str) -> None:
+    assert memvault("show", memory_id, "--as", "agent-2").exit_code == 6
+    assert memvault.json("retrieve", "phone", "--as", "agent-2")["hits"] == []
+
+
+def test_no_vault_is_not_found(empty: Memvault) -> None:
+    assert empty("retrieve", "x").exit_code == 6
+
+
+def test_a_setting_that_is_none_is_a_usage_error(memvault: Memvault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMVAULT_LIMIT_TAG", "3")
+    result = memvault("retrieve", "x")
+    assert result.exit_code == 2
+    assert "MEMVAULT_LIMIT_TAG" in result.stderr
+
+
+def test_the_tenant_must_be_named_where_there_are_several(
+    memvault: Memvault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session(tmp_path / "vault", agent(None, None, None, None)) as opened:
+        opened.vault.add_tenant("bank")
+    assert memvault("retrieve", "x").exit_code == 2
+    assert memvault("retrieve", "x", "--tenant", "bank").exit_code == 0
+    monkeypatch.setenv("MEMVAULT_TENANT", "bank")
+    assert memvault("retrieve", "x").exit_code == 0
+    checked = {log["log"] for log in memvault.json("audit", "verify", "--tenant", "clinic")["logs"]}
+    assert checked == {"system", "clinic"}
+
+
+def test_a_control_character_in_stored_text_does_not_reach_the_terminal(memvault: Memvault) -> None:
+    memvault.json("extract", "-", stdin="red \x1b[31m alert \u200b \x9b2J end")
+    found = memvault("retrieve", "alert").stdout
+    assert "\x1b" not in found
+    assert "\\u001b[31m" in found
+    assert memvault("retrieve", "alert", "--json").stdout.isascii()
+    assert safe("a\tb\nc") == "a\tb\nc"
+
+
+def test_a_token_is_not_taken_for_markup(memvault: Memvault) -> None:
+    memvault.json("extract", "-", stdin="[bold]not bold[/bold] tea")
+    assert "[bold]not bold[/bold] tea" in memvault("retrieve", "tea").stdout
+
+
+def test_the_log_can_be_read_signed_and_verified(memvault: Memvault, memory_id: str) -> None:
+    entries = memvault.json("audit", "tail", "-n", "1000")["entries"]
+    assert [entry["index"] for entry in entries] == list(range(len(entries)))
+    assert entries[2]["event"] == "principal.create"
+    assert (
+        memory_id
+        in next(entry for entry in entries if entry["event"] == "memory.write")["payload"]["written"]
+    )
+    assert "memory.write" in memvault("audit", "tail").stdout
+    assert [
+        entry["index"] for entry in memvault.json("audit", "tail", "--start", "1", "-n", "2")["entries"]
+    ] == [1, 2]
+    shown = memvault.json("audit", "checkpoint")
+    key = VerifierKey.parse(shown["verifier_key"]).for_log("clinic")
+    assert verify_checkpoint(shown["note"].encode(), key).size == shown["size"]
+    note = memvault("audit", "checkpoint").stdout
+    assert note.startswith("memos-vault/embedded/clinic\n")
+    report = memvault.json("audit", "verify")
+    assert report["passed"]
+    assert report["rows_checked"] == 4
+    assert memvault("audit", "verify").stdout.endswith("verified\n")
+
+
+def test_an_altered_row_fails_the_verification(memvault: Memvault, memory_id: str, tmp_path: Path) -> None:
+    _tamper(tmp_path, "UPDATE memory SET text = (SELECT attributes FROM memory LIMIT 1)")
+    result = memvault("audit", "verify")
+    assert result.exit_code == 3
+    assert "FAILED" in result.stdout
+    assert result.stdout.endswith("verification failed\n")
+    assert not json.loads(memvault("audit", "verify", "--json").stdout)["passed"]
+
+
+def _tamper(folder: Path, statement: str, *values: str) -> None:
+    with closing(sqlite3.connect(folder / "vault" / "vault.db")) as connection, connection:
+        connection.execute(statement, values)
+
+
+def test_a_bundle_is_verified_offline_with_the_key_alone(
+    memvault: Memvault, memory_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "log.bundle"
+    made = memvault.json("audit", "export", str(bundle))
+    assert made["entries"] > 0
+    assert bundle.stat().st_mode & 0o777 == 0o600
+    note = tmp_path / "note"
+    note.write_text(memvault("audit", "checkpoint").stdout)
+    monkeypatch.setenv("MEMVAULT_VAULT", str(tmp_path / "gone"))
+    report = memvault.json("audit", "verify", str(bundle), "--key", made["verifier_key"])
+    assert report["passed"]
+    assert report["rows_checked"] is None
+    (tmp_path / "key").write_text(made["verifier_key"] + "\n")
+    assert memvault("audit", "verify", str(bundle), "--key-file", str(tmp_path / "key")).exit_code == 0
+    later = memvault("audit", "verify", str(bundle), "--key", made["verifier_key"], "--remembered", str(note))
+    assert later.exit_code == 3, "the note is of a later, longer log: the bundle's tail looks cut"
+
+
+def test_a_bundle_that_was_altered_fails_and_one_that_is_none_could_not_be_checked(
+    memvault: Memvault, memory_id: str, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "log.bundle"
+    key = memvault.json("audit", "export", str(bundle))["verifier_key"]
+    content = bundle.read_bytes()
+    bundle.write_bytes(content.replace(b"local-agent", b"local-agemt"))
+    assert memvault("audit", "verify", str(bundle), "--key", key).exit_code == 3
+    bundle.write_bytes(content[: len(content) // 2])
+    assert memvault("audit", "verify", str(bundle), "--key", key).exit_code == 9
+    assert memvault("audit", "verify", str(tmp_path / "none"), "--key", key).exit_code == 9
+    (tmp_path / "key").write_bytes(b"\xff")
+    assert memvault("audit", "verify", str(bundle), "--key-file", str(tmp_path / "key")).exit_code == 9
+
+
+def test_verifying_a_bundle_needs_one_key_from_elsewhere(memvault: Memvault, tmp_path: Path) -> None:
+    bundle = str(tmp_path / "log.bundle")
+    key = memvault.json("audit", "export", bundle)["verifier_key"]
+    other = VerifierKey("memos-vault/embedded", bytes(32))
+    assert memvault("audit", "verify", bundle).exit_code == 2
+    assert memvault("audit", "verify", "--key", key).exit_code == 2
+    assert memvault("audit", "verify", bundle, "--key", key, "--key-file", bundle).exit_code == 2
+    assert memvault("audit", "verify", bundle, "--key", "nonsense").exit_code == 2
+    assert memvault("audit", "verify", bundle, "--key", str(other)).exit_code == 3
+
+
+def test_an_export_overwrites_nothing_and_can_go_to_standard_output(
+    memvault: Memvault, tmp_path: Path
+) -> None:
+    (tmp_path / "there").write_text("mine")
+    assert memvault("audit", "export", str(tmp_path / "there")).exit_code == 7
+    assert (tmp_path / "there").read_text() == "mine"
+    assert memvault("audit", "export", "/no/such/folder/x").exit_code == 1
+    assert memvault("audit", "export", "-").stdout.startswith('{"bundle":')
+
+
+def test_a_denied_export_leaves_no_file(memvault: Memvault, tmp_path: Path) -> None:
+    assert memvault("audit", "export", str(tmp_path / "x"), "--role", "clinician").exit_code == 4
+    assert not (tmp_path / "x").exists()
+
+
+def test_keys_are_shown_by_state_and_count_and_never_themselves(memvault: Memvault, memory_id: str) -> None:
+    shown = memvault.json("keys", "status")
+    assert shown["root_kind"] == "file"
+    assert shown["counts"] == {"active": 3}
+    assert {key["kind"] for key in shown["keys"]} == {"subject", "subject-ids", "search"}
+    assert all(
+        set(key)
+        == {
+            "tenant",
+            "kind",
+            "subject",
+            "version",
+            "state",
+            "fingerprint",
+            "seals_reserved",
+            "seals_limit",
+            "created",
+        }
+        for key in shown["keys"]
+    )
+    text = memvault("keys", "status").stdout
+    assert "subject-ids" in text
+    events = [entry["event"] for entry in memvault.json("audit", "tail")["entries"]]
+    assert events.count("key.read") == 2
+
+
+def test_a_principal_gets_a_key_of_its_own(memvault: Memvault) -> None:
+    made = memvault.json("principal", "add", "dr-a", "--role", "clinician", "--role", "auditor")
+    assert made["roles"] == ["auditor", "clinician"]
+    assert made["api_key"].startswith("mv_")
+    result = memvault("principal", "add", "dr-b", "--role", "clinician")
+    assert result.stdout.startswith("mv_")
+    assert "mv_" not in result.stderr
+    created = [
+        entry for entry in memvault.json("audit", "tail")["entries"] if entry["event"] == "principal.create"
+    ]
+    assert [entry["principal"] for entry in created] == ["memvault", "local-operator", "local-operator"]
+    assert memvault("principal", "add", "Dr A", "--role", "clinician").exit_code == 2
+    assert memvault("principal", "add", "dr-a").exit_code == 2
+
+
+def test_the_doctor_finds_a_new_vault_healthy(memvault: Memvault, memory_id: str) -> None:
+    shown = memvault.json("doctor")
+    assert shown["healthy"]
+    found = {check["check"]: check["status"] for check in shown["checks"]}
+    assert found == {
+        "directory": "ok",
+        "key file": "warning",
+        "disk space": "ok",
+        "vault": "ok",
+        "schema": "ok",
+        "durability": "ok",
+        "store": "ok",
+        "policy": "ok",
+        "index": "ok",
+        "rows": "ok",
+        "dense vectors": "ok",
+        "log": "ok",
+    }
+    assert "dense vectors" in memvault("doctor").stdout
+
+
+def _checks(result: Result) -> dict[str, str]:
+    return {check["check"]: check["status"] for check in json.loads(result.stdout)["checks"]}
+
+
+def test_the_doctor_names_a_row_that_does_not_open(
+    memvault: Memvault, memory_id: str, tmp_path: Path
+) -> None:
+    _tamper(tmp_path, "UPDATE memory SET terms = text WHERE memory_id = ?", memory_id)
+    result = memvault("doctor", "--json")
+    assert result.exit_code == 1
+    found = _checks(result)
+    assert (found["rows"], found["index"], found["log"]) == ("failed", "ok", "failed")
+    assert memory_id in result.stdout
+
+
+def test_the_doctor_ends_with_3_where_the_log_alone_fails(
+    memvault: Memvault, memory_id: str, tmp_path: Path
+) -> None:
+    _tamper(tmp_path, "UPDATE memory SET text = attributes WHERE memory_id = ?", memory_id)
+    result = memvault("doctor", "--json")
+    assert (result.exit_code, _checks(result)["log"]) == (3, "failed")
+
+
+def test_the_doctor_finds_what_is_open_to_others(memvault: Memvault, tmp_path: Path) -> None:
+    (tmp_path / "vault" / "root.key").chmod(0o644)
+    found = _checks(memvault("doctor", "--json"))
+    assert (found["directory"], found["key file"], found["vault"]) == ("failed", "failed", "failed")
+    (tmp_path / "vault" / "root.key").chmod(0o600)
+    (tmp_path / "vault").chmod(0o755)
+    result = memvault("doctor", "--json")
+    assert (result.exit_code, _checks(result)["directory"]) == (1, "failed")
+
+
+def test_the_doctor_of_no_vault_fails(empty: Memvault) -> None:
+    result = empty("doctor", "--json")
+    assert result.exit_code == 1
+    assert _checks(result)["vault"] == "failed"
+
+
+def test_the_doctor_says_what_it_could_not_check(memvault: Memvault) -> None:
+    assert memvault("doctor", "--tenant", "elsewhere").exit_code == 9
+
+
+def test_the_doctor_finds_a_damaged_store(memvault: Memvault, memory_id: str, tmp_path: Path) -> None:
+    store = tmp_path / "vault" / "vault.db"
+    os.truncate(store, store.stat().st_size // 2)
+    result = memvault("doctor", "--json")
+    assert (result.exit_code, _checks(result)["vault"]) == (1, "failed")
+
+
+def test_every_command_says_what_it_does(empty: Memvault) -> None:
+    assert empty("--help").exit_code == 0
+    for command in (
+        "init",
+        "extract",
+        "retrieve",
+        "show",
+        "reveal",
+        "update",
+        "organize",
+        "doctor",
+        "serve",
+        "audit tail",
+        "audit verify",
+        "audit checkpoint",
+        "audit export",
+        "keys status",
+        "principal add",
+    ):
+        result = empty(*command.split(), "--help")
+        assert result.exit_code == 0
+        assert "--json" in result.stdout

@@ -1,0 +1,18 @@
+"""The command `memvault` over fake models, for tests that need a process of its own: see `fakes`."""
+
+from api import assembly
+from api.cli.main import run
+from api.settings import Settings
+from tests.simulators.fakes import fake_options
+from vault.clock import system_clock
+from vault.opening import VaultOptions
+
+
+def options(settings: Settings) -> VaultOptions:
+    """Return options without models, with the settings' limits."""
+    return fake_options(limits=settings.limits, clock=system_clock)
+
+
+if __name__ == "__main__":
+    assembly.vault_options = options
+    run()
