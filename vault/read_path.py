@@ -77,7 +77,7 @@ class ReadPath:
         # 2. Screen
         check_visible("query", question.text, parts.limits.query_chars)
         subject_ids = parts.sealers.subject_ids(grant.tenant, question.subjects)
-        tokens = parts.sealers.query_tokens(grant.tenant, subject_ids)
+        tokens = parts.sealers.query_tokens(grant.tenant, self._known(grant, subject_ids))
         screened = parts.gate.screen(question.text, tokens)
         # 3. Search
         prepared = prepare_query(parts.sealers.hasher(grant.tenant), screened)
@@ -124,6 +124,17 @@ class ReadPath:
         memory = memories[memory_id]
         self._parts.journal.note(grant, {"memories": [memory_id], "count": 1}, resource=memory_id)
         return memory
+
+    def _known(self, grant: Grant, subject_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the one subject asked about, if the principal can read anything about it.
+
+        Threat: a subject's own tokens in a masked query tell that the subject has a key, so that
+        somebody out of reach has written about it.
+        """
+        if len(subject_ids) != 1:
+            return ()
+        with self._parts.store.read(grant) as unit:
+            return subject_ids if unit.reaches(subject_ids[0]) else ()
 
     def _authorise(
         self, principal: Principal, action: Action, purpose: Purpose, *, resource: str | None = None

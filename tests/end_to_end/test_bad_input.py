@@ -531,7 +531,6 @@ def fill(clinic: Clinic, engine: str) -> Callable[[], None]:
         keys = clinic.vault.parts.sealers._keyring._keys._store
         assert isinstance(keys, SqlKeyStore)
         connection = keys._engine.raw_connection().driver_connection
-        )  # type: ignore[attr-defined]
     assert connection is not None
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count={pages}")

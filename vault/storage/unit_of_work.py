@@ -245,12 +245,9 @@ class ReadUnit:
             found.extend((row.kind, row.source_id, row.target_id) for row in self._connection.execute(query))
         return found
 
-    def knows_subject(self, subject_id: str) -> bool:
-        """Say whether this tenant has recorded anything about a subject."""
-        query = select(SUBJECT.c.subject_id).where(
-            SUBJECT.c.tenant_id == self._grant.tenant, SUBJECT.c.subject_id == subject_id
-        )
-        return bool(self._select(query))
+    def reaches(self, subject_id: str) -> bool:
+        """Say whether any current memory about a subject is within reach."""
+        return bool(self._select(_about_within(self._grant.reach), [subject_id]))
 
     def _whole(self, rows: Iterable[Row[tuple[object, ...]]]) -> Iterator[StoredMemory]:
         for row in rows:
@@ -281,6 +278,25 @@ def _memories_within(reach: Reach) -> Select[tuple[object, ...]]:
         MEMORY.c.memory_id.in_(bindparam("ids", expanding=True)),
         MEMORY.c.is_current == 1,
         _within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+    )
+
+
+@lru_cache
+def _about_within(reach: Reach) -> Select[tuple[object, ...]]:
+    """Return the statement for one memory about any of some subjects."""
+    about = and_(
+        MEMORY_SUBJECT.c.tenant_id == MEMORY.c.tenant_id, MEMORY_SUBJECT.c.memory_id == MEMORY.c.memory_id
+    )
+    return (
+        select(MEMORY.c.memory_id)
+        .join(MEMORY_SUBJECT, about)
+        .where(
+            MEMORY_SUBJECT.c.tenant_id == bindparam("tenant"),
+            MEMORY_SUBJECT.c.subject_id.in_(bindparam("ids", expanding=True)),
+            MEMORY.c.is_current == 1,
+            _within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+        )
+        .limit(1)
     )
 
 
@@ -354,8 +370,13 @@ class WriteUnit:
             self._work.rows.append((MEMORY_SUBJECT, row))
 
     def add_version(self, memory: StoredMemory) -> None:
-        """Add a later version, which replaces the one before it as the current one."""
-        before = self._current(memory.memory_id, memory.version - 1)
+        """Add a later version, which replaces the one before it as the current one.
+
+        Threat: a memory is disputed or revoked while its new version is being sealed. A version is
+        written only if the one before it still has the trust that the new one carries on.
+        """
+        trusted = MEMORY.c.trust == memory.trust.value
+        before = and_(self._current(memory.memory_id, memory.version - 1), trusted)
 
         def retire(connection: Connection, _leaves: Sequence[Leaf]) -> None:
             if connection.execute(update(MEMORY).where(before).values(is_current=0)).rowcount != 1:
