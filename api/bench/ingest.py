@@ -20,7 +20,7 @@ from api.bench.recall import Dialogue, DialogueTurn, read_dialogues
 from api.bench.report import Figure, Target, at_least, not_measured, p50
 from vault.model import Chat, SpeakerRole, Turn
 from vault.opening import Vault, VaultOptions
-from vault.search.embed import MiniLmEmbedder
+from vault.search.embed import Embedder, MiniLmEmbedder
 
 TARGETS: Final = {MEM0.name: at_least(1.3), MEMOS.name: at_least(1.5)}
 SESSIONS: Final = "bulk ingest, a call for each session"
@@ -40,8 +40,20 @@ def ingest(
     peers: Path | None = None,
     quick: bool = False,
     step: Step = lambda _: None,
+    options: VaultOptions | None = None,
 ) -> list[Figure]:
-    """Take in all conversations with the vault and with each peer that is there."""
+    """Take in all conversations with the vault and with each peer that is there.
+
+    Args:
+        scratch: A folder for the stores.
+        locomo: The conversations.
+        harness: The peers' harness, if it is there.
+        peers: Where its environments are, if they are.
+        quick: Only the beginning of one conversation.
+        step: Told what is being done.
+        options: Of the vaults; None is everything on.
+    """
+    chosen = options or VaultOptions()
     dialogues = read_dialogues(locomo)
     if quick:
         dialogues = [_beginning(dialogues[0], _QUICK_TURNS)]
@@ -49,11 +61,11 @@ def ingest(
     with ExitStack() as stack:
         loaders, failed = _peer_loaders(stack, scratch, harness, peers)
         for name, by in ((SESSIONS, _by_session), (TURNS, _by_turn)):
-            vault = stack.enter_context(new_vault(scratch / f"ingest-{by.__name__}", VaultOptions()))
+            vault = stack.enter_context(new_vault(scratch / f"ingest-{by.__name__}", chosen))
             _warm(vault)
             loaders[name] = _vault_loader(vault, by)
         seconds = _take_turns(dialogues, loaders, failed, step)
-        single = _query_embedding(dialogues)
+        single = _query_embedding(dialogues, chosen.embedder or MiniLmEmbedder())
     rates = {name: turns / taken for name, taken in seconds.items()}
     return [*_figures(rates, seconds, turns), *_ratios(rates, failed), single]
 
@@ -168,14 +180,12 @@ def _beginning(dialogue: Dialogue, turns: int) -> Dialogue:
     return Dialogue(dialogue.name, dialogue.turns[:turns], dialogue.questions)
 
 
-def _query_embedding(dialogues: Sequence[Dialogue]) -> Figure:
+def _query_embedding(dialogues: Sequence[Dialogue], embedder: Embedder) -> Figure:
     """Measure what a question's embedding adds to the own cost of a search."""
-    embedder = MiniLmEmbedder()
-    embedder.load()
+    embedder.embed(["loaded before the clock starts"])
     taken = []
     for asked in [asked for dialogue in dialogues for asked in dialogue.questions][:100]:
         start = time.perf_counter()
         embedder.embed([asked.text])
         taken.append(time.perf_counter() - start)
-    embedder.close()
     return Figure("embedding of a question, p50", p50(taken) * 1e3, "ms", note="added to a search's own cost")

@@ -8,6 +8,7 @@ query's embedding costs nothing here and is given apart by `api.bench.ingest`.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -34,23 +35,39 @@ _PEERS: Final = {SMALL: "mem0 77, MemOS 5.9 at 5,882 (../shared/bench, the sessi
 Step = Callable[[str], None]
 
 
-def growth(scratch: Path, *, quick: bool = False, step: Step = lambda _: None) -> list[Figure]:
-    """Fill a store; search it on the way, open it anew at 100,000, and write to it at 200,000."""
-    large, full = (QUICK_LARGE, 2 * QUICK_LARGE) if quick else (LARGE, FULL)
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How far the store grows."""
+
+    small: int = SMALL
+    large: int = LARGE
+    full: int = FULL
+    young: int = YOUNG
+    searches: int = 200
+    blocks: int = 20
+
+    @classmethod
+    def of(cls, *, quick: bool) -> "Sizes":
+        """Return the sizes of a run."""
+        return cls(large=QUICK_LARGE, full=2 * QUICK_LARGE, blocks=6) if quick else cls()
+
+
+def growth(scratch: Path, sizes: Sizes, *, step: Step = lambda _: None) -> list[Figure]:
+    """Fill a store; search it on the way, open it anew when it is large, and write to it when it is full."""
     texts, folder = Texts(), scratch / "grown"
     figures: list[Figure] = []
     with new_vault(folder, bare_options(embedding_threads=1)) as vault:
-        for size in (SMALL, large):
+        for size in (sizes.small, sizes.large):
             step(f"filling to {size:,}")
             _fill(vault, texts, size)
             vault.wait()
-            figures += _search(owner_of(vault), texts, size)
-    step(f"opening {large:,}")
-    figures += _reopened(folder, large)
+            figures += _search(owner_of(vault), texts, size, sizes.searches)
+    step(f"opening {sizes.large:,}")
+    figures += _reopened(folder, sizes.large)
     with Vault.open(folder, options=bare_options()) as vault:
-        step(f"filling to {full:,}")
-        _fill(vault, texts, full)
-        figures += _flatness(vault, scratch, texts, full)
+        step(f"filling to {sizes.full:,}")
+        _fill(vault, texts, sizes.full)
+        figures += _flatness(vault, scratch, texts, sizes)
     return figures
 
 
@@ -62,11 +79,11 @@ def _fill(vault: Vault, texts: Texts, size: int) -> None:
         held += count
 
 
-def _search(memory: MemOS, texts: Texts, size: int) -> list[Figure]:
+def _search(memory: MemOS, texts: Texts, size: int, searches: int) -> list[Figure]:
     for question in texts.questions(20):
         memory.retrieve(question)
     taken = []
-    for question in texts.questions(200):
+    for question in texts.questions(searches):
         start = time.perf_counter()
         memory.retrieve(question, k=10)
         taken.append(time.perf_counter() - start)
@@ -91,20 +108,22 @@ def _reopened(folder: Path, size: int) -> list[Figure]:
     return [Figure(f"open and rebuild {size:,} memories", seconds, "s", OPEN_SECONDS, note)]
 
 
-def _flatness(full: Vault, scratch: Path, texts: Texts, size: int) -> list[Figure]:
+def _flatness(full: Vault, scratch: Path, texts: Texts, sizes: Sizes) -> list[Figure]:
     """Compare writes to the full store with writes to a young one, in turn."""
     old: list[float] = []
     new: list[float] = []
     ratios: list[float] = []
     with new_vault(scratch / "young", bare_options()) as young:
-        _fill(young, texts, YOUNG)
-        for block in blocks(texts.chats(20 * _BLOCK), _BLOCK):
+        _fill(young, texts, sizes.young)
+        for block in blocks(texts.chats(sizes.blocks * _BLOCK), _BLOCK):
             here, there = one_by_one(owner_of(full), block), one_by_one(owner_of(young), block)
             old += here
             new += there
             ratios.append(p50(here) / p50(there))
     note = (
-        f"p50 {p50(old) * 1e3:.2f} ms at {size:,} and {p50(new) * 1e3:.2f} ms at {YOUNG:,}, blocks of {_BLOCK} "
+        f"p50 {p50(old) * 1e3:.2f} ms at {sizes.full:,} and {p50(new) * 1e3:.2f} ms at {sizes.young:,}, blocks of {_BLOCK} "
         f"in turn; median of the blocks' ratios {median(ratios):.2f}"
     )
-    return [Figure(f"write at {size:,} against {YOUNG:,}", p50(old) / p50(new), "times", FLAT, note)]
+    return [
+        Figure(f"write at {sizes.full:,} against {sizes.young:,}", p50(old) / p50(new), "times", FLAT, note)
+    ]

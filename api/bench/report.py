@@ -28,6 +28,10 @@ VERSIONS_OF: Final = (
 )
 
 
+RECORD_BEGIN: Final = "<!-- bench: begin -->"
+RECORD_END: Final = "<!-- bench: end -->"
+
+
 class Better(StrEnum):
     """Which side of a target is the good one."""
 
@@ -211,6 +215,20 @@ def write(report: Report, folder: Path) -> tuple[Path, Path]:
     as_data.write_text(as_json(report) + "\n", encoding="utf-8")
     as_text.write_text(markdown(report), encoding="utf-8")
     return as_data, as_text
+
+
+def recorded(document: str, report: Report) -> str:
+    """Return a document with a report between its markers, in place of what stood there.
+
+    Raises:
+        ValueError: the document has no such markers.
+    """
+    before, begin, rest = document.partition(RECORD_BEGIN)
+    _, end, after = rest.partition(RECORD_END)
+    if not begin or not end:
+        raise ValueError(f"expected the markers {RECORD_BEGIN} and {RECORD_END} in the document")
+    body = markdown(report).partition("\n\n")[2]
+    return f"{before}{begin}\n\n{body}\n{end}{after}"
 
 
 def _table(figures: Iterable[Figure]) -> list[str]:

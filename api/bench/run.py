@@ -17,9 +17,9 @@ from api.bench.footprint import footprint
 from api.bench.ingest import ingest
 from api.bench.made_up import Texts
 from api.bench.quality import index_alone, privacy, recall
-from api.bench.rebuild import growth
+from api.bench.rebuild import Sizes, growth
 from api.bench.report import Figure, Report, Section, load_average, machine_line, not_measured, versions
-from api.bench.writes import own_cost
+from api.bench.writes import Effort, own_cost
 from audit.errors import AuditError
 from policies.errors import PolicyError
 from vault.errors import VaultError
@@ -74,7 +74,7 @@ def _footprint(setting: Setting) -> list[Figure]:
 
 
 def _writes(setting: Setting) -> list[Figure]:
-    return own_cost(setting.scratch, quick=setting.quick)
+    return own_cost(setting.scratch, Effort.of(quick=setting.quick))
 
 
 def _privacy(setting: Setting) -> list[Figure]:
@@ -94,7 +94,7 @@ def _search(setting: Setting) -> list[Figure]:
 
 
 def _growth(setting: Setting) -> list[Figure]:
-    return growth(setting.scratch, quick=setting.quick, step=setting.step)
+    return growth(setting.scratch, Sizes.of(quick=setting.quick), step=setting.step)
 
 
 def _ingest(setting: Setting) -> list[Figure]:

@@ -38,6 +38,7 @@ class Effort:
     crowd: int = 4_000
     runs: int = _RUNS
     gated: int = 300
+    """Writes with the real gate; none leaves that out."""
 
     @classmethod
     def of(cls, *, quick: bool) -> "Effort":
@@ -45,13 +46,14 @@ class Effort:
         return cls(400, 1_600, 3, 100) if quick else cls()
 
 
-def own_cost(scratch: Path, *, quick: bool = False) -> list[Figure]:
+def own_cost(scratch: Path, effort: Effort) -> list[Figure]:
     """Measure a write alone and among 32 writers, the floor beside both."""
-    effort, texts = Effort.of(quick=quick), Texts()
+    texts = Texts()
     with new_vault(scratch / "writes", bare_options()) as vault:
         figures = [*_alone(vault, texts, effort, scratch), *_crowd(vault, texts, effort, scratch)]
-    with new_vault(scratch / "gated", VaultOptions(embedding_threads=0)) as vault:
-        figures += _gated(vault, texts, effort)
+    if effort.gated:
+        with new_vault(scratch / "gated", VaultOptions(embedding_threads=0)) as vault:
+            figures += _gated(vault, texts, effort)
     return figures
 
 

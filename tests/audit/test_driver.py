@@ -1,12 +1,15 @@
-"""Statements handed to the driver: the same rows as through Core, with values by place and by name."""
+"""Statements that go past Core: same rows, same transaction, same refusals."""
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import (
     Column,
     Connection,
-    Enum,
+    Dialect,
     Integer,
     LargeBinary,
     MetaData,
@@ -17,62 +20,103 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.pool import StaticPool
+from sqlalchemy.types import TypeDecorator
 
 from audit.driver import LARGEST_BATCH, BatchInsert, DriverStatement
 
-TABLE = Table(
+
+class Doubled(TypeDecorator[bytes]):
+    """A column type that converts, and refuses what is no bytes."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes:  # noqa: ARG002  # the hook's form
+        if not isinstance(value, bytes):
+            raise TypeError("expected bytes")
+        return value + value
+
+
+THINGS = Table(
     "thing",
     MetaData(),
-    Column("number", Integer, primary_key=True),
-    Column("name", String(8)),
-    Column("kind", Enum("a", "b", native_enum=False, validate_strings=True)),
-    Column("bytes", LargeBinary),
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(20)),
+    Column("content", Doubled),
+)
+BY_ID = DriverStatement(select(THINGS.c.name).where(THINGS.c.id == bindparam("wanted")))
+RENAME = DriverStatement(
+    update(THINGS).where(THINGS.c.id == bindparam("wanted")).values(name=bindparam("new"))
 )
 
 
 @pytest.fixture(params=["qmark", "named"])
 def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    engine = create_engine("sqlite://", paramstyle=request.param)
+    """A database whose driver takes values by place, and one that takes them by name."""
+    engine = create_engine("sqlite://", paramstyle=request.param, poolclass=StaticPool)
     with engine.connect() as opened:
-        TABLE.create(opened)
+        THINGS.metadata.create_all(opened)
+        opened.commit()
         yield opened
     engine.dispose()
 
 
-def row(number: int) -> dict[str, object]:
-    """A row whose keys stand in another order than the table's columns."""
-    return {"bytes": bytes([number % 256]), "kind": "ab"[number % 2], "number": number, "name": f"n{number}"}
+def rows(count: int, first: int = 0) -> list[dict[str, object]]:
+    return [{"id": n, "name": f"n{n}", "content": bytes([n % 256])} for n in range(first, first + count)]
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, LARGEST_BATCH, LARGEST_BATCH + 1, 2 * LARGEST_BATCH + 37])
-def test_every_row_of_a_batch_is_inserted_with_each_value_in_its_column(
-    connection: Connection, count: int
-) -> None:
-    BatchInsert(TABLE).add(connection, [row(number) for number in range(count)])
-    stored = connection.execute(select(TABLE).order_by(TABLE.c.number)).mappings().all()
-    assert [dict(found) for found in stored] == [row(number) for number in range(count)]
+@pytest.mark.parametrize("count", [0, 1, 2, 63, LARGEST_BATCH, LARGEST_BATCH + 1, 3 * LARGEST_BATCH - 1])
+def test_any_number_of_rows_arrives_in_order_and_converted(connection: Connection, count: int) -> None:
+    BatchInsert(THINGS).add(connection, rows(count))
+    found = connection.execute(select(THINGS).order_by(THINGS.c.id)).all()
+    assert [tuple(row) for row in found] == [(n, f"n{n}", bytes([n % 256]) * 2) for n in range(count)]
 
 
-def test_a_value_that_its_column_refuses_is_refused(connection: Connection) -> None:
-    with pytest.raises(LookupError):
-        BatchInsert(TABLE).add(connection, [row(1) | {"kind": "c"}])
-    assert connection.execute(select(TABLE)).all() == []
+@given(counts=st.lists(st.integers(0, 200), max_size=5))
+def test_batches_of_any_sizes_lose_and_double_nothing(counts: list[int]) -> None:
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    with engine.connect() as opened:
+        THINGS.metadata.create_all(opened)
+        insertion, first = BatchInsert(THINGS), 0
+        for count in counts:
+            insertion.add(opened, rows(count, first))
+            first += count
+        assert opened.execute(select(THINGS.c.id).order_by(THINGS.c.id)).scalars().all() == list(range(first))
+    engine.dispose()
 
 
-def test_a_change_says_how_many_rows_it_changed_and_a_select_returns_all(connection: Connection) -> None:
-    BatchInsert(TABLE).add(connection, [row(number) for number in range(4)])
-    rename = DriverStatement(
-        update(TABLE).where(TABLE.c.kind == bindparam("which")).values(name=bindparam("new_name"))
-    )
-    read = DriverStatement(select(TABLE.c.number, TABLE.c.name).where(TABLE.c.kind == bindparam("which")))
-    assert rename.change(connection, {"new_name": "x", "which": "a"}) == 2
-    assert rename.change(connection, {"new_name": "x", "which": "c"}) == 0
-    assert read.rows(connection, {"which": "a"}) == [(0, "x"), (2, "x")]
-    assert read.rows(connection, {"which": "b"}) == [(1, "n1"), (3, "n3")]
-
-
-def test_what_is_rolled_back_was_never_inserted(connection: Connection) -> None:
-    connection.commit()
-    BatchInsert(TABLE).add(connection, [row(1)])
+def test_a_column_that_refuses_a_value_refuses_the_whole_call(connection: Connection) -> None:
+    bad = [*rows(3), {"id": 9, "name": "n9", "content": "in clear"}]
+    with pytest.raises(TypeError, match="expected bytes"):
+        BatchInsert(THINGS).add(connection, bad)
     connection.rollback()
-    assert connection.execute(select(TABLE)).all() == []
+    assert connection.execute(select(THINGS.c.id)).all() == []
+
+
+def test_a_row_without_a_value_for_a_column_is_refused(connection: Connection) -> None:
+    with pytest.raises(KeyError):
+        BatchInsert(THINGS).add(connection, [{"id": 1, "name": "n1"}])
+
+
+def test_a_doubled_key_is_the_drivers_own_error_and_writes_nothing(connection: Connection) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        BatchInsert(THINGS).add(connection, [*rows(2), *rows(1)])
+    connection.rollback()
+    assert connection.execute(select(THINGS.c.id)).all() == []
+
+
+def test_what_was_inserted_goes_with_the_callers_rollback(connection: Connection) -> None:
+    BatchInsert(THINGS).add(connection, rows(5))
+    assert connection.in_transaction()
+    connection.rollback()
+    assert connection.execute(select(THINGS.c.id)).all() == []
+
+
+def test_a_statement_reads_and_changes_by_its_named_values(connection: Connection) -> None:
+    BatchInsert(THINGS).add(connection, rows(3))
+    assert BY_ID.rows(connection, {"wanted": 2}) == [("n2",)]
+    assert BY_ID.rows(connection, {"wanted": 7}) == []
+    assert RENAME.change(connection, {"wanted": 2, "new": "other"}) == 1
+    assert RENAME.change(connection, {"wanted": 7, "new": "other"}) == 0
+    assert BY_ID.rows(connection, {"wanted": 2}) == [("other",)]

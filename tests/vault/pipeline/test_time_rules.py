@@ -1,0 +1,121 @@
+"""Which rules of time are tried: never too few."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vault.pipeline.time_rules import RULES, rules_for
+
+WORDS = [
+    "in",
+    "on",
+    "at",
+    "the",
+    "last",
+    "next",
+    "this",
+    "past",
+    "coming",
+    "following",
+    "by",
+    "until",
+    "since",
+    "from",
+    "of",
+    "early",
+    "late",
+    "ago",
+    "back",
+    "now",
+    "time",
+    "two",
+    "3",
+    "15th",
+    "three",
+    "few",
+    "couple",
+    "a",
+    "an",
+    "day",
+    "days",
+    "week",
+    "weekend",
+    "weeks",
+    "wk",
+    "wks",
+    "fortnight",
+    "month",
+    "months",
+    "moth",
+    "mo",
+    "mos",
+    "year",
+    "years",
+    "yr",
+    "yrs",
+    "today",
+    "to-day",
+    "tonight",
+    "tomorrow",
+    "tmrw",
+    "yesterday",
+    "morning",
+    "afternoon",
+    "evening",
+    "night",
+    "monday",
+    "Tue",
+    "wed",
+    "Thurs",
+    "friday",
+    "sat",
+    "SUNDAY",
+    "jan",
+    "February",
+    "mar",
+    "april",
+    "may",
+    "june",
+    "july",
+    "Aug",
+    "sept",
+    "october",
+    "nov",
+    "dec",
+    "2023",
+    "2023-05-08",
+    "3/4/2026",
+    "3.4.26",
+    "1999",
+    "5",
+    "31st",
+    "2nd",
+    ",",
+    ".",
+    "-",
+    "of",
+    "over",
+    "during",
+    "year",
+    "around",
+    "through",
+    "mid",
+    "before",
+    "after",
+    "every",
+    "each",
+    "floor",
+]
+
+
+@given(
+    st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.sampled_from([str, str.upper, str.title])
+)
+def test_a_rule_that_matches_a_text_is_among_those_tried(text: str, case: type[str]) -> None:
+    text = case(text)
+    tried = {pattern for pattern, _ in rules_for(text)}
+    missed = [pattern.pattern for (pattern, _), _ in RULES if pattern not in tried and pattern.search(text)]
+    assert missed == []
+
+
+def test_a_text_that_names_no_time_has_no_rule_tried() -> None:
+    assert rules_for("It hurts when I climb stairs.") == ()
