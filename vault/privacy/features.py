@@ -4,6 +4,7 @@ Pure: words, lexicon flags and findings in, lists of feature names out. Training
 same function, so that a model never sees other features than those it learned.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -14,6 +15,12 @@ from vault.privacy.words import Word, shape
 _RANKS: Final = "12345"
 _EDGE: Final = ("@",)
 _WINDOW: Final = (-2, -1, 1, 2)
+_CODE: Final = re.compile(
+    r"[{}=<>$`\\]|;$|\(\)|(?<!\w)--?[a-z]|[a-z]/[a-z]+/|::|[a-z]\(|[a-z0-9]_[a-z0-9]|\.(?:py|js|go|rs|java|yaml|json|conf|sh|log|ts)\b"
+)
+"""Marks of code, commands and logs."""
+_CODE_WINDOW: Final = 2000
+_FEW_MARKS: Final = 1
 Flags = Callable[[str], str]
 """From a word in lower case to its lexicon flags."""
 
@@ -60,9 +67,10 @@ def text_features(
     ]
     rules = _rule_labels(words, found)
     mode = _mode(text)
+    code = f"c={is_code(text):d}"
     rows: list[list[str]] = []
     for place, (own, _) in enumerate(parts):
-        row = [*own, f"m={mode}", f"m{own[1]}|{mode}", f"R={rules[place]}"]
+        row = [*own, f"m={mode}", f"m{own[1]}|{mode}", f"R={rules[place]}", code, f"{code}{own[1]}"]
         for offset in _WINDOW:
             at = place + offset
             row.extend(f"{offset}{name}" for name in (parts[at][1] if 0 <= at < len(parts) else _EDGE))
@@ -97,6 +105,11 @@ def _add_context(row: list[str], words: Sequence[Word], place: int, text: str, r
     else:
         row.append("h=e")
     row.append("z=1" if before in {"@", ".", "!", "?", ":", '"'} else "z=0")
+
+
+def is_code(text: str) -> bool:
+    """Tell whether a text looks like code, a command or a log."""
+    return len(_CODE.findall(text, 0, _CODE_WINDOW)) > _FEW_MARKS
 
 
 def _mode(text: str) -> str:

@@ -31,6 +31,11 @@ _NAME_GAP: Final = re.compile(r"[ \t]{1,3}")
 _INITIAL: Final = re.compile(r"(?:^|[ .])[^\W\d_]$")
 _WORD_GAP: Final = re.compile(r"[ ]?[-&'/]?[ ]?")
 _NAME_WORD: Final = re.compile(r"[^\W\d_a-z][^\W\d_]{2,30}")
+_HEX: Final = re.compile(r"[0-9a-fA-F]+")
+_DIGEST: Final = 16
+_PART_OF_NUMBER: Final = re.compile(r"[.,][0-9]|\s?%")
+_AGE_DIGITS: Final = 3
+_YEAR: Final = re.compile(r"(?:1[6-9]|20|21)[0-9]{2}")
 _SURE: Final = 0.5
 _MOST_NAMES: Final = 64
 _POSSESSIVE: Final = re.compile(r"(?:['’]s|['’])$")
@@ -44,7 +49,9 @@ def whole_runs(text: str, findings: Iterable[Finding], terms: frozenset[str]) ->
         findings: In any order.
         terms: Case-folded terms that are never personal data.
     """
-    grown = (_grow(text, finding) for finding in findings)
+    grown = (
+        one for one in (_grow(text, finding) for finding in findings) if one.certain or _plausible(text, one)
+    )
     kept = (
         finding
         for finding in grown
@@ -96,6 +103,21 @@ def _grow(text: str, finding: Finding) -> Finding:
     if (start, end) == (finding.start, finding.end):
         return finding
     return Finding(finding.kind, start, end, finding.score, finding.certain)
+
+
+def _plausible(text: str, finding: Finding) -> bool:
+    """Tell whether what the tagger found can be of that kind: no digest is a phone, no percentage an age."""
+    value = text[finding.start : finding.end]
+    if len(value) >= _DIGEST and _HEX.fullmatch(value) and not value.isdigit():
+        return False
+    if finding.kind not in {EntityType.AGE, EntityType.DATE} or not value.isdigit():
+        return True
+    if (
+        _PART_OF_NUMBER.match(text, finding.end)
+        or text[finding.start - 2 : finding.start].rstrip(".,").isdigit()
+    ):
+        return False
+    return len(value) <= _AGE_DIGITS if finding.kind is EntityType.AGE else bool(_YEAR.fullmatch(value))
 
 
 def _join(text: str, findings: Sequence[Finding]) -> list[Finding]:

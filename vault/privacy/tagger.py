@@ -14,14 +14,14 @@ from typing import Final
 import pycrfsuite
 
 from policies.privacy import EntityType
-from vault.privacy.features import lexicon_flags, text_features
+from vault.privacy.features import is_code, lexicon_flags, text_features
 from vault.privacy.findings import Finding
 from vault.privacy.lexicon import load_lexicon, read_asset
 from vault.privacy.reading import Reading
 from vault.privacy.words import Word
 
 MODEL_FILE: Final = "tagger.crfsuite"
-MODEL_SHA256: Final = "809d929e0f9b736cc58128d3f58f007ac0e9778be9367e8d4b44ea260e5a8237"
+MODEL_SHA256: Final = "b656221888cea36123649046176350d0c3dd2ec13c2827a321a67fdbb33c64fb"
 OUTSIDE: Final = "O"
 RULED: Final = "RULED"
 """What a rule proves anyway (an e-mail, a card): learned as context, never reported."""
@@ -97,18 +97,18 @@ class Tagger:
         findings: list[Finding] = []
         for start, end in _stretches(words):
             findings.extend(self._tag(words[start:end], rows[start:end]))
-        return (
-            findings
-            if reading.text.islower()
-            else [self._doubted(finding, reading.text) for finding in findings]
-        )
+        if is_code(reading.text):
+            return [_halved(finding) for finding in findings]
+        if reading.text.islower():
+            return findings
+        return [self._doubted(finding, reading.text) for finding in findings]
 
     def _doubted(self, finding: Finding, text: str) -> Finding:
         """Return a finding with half its score where a small dictionary word stands for a name among capitals."""
         word = text[finding.start : finding.end]
         if finding.kind not in _CAPITALISED or not word.islower() or word not in self._lexicon:
             return finding
-        return Finding(finding.kind, finding.start, finding.end, finding.score / 2, certain=False)
+        return _halved(finding)
 
     def _tag(self, words: Sequence[Word], rows: Sequence[list[str]]) -> Iterable[Finding]:
         """Yield a finding for each word that is likelier than the floor to be personal data, neighbours joined."""
@@ -125,6 +125,11 @@ class Tagger:
             else:
                 kinds.append((label, inside))
         return _joined(words, kinds)
+
+
+def _halved(finding: Finding) -> Finding:
+    """Return a finding with half its score."""
+    return Finding(finding.kind, finding.start, finding.end, finding.score / 2, certain=False)
 
 
 def _likeliest(crf: "pycrfsuite.Tagger", labels: Sequence[str], place: int) -> str:

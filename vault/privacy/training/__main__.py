@@ -14,7 +14,7 @@ from vault.privacy.training.generator import Example, examples
 from vault.privacy.training.lexicon import write_lexicon
 
 ASSETS: Final = Path(__file__).parent.parent / "assets"
-TEXTS: Final = 8000
+TEXTS: Final = 10_000
 SEED: Final = 20_261_101
 L1, L2, MINIMUM, ROUNDS = 1.0, 1.0, 3, 200
 
