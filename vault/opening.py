@@ -48,6 +48,7 @@ from vault.privacy.gate import PrivacyGate
 from vault.privacy.lazy import LazyDetector
 from vault.sealing import IndexPlace, Sealers
 from vault.search.embed import Embedder, MiniLmEmbedder
+from vault.search.lexical import embedding_text
 from vault.storage.directory import VaultDirectory
 from vault.storage.engine import writer_engine
 from vault.storage.faults import translated
@@ -346,12 +347,11 @@ def rebuild_index(parts: Parts, tenant: str) -> int:
 
 
 def _unembedded(parts: Parts, tenant: str) -> list[Pending]:
-    hasher = parts.sealers.hasher(tenant)
     pending = []
     for row in parts.store.unembedded(tenant):
         try:
-            _attributes, text, speaker = parts.sealers.screened_again(tenant, row)
+            _attributes, text, _speaker = parts.sealers.screened_again(tenant, row)
         except (TamperedError, KeyDestroyedError, KeyMissingError):
             continue
-        pending.append(Pending(tenant, row, hasher.embedding_text(text, speaker)))
+        pending.append(Pending(tenant, row, embedding_text(text)))
     return pending

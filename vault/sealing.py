@@ -46,7 +46,7 @@ from vault.model import (
     TrustState,
 )
 from vault.privacy.tokens import SubjectTokens
-from vault.search.lexical import TermHasher
+from vault.search.lexical import TermHasher, embedding_text
 from vault.search.record import pack
 from vault.storage.unit_of_work import StoredEpisode, StoredMemory
 
@@ -172,7 +172,7 @@ class SubjectSealer:
             originals=sealer.seal(SealedField.ORIGINALS, encode_originals(originals)) if originals else None,
             terms=sealer.seal(SealedField.TERMS, record),
         )
-        return Indexed(stored, record, self._hasher.embedding_text(content.text, content.speaker))
+        return Indexed(stored, record, embedding_text(content.text))
 
     def seal_episode(self, episode_id: str, access_tier: AccessTier, content: EpisodeContent) -> Sealed:
         """Seal an episode's attributes; its originals stand in the same field, shown to nobody by reading."""

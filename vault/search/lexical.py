@@ -98,11 +98,6 @@ class TermHasher:
             at=None if at is None else microseconds(at) // 1_000_000,
         )
 
-    def embedding_text(self, text: Screened, speaker: Screened | None = None) -> str:
-        """Return what is embedded: see the function of the same name. The speaker has no part in it."""
-        del speaker  # named speakers are a sign of their own; in the vector they drown the matter
-        return embedding_text(text)
-
     def _hashes(self, found: Iterable[str], most: int) -> tuple[int, ...]:
         return tuple(sorted({self.hash(word) for word in sorted(set(found))[:most]}))
 
