@@ -7,13 +7,30 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 verification failed, 4 denied, 5 not authe
 7 conflict or hold, 9 could not check.
 """
 
-import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from types import TracebackType
+from typing import ParamSpec
 
 import typer
 
-from api.cli import log, memories, operate, serve, start
+from api.cli import bench, demo, log, memories, operate, serve, start
+from api.cli.output import reported
+
+_Parameters = ParamSpec("_Parameters")
+
+
+def _reporting(command: Callable[_Parameters, None]) -> Callable[_Parameters, None]:
+    """Let a command that knows nothing of exit codes end as the table of problems says."""
+
+    @wraps(command)
+    def reporting(*arguments: _Parameters.args, **options: _Parameters.kwargs) -> None:
+        with reported(as_json=options.get("json_") is True):
+            command(*arguments, **options)
+
+    return reporting
+
 
 app = typer.Typer(
     name="memvault",
@@ -35,18 +52,15 @@ app.add_typer(operate.keys, name="keys")
 app.add_typer(operate.principals, name="principal")
 app.command("doctor")(operate.doctor)
 app.command("serve")(serve.serve)
+app.command("demo")(_reporting(demo.demo))
+app.command("bench")(_reporting(bench.bench))
 
 
 def run() -> None:
     """Run the command line; the entry point of the installed command."""
     sys.excepthook = _defect
-    try:
-        # Not `app()`, which would put Typer's own hook, a traceback with messages, in the place of ours.
-        typer.main.get_command(app)(prog_name="memvault")
-    except BrokenPipeError:
-        # The reader of our output went away: there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    # Not `app()`, which would put Typer's own hook, a traceback with messages, in the place of ours.
+    typer.main.get_command(app)(prog_name="memvault")
 
 
 def _defect(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:

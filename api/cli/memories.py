@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from api.cli.shapes import SourceView
     from api.cli.sources import FileKind
     from vault.model import Memory, Source
+    from vault.pipeline.limits import InputLimits
 
 STDIN: Final = "-"
+WAIT_SECONDS: Final = 0.2
+STALL_SECONDS: Final = 300.0
+"""Without any new vector for so long, they are left to the next opening."""
 _KINDS: Final = ("auto", "chat", "text", "markdown", "json")
 
 SubjectOption = Annotated[
@@ -75,7 +79,7 @@ def extract(
             written: list[SourceView] = []
             embedded = False
             try:
-                names = _subjects(subject, subject_file)
+                names = _subjects(subject, subject_file, opened.settings.limits)
                 _write_all(opened, files, FileKind(kind), names, tier, written=written, quiet=as_json)
                 embedded = not no_wait and _wait(opened, quiet=as_json)
             finally:
@@ -114,28 +118,29 @@ def _sources(opened: "Session", file: str, kind: "FileKind") -> "tuple[Source, .
     return read_sources(Path(file).name, read_bytes(Path(file), limits), kind, limits)
 
 
-def _subjects(named: list[str] | None, file: Path | None) -> tuple[str, ...]:
+def _subjects(named: list[str] | None, file: Path | None, limits: "InputLimits") -> tuple[str, ...]:
     from api.cli.sources import read_bytes  # noqa: PLC0415
     from vault.pipeline.documents import decode  # noqa: PLC0415
-    from vault.pipeline.limits import InputLimits  # noqa: PLC0415
 
     names = list(named or [])
     if file is not None:
-        limits = InputLimits()
         text = decode(read_bytes(file, limits), limits.document_bytes)
         names += [line.strip() for line in text.splitlines() if line.strip()]
     return tuple(names)
 
 
 def _wait(opened: "Session", *, quiet: bool) -> bool:
-    """Wait for dense vectors, showing how many are left."""
+    """Wait for dense vectors, showing how many are left; say whether all were made."""
     worker = opened.vault.parts.embedding
-    total = worker.backlog
+    total = left = worker.backlog
+    idle = 0.0
     with progress(quiet=quiet) as bar:
         task = bar.add_task("dense vectors", total=total)
-        while not opened.vault.wait(0.2):
-            bar.update(task, completed=total - worker.backlog)
-    return not worker.failed
+        while not opened.vault.wait(WAIT_SECONDS) and idle < STALL_SECONDS:
+            idle = idle + WAIT_SECONDS if worker.backlog == left else 0.0
+            left = worker.backlog
+            bar.update(task, completed=total - left)
+    return not worker.failed and not worker.backlog
 
 
 def _print_written(written: "list[SourceView]", *, embedded: bool, as_json: bool) -> None:
@@ -176,7 +181,7 @@ def retrieve(
         from api.schemas.views import AnswerView  # noqa: PLC0415
 
         with session(vault, agent(as_, role, tenant, purpose)) as opened:
-            names = _subjects(subject, subject_file)
+            names = _subjects(subject, subject_file, opened.settings.limits)
             text = _text(opened) if query == STDIN else query
             answer = opened.memory.retrieve(text, k=k, subject=names or None, reveal=show_originals)
             log = opened.vault.parts.origin(opened.tenant)
@@ -335,7 +340,7 @@ def organize(
         from api.schemas.views import OrganizedView  # noqa: PLC0415
 
         with session(vault, agent(as_, role, tenant, purpose)) as opened:
-            names = _subjects([subject] if subject else None, subject_file)
+            names = _subjects([subject] if subject else None, subject_file, opened.settings.limits)
             done = opened.memory.organize(subject=names[0] if names else None)
             log = opened.vault.parts.origin(opened.tenant)
     if as_json:
