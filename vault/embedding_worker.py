@@ -100,16 +100,29 @@ class EmbeddingWorker:
     def _run(self) -> None:
         while batch := self._take():
             try:
-                self._embed(batch)
-            except VaultError as error:
-                # Threat: a full disk must not end the worker. The rows stay without vectors, words
-                # find them, and the next start tries again.
-                _LOGGER.warning("%d memories got no vector: %s", len(batch), error)
-                self._failed += len(batch)
+                self._try(batch)
             finally:
                 with self._changed:
                     self._unfinished -= len(batch)
                     self._changed.notify_all()
+
+    def _try(self, batch: list[Pending]) -> None:
+        """Embed a batch, or as much of it as can be.
+
+        Threat: a full disk, or a text that the encoder refuses, must end neither the worker nor the
+        wait for it. The rows stay without vectors, words find them, and the next start tries again.
+        """
+        try:
+            self._embed(batch)
+        except Exception as error:  # noqa: BLE001  # an encoder's errors are its own
+            if len(batch) > 1:
+                for pending in batch:
+                    self._try([pending])
+                return
+            # An encoder's message may quote the text; a message of the vault never does.
+            reason = error if isinstance(error, VaultError) else type(error).__name__
+            _LOGGER.warning("memory %s got no vector: %s", batch[0].memory.memory_id, reason)
+            self._failed += 1
 
     def _take(self) -> list[Pending]:
         with self._changed:
