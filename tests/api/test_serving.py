@@ -52,6 +52,7 @@ def test_an_address_in_use_is_an_error_of_ours() -> None:
 def test_both_families_can_be_bound() -> None:
     with listen(Settings(host="127.0.0.1", port=0)) as bound:
         assert bound.family is socket.AF_INET
+        assert bound.proto == socket.IPPROTO_TCP, "asyncio turns Nagle's delay off where it sees TCP"
     if socket.has_ipv6:
         with listen(Settings(host="::1", port=0)) as bound:
             assert bound.family is socket.AF_INET6
