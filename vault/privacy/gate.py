@@ -14,7 +14,6 @@ confidentiality: whatever it misses is sealed like all the rest.
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -62,8 +61,9 @@ class PrivacyGate:
 
     def knowing(self, names: Iterable[str]) -> "PrivacyGate":
         """Return a gate that also finds these names of persons, whole or in parts."""
-        knowing = copy(self)  # not made anew: the rules' digest takes longer than a write may
-        knowing._detector = KnownNames(self._detector, names)  # noqa: SLF001  # its own kind
+        stamp = self.stamp  # worked out once: the rules' digest takes longer than a write may
+        knowing = PrivacyGate(KnownNames(self._detector, names), self._rules)
+        knowing.stamp = stamp
         return knowing
 
     @cached_property
