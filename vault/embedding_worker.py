@@ -68,6 +68,11 @@ class EmbeddingWorker:
             thread.start()
 
     @property
+    def model(self) -> str:
+        """Name of the model that makes the vectors."""
+        return self._embedder.name
+
+    @property
     def backlog(self) -> int:
         """How many memories wait for their vector."""
         return self._unfinished

@@ -241,6 +241,7 @@ class Vault(AbstractContextManager["Vault"]):
     def _start(self) -> None:
         """Rebuild the indexes from sealed rows and write the opening into each log."""
         tenants = self.parts.store.tenants()
+        self.parts.store.drop_vectors_but(self.parts.embedding.model)
         for tenant in tenants:
             rebuild_index(self.parts, tenant)
             self.parts.embedding.put(list(_unembedded(self.parts, tenant)))

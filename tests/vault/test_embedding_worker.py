@@ -159,3 +159,38 @@ def test_vectors_survive_a_reopening_to_the_last_bit_of_their_width(open_clinic:
     after = [hit.why.get("dense") for hit in clinic.mem(OWNER).retrieve("words of another").hits]
     assert before == pytest.approx(after, abs=1e-3)
     clinic.close()
+
+
+class OtherEmbedder(HashEmbedder):
+    """Another model, with vectors of another length."""
+
+    @property
+    def name(self) -> str:
+        """Model and version."""
+        return "other-embedder/1"
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return 16
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return half of each vector, at length one."""
+        half = super().embed(texts)[:, :16]
+        return np.asarray(half / np.linalg.norm(half, axis=1, keepdims=True), np.float32)
+
+
+def test_vectors_of_another_model_are_made_anew_and_never_compared(open_clinic: Open) -> None:
+    embedder = HeldEmbedder()
+    embedder.go.set()
+    clinic = open_clinic(embedder)
+    ids = [clinic.mem(OWNER).extract(f"words {nth}").memory_ids[0] for nth in range(3)]
+    assert clinic.vault.wait(20)
+    clinic.reopen(
+        VaultOptions(detector=clinic.options.detector, embedder=OtherEmbedder(), clock=clinic.options.clock)
+    )
+    assert {hit.memory.id for hit in clinic.mem(OWNER).retrieve("words").hits} == set(ids)
+    assert clinic.vault.wait(20)
+    assert clinic.sql("SELECT model, count(*) FROM embedding GROUP BY model") == [("other-embedder/1", 3)]
+    assert {hit.memory.id for hit in clinic.mem(OWNER).retrieve("words").hits} == set(ids)
+    clinic.close()

@@ -3,13 +3,14 @@
 Leaves sealing to `vault.crypto`, entries to `audit`, and who may do what to the grant it is given.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from audit.log import Leaf
 from vault.crypto.sealed import Sealed
 from vault.errors import StorageError, TamperedError
 from vault.grant import Grant
@@ -142,6 +143,17 @@ class Store:
         with self._reading(tenant) as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield IndexRow(*row[:7], split_subjects(str(row[7])), row[8], row[9])
+
+    def drop_vectors_but(self, model: str) -> int:
+        """Drop the vectors of every other model than this and return how many: they do not compare with its own."""
+        other = EMBEDDING.c.model != model
+        dropped: list[int] = []
+
+        def drop(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            dropped[:] = [connection.execute(EMBEDDING.delete().where(other)).rowcount]
+
+        self.change(drop)
+        return dropped[0]
 
     def unembedded(self, tenant: str) -> list[StoredMemory]:
         """Return the current memories whose vector was not made before the last end."""
