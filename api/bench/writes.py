@@ -9,7 +9,7 @@ beside it. The floor (`api.bench.floor`) runs in the same minutes, in turn.
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,7 +19,7 @@ from api.bench.floor import Floor, floor_rate
 from api.bench.made_up import SUBJECT, Texts, bare_options, blocks, new_vault, owner_of
 from api.bench.report import Figure, at_least, at_most, p50, p95
 from vault.memos import MemOS
-from vault.model import Chat
+from vault.model import Chat, Turn
 from vault.opening import Vault, VaultOptions
 
 ALONE_MS: Final = at_most(0.9)
@@ -28,6 +28,7 @@ WRITERS: Final = 32
 SESSION: Final = 16
 _BLOCK: Final = 50
 _RUNS: Final = 5
+_FIRST: Final = Chat((Turn("user", "The first of a thread's writes is not counted."),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +71,33 @@ def one_by_one(memory: MemOS, chats: Sequence[Chat]) -> list[float]:
 def side_by_side(memory: MemOS, chats: Sequence[Chat], writers: int = WRITERS) -> float:
     """Let so many threads write sessions, each as soon as its last one is durable; return the seconds of all.
 
+    The clock starts when each thread has written once: a new thread makes its own stemmer first, and a
+    server's threads live on.
+
     Raises:
         BaseException: what one of the writers raised.
     """
     left = iter(chats)
     errors: list[BaseException] = []
     turn = threading.Lock()
+    ready = threading.Barrier(writers + 1)
 
     def write() -> None:
         try:
+            memory.extract(_FIRST, subject=SUBJECT)
+            ready.wait()
             for chat in _shared(left, turn):
                 memory.extract(chat, subject=SUBJECT)
         except BaseException as error:  # noqa: BLE001  # handed to the caller's thread
             errors.append(error)
+            ready.abort()
 
     threads = [threading.Thread(target=write) for _ in range(writers)]
-    start = time.perf_counter()
     for thread in threads:
         thread.start()
+    with suppress(threading.BrokenBarrierError):
+        ready.wait()
+    start = time.perf_counter()
     for thread in threads:
         thread.join()
     if errors:

@@ -22,6 +22,7 @@ Example:
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 from types import TracebackType
 from typing import Final, Self
 
@@ -40,6 +41,7 @@ from vault.errors import IdentifierInvalidError
 
 __all__ = ["KeyLimits", "Keyring", "TenantKeys"]
 
+_KNOWN_IDS: Final = 4_096
 _TENANT_KINDS: Final = (KeyKind.SUBJECT_IDS, KeyKind.SEARCH)
 
 
@@ -116,6 +118,7 @@ class TenantKeys:
     def __init__(self, keys: LeasedKeys, tenant: str) -> None:
         self._keys = keys
         self.tenant: Final = tenant
+        self._ids: dict[bytes, str] = {}
 
     def subject_id(self, name: str) -> str:
         """Return the vault id of a subject; the same for ever, and different at another tenant.
@@ -124,7 +127,15 @@ class TenantKeys:
             IdentifierInvalidError: the name is not acceptable.
             KeyMissingError: the tenant was never established.
         """
-        return subject_id(self._keys.subkey(self.tenant, KeyKind.SUBJECT_IDS, "", Label.SUBJECT_ID), name)
+        key = self._keys.subkey(self.tenant, KeyKind.SUBJECT_IDS, "", Label.SUBJECT_ID)
+        # Known ones are kept under a keyed hash: no name stands in memory for having been asked for.
+        known = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16, key=key).digest()
+        found = self._ids.get(known)
+        if found is None:
+            if len(self._ids) >= _KNOWN_IDS:
+                self._ids.clear()
+            found = self._ids[known] = subject_id(key, name)
+        return found
 
     def provide(self, subjects: Iterable[str]) -> None:
         """Create the keys of those subjects that have none, all in one durable transaction.
