@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -38,6 +39,15 @@ from vault.opening import Vault
 
 MAX_FAULTS: Final = 20
 _LOGGER: Final = logging.getLogger(__name__)
+# Threat: FastAPI records bodies, arguments and exception messages for OpenTelemetry, and one variable of
+# the environment makes it send them away. Whatever a deployment sets, content does not leave by that way.
+_NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,8 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
         openapi_url=OPENAPI_PATH,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the Host header that the client chose
+        telemetry=_NO_TELEMETRY,
     )
     app.state.vault = vault
     for router in (memories.router, log.router, health.router):

@@ -11,7 +11,8 @@ there for whoever copies the table and hopes for a weak generator. It costs abou
 is remembered for a short time, by its SHA-256, in a bounded map.
 
 Wrong keys are entries of the log where the credential exists, and cost their sender a wait after a few.
-An unknown credential costs as much time as a wrong secret.
+An unknown credential is checked against a decoy, so that it costs about as much time as a wrong secret; that
+one of the two is logged remains measurable, and tells no more than that a credential of 80 random bits exists.
 """
 
 import base64

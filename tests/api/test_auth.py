@@ -251,3 +251,22 @@ def test_a_credential_with_an_unknown_role_raises_the_alarm(vault: Vault, creden
     vault.parts.store.change(crown)
     with pytest.raises(TamperedError):
         credentials.find(credential.id)
+
+
+def test_an_unknown_credential_is_checked_against_a_decoy(
+    authenticator: Authenticator, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[bytes] = []
+    verify = authenticator._verify
+
+    def watched(shown: str, verifier: bytes) -> bool:
+        checked.append(verifier)
+        return verify(shown, verifier)
+
+    monkeypatch.setattr(authenticator, "_verify", watched)
+    for wrong in (f"mv_{'0' * 26}_{'a' * 52}", key[:-1] + ("a" if key[-1] != "a" else "b")):
+        with pytest.raises(NotAuthenticatedError):
+            authenticator.authenticate(f"Bearer {wrong}", HERE)
+    assert len(set(checked)) == 2
+    costs = {verifier.split(b"$")[3] for verifier in checked}
+    assert len(costs) == 1, "the decoy costs what a real verifier costs"

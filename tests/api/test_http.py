@@ -2,12 +2,13 @@
 
 import base64
 import json
+from typing import Literal
 
 import pytest
 from starlette.testclient import TestClient
 
 from api.app import AppOptions, create_app
-from api.settings import read_settings
+from api.settings import Settings, read_settings
 from audit.checkpoint import verify_checkpoint
 from audit.signing import VerifierKey
 from policies.model import Role
@@ -273,3 +274,31 @@ def test_the_examples_of_the_document_are_accepted(client: TestClient, owner: Ca
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
 def test_no_page_of_third_parties_is_served(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404
+
+
+def test_a_path_with_one_slash_more_is_unknown_and_redirects_nowhere(owner: Caller) -> None:
+    answer = owner.client.post(
+        "/v1/extract/", headers={**owner.headers(), "Host": "evil.example"}, json=CHAT, follow_redirects=False
+    )
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
+def test_no_variable_of_the_environment_turns_the_frameworks_telemetry_on(
+    vault: Vault, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example")
+    app = create_app(vault, settings, AppOptions(key_cost=CHEAP))
+    assert {name: app._telemetry[name] for name in _TELEMETRY} == dict.fromkeys(_TELEMETRY, False)
+    with TestClient(app) as client:
+        assert client.get("/livez").status_code == 200
+
+
+_TELEMETRY: tuple[Literal["tracing", "metrics", "logs", "operation_spans", "auto_configure"], ...] = (
+    "tracing",
+    "metrics",
+    "logs",
+    "operation_spans",
+    "auto_configure",
+)

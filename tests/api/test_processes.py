@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,6 +175,21 @@ def test_the_server_serves_until_it_is_told_to_end_and_closes_the_vault(memvault
     assert "[PERSON-" in memvault.run("show", memory_id).stdout
     assert memvault.run("audit", "verify").returncode == 0
     assert not (memvault.folder / "vault" / "vault.db-wal").exists(), "the store was closed"
+
+
+def test_many_clients_write_at_one_time_and_nothing_is_lost(memvault: Process, key: str) -> None:
+    headers = {"Authorization": f"Bearer {key}", "Memvault-Purpose": "treatment"}
+    with memvault.serving() as (_, address), httpx.Client(base_url=address, headers=headers) as client:
+
+        def write(number: int) -> httpx.Response:
+            return client.post("/v1/extract", json={"document": {"text": f"note {number}"}}, timeout=60)
+
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(write, range(96)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["receipt"]["leaf_index"] for answer in answers}) == 96
+    report = json.loads(memvault.run("audit", "verify", "--json").stdout)
+    assert (report["passed"], report["rows_checked"]) == (True, 96)
 
 
 def test_an_interrupt_ends_the_server_without_a_traceback(memvault: Process, key: str) -> None:
