@@ -85,12 +85,11 @@ class TermHasher:
         found = stems(readable)
         counts = Counter(found)
         counts.update({code: 1 for code in _codes(text.replacements) if code not in counts})
-        kept = sorted(
-            (self.hash(word), min(count, MAX_COUNT)) for word, count in counts.most_common(MAX_TERMS)
-        )
+        common = counts.items() if len(counts) <= MAX_TERMS else counts.most_common(MAX_TERMS)
+        kept = sorted([(self.hash(word), min(count, MAX_COUNT)) for word, count in common])
         return TermRecord(
-            terms=tuple(term for term, _ in kept),
-            counts=tuple(count for _, count in kept),
+            terms=tuple([term for term, _ in kept]),
+            counts=tuple([count for _, count in kept]),
             speaker=self._hashes(() if speaker is None else _name_words(speaker), MAX_SPEAKER_TERMS),
             dates=self._hashes(terms_of_time(at, times), MAX_DATE_TERMS),
             length=min(len(found), MAX_LENGTH),

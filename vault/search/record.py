@@ -17,6 +17,7 @@ Packed form, little-endian, version 1:
 
 import struct
 from dataclasses import dataclass
+from operator import lt
 from typing import Final
 
 from vault.errors import TamperedError
@@ -112,7 +113,9 @@ def _problem(record: TermRecord) -> str | None:
         or len(record.dates) > MAX_DATE_TERMS
     ):
         return f"expected at most {MAX_TERMS}, {MAX_SPEAKER_TERMS} and {MAX_DATE_TERMS} terms in a record"
-    if len(record.counts) != len(record.terms) or not all(1 <= count <= MAX_COUNT for count in record.counts):
+    if len(record.counts) != len(record.terms) or not (
+        1 <= min(record.counts, default=1) <= max(record.counts, default=1) <= MAX_COUNT
+    ):
         return f"expected a count of 1 to {MAX_COUNT} for each term"
     if not all(map(_ascending, (record.terms, record.speaker, record.dates))):
         return "expected the hashes of a record in strictly ascending order"
@@ -122,4 +125,4 @@ def _problem(record: TermRecord) -> str | None:
 
 
 def _ascending(hashes: tuple[int, ...]) -> bool:
-    return all(map(int.__lt__, hashes, hashes[1:]))
+    return all(map(lt, hashes, hashes[1:]))
