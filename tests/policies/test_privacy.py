@@ -72,7 +72,7 @@ def test_a_kind_without_a_line_is_refused_by_name() -> None:
 @pytest.mark.parametrize("threshold", ["1.5", "-0.1", "high", "null"])
 def test_a_threshold_outside_zero_to_one_is_refused(threshold: str) -> None:
     with pytest.raises(PolicyInvalidError):
-        parse_privacy_rules(TEXT.replace("threshold: 0.20", f"threshold: {threshold}", 1))
+        parse_privacy_rules(TEXT.replace("threshold: 0.15", f"threshold: {threshold}", 1))
 
 
 @pytest.mark.parametrize(

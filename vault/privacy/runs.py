@@ -33,6 +33,14 @@ _WORD_GAP: Final = re.compile(r"[ ]?[-&'/]?[ ]?")
 _NAME_WORD: Final = re.compile(r"[^\W\d_a-z][^\W\d_]{2,30}")
 _HEX: Final = re.compile(r"[0-9a-fA-F]+")
 _DIGEST: Final = 16
+_MONTH_OR_DAY: Final = re.compile(
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december|(?:mon|tues|wednes|thurs|fri|satur|sun)day)s?",
+    re.IGNORECASE,
+)
+_BEFORE_DATE: Final = re.compile(
+    r"\b(?:in|on|last|next|this|since|until|till|by|of|early|late|mid|every|each|before|after|from|to) $",
+    re.IGNORECASE,
+)
 _PART_OF_NUMBER: Final = re.compile(r"[.,][0-9]|\s?%")
 _AGE_DIGITS: Final = 3
 _YEAR: Final = re.compile(r"(?:1[6-9]|20|21)[0-9]{2}")
@@ -106,9 +114,13 @@ def _grow(text: str, finding: Finding) -> Finding:
 
 
 def _plausible(text: str, finding: Finding) -> bool:
-    """Tell whether what the tagger found can be of that kind: no digest is a phone, no percentage an age."""
+    """Tell whether what the tagger found can be of that kind: no digest is a phone, no percentage an age, no `in June` a person."""
     value = text[finding.start : finding.end]
     if len(value) >= _DIGEST and _HEX.fullmatch(value) and not value.isdigit():
+        return False
+    if _MONTH_OR_DAY.fullmatch(value) and _BEFORE_DATE.search(
+        text, max(0, finding.start - _DIGEST), finding.start
+    ):
         return False
     if finding.kind not in {EntityType.AGE, EntityType.DATE} or not value.isdigit():
         return True
