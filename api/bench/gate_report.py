@@ -26,7 +26,7 @@ from vault.privacy.gate import PrivacyGate
 
 CORPUS: Final = Path(__file__).parents[2] / "tests"
 TURNS: Final = CORPUS / "corpus" / "labelled_turns.json"
-TECHNICAL: Final = CORPUS / "vault" / "privacy" / "technical_lines.txt"
+TECHNICAL: Final = CORPUS / "vault" / "privacy"
 HEAD: Final = "| texts | n | spans | leak | character precision | span F2 | recall of e-mail, card, IBAN, SSN, phone, IP |\n|---|---|---|---|---|---|---|"
 
 
@@ -80,7 +80,12 @@ def report(gate: PrivacyGate, shared: Path | None) -> Iterator[str]:
     yield "\n| texts | n | masked runs a text | p50 ms | p95 ms | batched ms |\n|---|---|---|---|---|---|"
     if shared:
         yield _load_row("LoCoMo turns", gate, read_locomo_turns(shared / "data/locomo/locomo_dev.json"))
-    yield _load_row("technical lines", gate, TECHNICAL.read_text(encoding="utf-8").splitlines())
+    for name, file in (
+        ("technical lines, looked at", "technical_lines.txt"),
+        ("technical lines, never looked at", "technical_lines_untouched.txt"),
+    ):
+        if (TECHNICAL / file).is_file():
+            yield _load_row(name, gate, (TECHNICAL / file).read_text(encoding="utf-8").splitlines())
     for name in ("synth, templates never looked at", "synth, all", "hand-labelled turns"):
         if name in found:
             yield from _kinds(name, found[name])
