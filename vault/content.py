@@ -48,7 +48,7 @@ class MaskedField:
     @classmethod
     def of(cls, screened: Screened) -> "MaskedField":
         """Take the masked text and its marks; originals stay behind."""
-        return cls(screened.text, tuple(Mark(r.entity_type, r.masked) for r in screened.replacements))
+        return cls(screened.text, tuple([Mark(r.entity_type, r.masked) for r in screened.replacements]))
 
     def revealed(self, originals: Sequence[str | None]) -> str:
         """Put the originals back in their places; a redacted value keeps its mark.
