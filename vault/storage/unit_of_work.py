@@ -125,7 +125,7 @@ def row_digest(row: Mapping[str, object]) -> str:
     Each part stands behind its kind and length, so that no two rows have the same bytes. Takes whatever
     the database gives: a row that somebody wrote by hand has a digest, too, only another one.
     """
-    parts = []
+    parts: list[bytes] = []
     for name in _FIXED:
         value = row[name]
         kind, data = (b"s", value.data) if isinstance(value, Sealed) else (b"c", str(value).encode())
