@@ -151,6 +151,7 @@ class Vault(AbstractContextManager["Vault"]):
         vault = cls._open(directory, passphrase, chosen, new=True)
         try:
             vault.add_tenant(tenant)
+            directory.finish()
         except BaseException:
             vault.close()
             raise
@@ -174,7 +175,8 @@ class Vault(AbstractContextManager["Vault"]):
     def _open(
         cls, directory: VaultDirectory, passphrase: str | None, options: VaultOptions, *, new: bool
     ) -> "Vault":
-        directory.expect()
+        if not new:
+            directory.expect()
         with ExitStack() as stack:
             stack.callback(directory.hold().release)
             if not new:
@@ -263,7 +265,10 @@ def open_default(tenant: str) -> Vault:
         VaultError: it cannot be opened or made.
     """
     path = default_path()
-    return Vault.open(path) if path.exists() and any(path.iterdir()) else Vault.create(path, tenant=tenant)
+    try:
+        return Vault.open(path)
+    except NotFoundError:
+        return Vault.create(path, tenant=tenant)
 
 
 def default_path() -> Path:

@@ -177,4 +177,4 @@ class VaultAgainstModel(RuleBasedStateMachine):
 
 
 TestVaultAgainstModel = VaultAgainstModel.TestCase
-TestVaultAgainstModel.settings = settings(max_examples=20, stateful_step_count=15, deadline=None)
+TestVaultAgainstModel.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)

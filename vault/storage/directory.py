@@ -56,20 +56,60 @@ class VaultDirectory:
         """Held by the process that has the vault open."""
         return self.path / "lock"
 
+    @property
+    def unfinished(self) -> Path:
+        """Stands there while the vault is being made: what lies beside it was never a vault."""
+        return self.path / "unfinished"
+
     def create(self) -> None:
-        """Make the directory, for its owner alone.
+        """Make the directory, for its owner alone; clear away what a making that was cut short left.
 
         Raises:
             ConflictError: a vault is there already, or something that is no empty directory.
+            VaultInUseError: another process is making it.
             StorageError: it cannot be made.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        resumed = self.unfinished.is_file()
+        if self.path.exists() and not resumed and (not self.path.is_dir() or any(self.path.iterdir())):
             raise ConflictError("expected a new or empty directory for the vault")
         try:
             self.path.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
             self.path.chmod(_PRIVATE_DIRECTORY)
+            if resumed:
+                self._clear()
+            self.unfinished.touch(mode=_PRIVATE_FILE)
+            self._sync()
         except OSError as error:
             raise StorageError(f"the vault's directory cannot be made: {error.strerror}") from None
+
+    def finish(self) -> None:
+        """Declare the vault made, durably.
+
+        Raises:
+            StorageError: the directory cannot be written.
+        """
+        try:
+            self.unfinished.unlink()
+            self._sync()
+        except OSError as error:
+            raise StorageError(f"the vault's directory cannot be written: {error.strerror}") from None
+
+    def _clear(self) -> None:
+        """Remove the files of an unfinished vault: nothing was ever acknowledged in it."""
+        held = self.hold()
+        try:
+            for file in (self.root_key, self.log_key, self.rows, self.keys):
+                for leftover in self.path.glob(f"{file.name}*"):
+                    leftover.unlink()
+        finally:
+            held.release()
+
+    def _sync(self) -> None:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def expect(self) -> None:
         """See that a vault is here.
@@ -77,7 +117,8 @@ class VaultDirectory:
         Raises:
             NotFoundError: there is none.
         """
-        if not self.path.is_dir() or not any(file.exists() for file in (self.rows, self.keys, self.log_key)):
+        made = self.path.is_dir() and not self.unfinished.exists()
+        if not made or not any(file.exists() for file in (self.rows, self.keys, self.log_key)):
             raise NotFoundError("there is no vault in this directory: make one with `memvault init`")
 
     def check(self) -> None:
