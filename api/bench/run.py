@@ -6,7 +6,7 @@ leaves its error's kind, and the others still run: a benchmark of an hour must n
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -123,13 +123,15 @@ SUITES: Final[Mapping[str, Callable[[Setting], list[Figure]]]] = MappingProxyTyp
 )
 
 
-def run(names: Iterable[str], setting: Setting, *, command: str, clock: Callable[[], datetime]) -> Report:
-    """Run suites by name, in order."""
+def run(
+    names: Iterable[str], setting: Setting, *, command: str, clock: Callable[[], datetime]
+) -> Iterator[Report]:
+    """Run suites by name, in order; yield the report so far after each, so that a run cut short leaves one."""
     report = Report(command, clock(), machine_line(), versions())
     for name in names:
         setting.step(name)
         report = replace(report, sections=(*report.sections, _section(name, setting)))
-    return report
+        yield report
 
 
 def _section(name: str, setting: Setting) -> Section:

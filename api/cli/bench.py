@@ -60,8 +60,8 @@ def bench(  # noqa: PLR0917  # typer's options
             quick=quick,
             step=status.update,
         )
-        report = run(names, setting, command=command, clock=system_clock)
-    write(report, output)
+        for report in run(names, setting, command=command, clock=system_clock):
+            write(report, output)
     if record is not None:
         record.write_text(recorded(record.read_text(encoding="utf-8"), report), encoding="utf-8")
     if json_:

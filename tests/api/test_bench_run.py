@@ -144,7 +144,7 @@ def test_a_peer_that_was_never_set_up_is_told_with_the_command(tmp_path: Path) -
 
 
 def test_a_run_without_shared_data_has_a_row_for_everything_it_could_not_measure(tmp_path: Path) -> None:
-    report = run(
+    *_, report = run(
         ["ingest", "recall"],
         Setting(scratch=tmp_path),
         command="memvault bench",
@@ -164,7 +164,7 @@ def test_a_suite_that_fails_leaves_its_error_and_the_next_one_runs(
         raise DeniedError("not allowed")
 
     monkeypatch.setattr("api.bench.run.SUITES", {**SUITES, "writes": fails})
-    report = run(
+    *_, report = run(
         ["writes", "recall"],
         Setting(scratch=tmp_path),
         command="x",
