@@ -256,11 +256,11 @@ def _entrance(vault: Vault, limits: BodyLimits) -> Entrance:
     return Entrance(_never, authenticator, limits, system_entropy)
 
 
-def test_a_body_without_end_is_refused_while_it_is_read(vault: Vault, owner: Caller) -> None:
-    endless = _Sender(iter(lambda: {"type": "http.request", "body": b"x" * 1000, "more_body": True}, None))
-    asyncio.run(_entrance(vault, BodyLimits(10_000, 5))(_scope(owner), endless.receive, endless.send))
-    assert endless.status == 413
-    assert endless.read == 11
+def test_a_body_beyond_the_limit_is_refused_while_it_is_read(vault: Vault, owner: Caller) -> None:
+    piece: Message = {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+    sender = _Sender(iter([piece] * 1000))
+    asyncio.run(_entrance(vault, BodyLimits(10_000, 5))(_scope(owner), sender.receive, sender.send))
+    assert (sender.status, sender.read) == (413, 11)
 
 
 def test_a_body_announced_as_too_large_is_refused_unread(vault: Vault, owner: Caller) -> None:
