@@ -1,18 +1,21 @@
 """Fixtures of the edge's tests: a vault with fake models, an application over it, a key for every role."""
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from api import assembly
 from api.app import AppOptions, create_app
 from api.auth import Argon2Cost, issue_key
+from api.cli.main import app as command
 from api.settings import PREFIX, Settings, read_settings
 from policies.model import Principal, Role
 from tests.simulators.fakes import fake_options
@@ -91,3 +94,63 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 
     monkeypatch.setattr(assembly, "vault_options", options)
     return CliRunner()
+
+
+CHAT = {
+    "sessions": [
+        {
+            "started": "2026-01-05T09:00:00+00:00",
+            "title": "Intake",
+            "turns": [
+                {"speaker": "Maria Keller", "text": "My phone is 212-555-0147."},
+                {"speaker": "Assistant", "role": "assistant", "text": "Your left knee hurts."},
+                {"speaker": "Maria Keller", "text": "Actually it is the right knee."},
+            ],
+        },
+        {"turns": [{"speaker": "Maria Keller", "text": "The surgery went well."}]},
+    ]
+}
+
+
+class Memvault:
+    """Runs commands against one vault."""
+
+    def __init__(self, shell: CliRunner) -> None:
+        self.shell = shell
+
+    def __call__(self, *arguments: str, stdin: str | bytes | None = None) -> Result:
+        result = self.shell.invoke(command, list(arguments), input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    def json(self, *arguments: str, stdin: str | bytes | None = None) -> Any:  # noqa: ANN401  # any JSON
+        result = self(*arguments, "--json", stdin=stdin)
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+
+@pytest.fixture
+def empty(shell: CliRunner) -> Memvault:
+    """No vault yet."""
+    return Memvault(shell)
+
+
+@pytest.fixture
+def memvault(empty: Memvault) -> Memvault:
+    """A new vault."""
+    assert empty("init", "--tenant", "clinic").exit_code == 0
+    return empty
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> str:
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps(CHAT))
+    return str(path)
+
+
+@pytest.fixture
+def memory_id(memvault: Memvault, chat: str) -> str:
+    written = memvault.json("extract", chat, "--subject", "maria")
+    return str(written["sources"][0]["memory_ids"][0])
