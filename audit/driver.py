@@ -17,8 +17,11 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
-LARGEST_BATCH: Final = 64
-"""Rows in one statement. Batches are powers of two, so that the driver keeps few prepared statements."""
+LARGEST_BATCH: Final = 32
+"""Rows in one statement: no table of ours then binds more than 999 values, SQLite's limit before 3.32.
+
+Batches are powers of two, so that the driver keeps few prepared statements.
+"""
 
 _Values = Mapping[str, object]
 _Bind = Callable[[object], object] | None

@@ -24,6 +24,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator
 
 from audit.driver import LARGEST_BATCH, BatchInsert, DriverStatement
+from vault.storage.schema import MEMORY
 
 
 class Doubled(TypeDecorator[bytes]):
@@ -120,3 +121,7 @@ def test_a_statement_reads_and_changes_by_its_named_values(connection: Connectio
     assert RENAME.change(connection, {"wanted": 2, "new": "other"}) == 1
     assert RENAME.change(connection, {"wanted": 7, "new": "other"}) == 0
     assert BY_ID.rows(connection, {"wanted": 2}) == [("other",)]
+
+
+def test_the_widest_table_stays_below_the_oldest_limit_of_bound_values() -> None:
+    assert LARGEST_BATCH * len(MEMORY.columns) < 999
