@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -365,17 +365,17 @@ def test_long_adversarial_text_is_annotated_in_linear_time() -> None:
         "\"')",
         " not",
     ):
-        started = perf_counter()
+        started = process_time()
         annotate(unit * (16_384 // len(unit)) + "a", WEDNESDAY)
-        assert perf_counter() - started < 2, f"too slow on a repetition of {len(unit)} characters"
+        assert process_time() - started < 2, f"too slow on a repetition of {len(unit)} characters"
 
 
 def test_a_turn_of_real_chat_is_annotated_well_within_its_budget(shared: Path) -> None:
     chats = read_chats((shared / "data" / "locomo" / "locomo_dev.json").read_bytes(), InputLimits())
     turns = [turn.text for chat in chats for turn in chat.turns][:600]
-    started = perf_counter()
+    started = process_time()
     for text in turns:
         annotate(text, WEDNESDAY)
-    assert (perf_counter() - started) / len(turns) < 0.003, (
+    assert (process_time() - started) / len(turns) < 0.003, (
         "ten times the budget: the machine may be busy, the code may not"
     )

@@ -87,22 +87,22 @@ BOMBS = [
 
 @pytest.mark.parametrize("piece", BOMBS)
 def test_repetition_is_screened_in_linear_time(piece: str, gate: PrivacyGate, tokens: SubjectTokens) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     gate.screen((piece * (SIZE // len(piece) + 1))[:SIZE], tokens)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 def test_a_megabyte_is_refused_at_once(gate: PrivacyGate, tokens: SubjectTokens) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputTooLargeError):
         gate.screen("My SSN is 123-45-6789. " * 50_000, tokens)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.slow
 def test_the_longest_text_is_screened_in_seconds_and_wholly(gate: PrivacyGate, tokens: SubjectTokens) -> None:
     sentence = "Ann went to the lake with her dog and paid 12 dollars, then mailed ann@mail.org about it. "
-    start = time.perf_counter()
+    start = time.process_time()
     screened = gate.screen(sentence * 1000, tokens)
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
     assert "ann@mail.org" not in screened.text
