@@ -63,6 +63,12 @@ def test_a_rule_file_with_a_mistake_is_refused(old: str, new: str) -> None:
         parse_privacy_rules(TEXT.replace(old, new, 1))
 
 
+def test_kinds_that_are_a_list_and_no_mapping_are_refused() -> None:
+    head = TEXT.partition("\nentities:")[0]
+    with pytest.raises(PolicyInvalidError):
+        parse_privacy_rules(f"{head}\nentities: [PERSON, PHONE]\n")
+
+
 def test_a_kind_without_a_line_is_refused_by_name() -> None:
     lines = [line for line in TEXT.splitlines() if not line.strip().startswith("PASSPORT:")]
     with pytest.raises(PolicyInvalidError, match="PASSPORT"):
