@@ -1,16 +1,17 @@
 """Organizing: proposals of `vault.pipeline.organize`, authorised, written and logged as one change."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.canonical import JsonValue
 from policies.errors import DeniedError
-from policies.model import Action, Principal, Purpose
+from policies.model import AccessTier, Action, Principal, Purpose
 from vault.errors import KeyDestroyedError, KeyMissingError, TamperedError
 from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.journal import Call
 from vault.model import EdgeKind, TrustState
 from vault.parts import Parts
-from vault.pipeline.organize import Link, Remembered, TrustChange, propose
+from vault.pipeline.organize import Edge, Link, Proposal, Remembered, TrustChange, propose
 from vault.storage.unit_of_work import StoredMemory
 from vault.write_path import own_subject
 
@@ -49,7 +50,7 @@ class Organizer:
         remembered = [memory for row in stored.values() if (memory := self._remember(grant, row))]
         remembered.sort(key=lambda memory: (stored[memory.id].recorded, memory.episode, memory.position))
         known = frozenset((EdgeKind(kind), source, target) for kind, source, target in settled)
-        proposals = propose(remembered, known)
+        proposals = _proposed(remembered, stored, known)
         links = tuple(found for found in proposals if isinstance(found, Link))
         changes = tuple(found for found in proposals if isinstance(found, TrustChange))
         leaf_index = self._apply(grant, stored, links, changes)
@@ -94,6 +95,7 @@ class Organizer:
         payload: dict[str, JsonValue] = {
             "examined": len(stored),
             "edges": len(links),
+            "links": [[link.kind.value, link.source, link.target] for link in links],
             "memories": [change.memory for change in changes],
             "trust": [change.trust.value for change in changes],
             "reasons": [change.link.reason.value for change in changes],
@@ -103,3 +105,18 @@ class Organizer:
         for change in changes:
             parts.indexes.set_trust(grant.tenant, change.memory, TrustState(change.trust))
         return leaf.index
+
+
+def _proposed(
+    remembered: Sequence[Remembered], stored: Mapping[str, StoredMemory], known: frozenset[Edge]
+) -> list[Proposal]:
+    """Return proposals within each owner's memories of one access tier, and across none.
+
+    Threat: what one owner says privately must neither show in the trust of another's memories nor
+    dispute them.
+    """
+    scopes: dict[tuple[AccessTier, str], list[Remembered]] = {}
+    for memory in remembered:
+        row = stored[memory.id]
+        scopes.setdefault((row.access_tier, row.owner), []).append(memory)
+    return [proposal for scope in sorted(scopes) for proposal in propose(scopes[scope], known)]

@@ -34,7 +34,7 @@ from vault.pipeline.guard import first_trust
 from vault.pipeline.segment import segment
 from vault.privacy.names import screen_name
 from vault.privacy.tokens import SubjectTokens
-from vault.sealing import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer
+from vault.sealing import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
 from vault.storage.unit_of_work import StoredEpisode, StoredMemory
 
 
@@ -100,7 +100,8 @@ class WritePath:
         # 3. Screen
         stock = Stock(parts.entropy)
         names = request.subjects or (own_subject(principal),)
-        sealer = parts.sealers.for_writing(grant.tenant, names, stock)
+        scope = TokenScope(request.access_tier, principal.id)
+        sealer = parts.sealers.for_writing(grant.tenant, names, scope, stock)
         screens = self._screen(grant, request.source, passages, sealer.tokens)
         parts.probe("screened")
         # 4. Guard, 5. Seal
@@ -214,6 +215,7 @@ class WritePath:
             "written": [memory.memory_id for memory in memories],
             "digests": [memory.digest() for memory in memories],
             "trust": "".join(memory.trust.value[0] for memory in memories),
+            "episode": episode.digest(),
             "subjects": list(work.sealer.subjects),
             "access_tier": episode.access_tier.value,
         }

@@ -54,6 +54,7 @@ _FIXED: Final = (
     "originals",
     "terms",
 )
+_EPISODE_FIXED: Final = ("episode_id", "owner", "access_tier", "subjects", "kind", "recorded", "attributes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,24 @@ class StoredEpisode:
     recorded: int
     attributes: Sealed
 
+    def digest(self) -> str:
+        """Return the hex digest of the row, none of which ever changes."""
+        return episode_digest(self.row(""))
+
+    def row(self, tenant: str) -> dict[str, object]:
+        """Return the row to insert; its leaf index is filled in by the commit."""
+        return {
+            "tenant_id": tenant,
+            "episode_id": self.episode_id,
+            "owner": self.owner,
+            "access_tier": self.access_tier.value,
+            "subjects": join_subjects(self.subjects),
+            "kind": self.kind,
+            "recorded": self.recorded,
+            "leaf_index": -1,
+            "attributes": self.attributes,
+        }
+
 
 def row_digest(row: Mapping[str, object]) -> str:
     """Return the hex digest of a row's fixed columns: all but tenant, leaf index, trust, tier and currency.
@@ -125,8 +144,17 @@ def row_digest(row: Mapping[str, object]) -> str:
     Each part stands behind its kind and length, so that no two rows have the same bytes. Takes whatever
     the database gives: a row that somebody wrote by hand has a digest, too, only another one.
     """
+    return _digest(row, _FIXED)
+
+
+def episode_digest(row: Mapping[str, object]) -> str:
+    """Return the hex digest of an episode's row: all but tenant and leaf index, as `row_digest` does it."""
+    return _digest(row, _EPISODE_FIXED)
+
+
+def _digest(row: Mapping[str, object], names: Sequence[str]) -> str:
     parts: list[bytes] = []
-    for name in _FIXED:
+    for name in names:
         value = row[name]
         kind, data = (b"s", value.data) if isinstance(value, Sealed) else (b"c", str(value).encode())
         parts += (kind, len(data).to_bytes(8), data)
@@ -348,18 +376,7 @@ class WriteUnit:
 
     def add_episode(self, episode: StoredEpisode) -> None:
         """Add an episode."""
-        row: StoreRow = {
-            "tenant_id": self._grant.tenant,
-            "episode_id": episode.episode_id,
-            "owner": episode.owner,
-            "access_tier": episode.access_tier.value,
-            "subjects": join_subjects(episode.subjects),
-            "kind": episode.kind,
-            "recorded": episode.recorded,
-            "leaf_index": -1,
-            "attributes": episode.attributes,
-        }
-        self._work.rows.append((EPISODE, row))
+        self._work.rows.append((EPISODE, episode.row(self._grant.tenant)))
 
     def add_memory(self, memory: StoredMemory) -> None:
         """Add the first version of a memory."""
