@@ -4,6 +4,7 @@ Owns the order in which parts come to life and end. What is configurable is pass
 `VaultOptions`; the edge fills it from its settings, a program that embeds the vault from its own.
 """
 
+import struct
 import threading
 import warnings
 from collections.abc import Callable
@@ -335,19 +336,36 @@ def _presidio(rules: PrivacyRules) -> Detector:
     return PresidioDetector(rules)
 
 
+_BAD_ROW: Final = (
+    TamperedError,
+    KeyDestroyedError,
+    KeyMissingError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    struct.error,
+)
+
+
 def rebuild_index(parts: Parts, tenant: str) -> int:
     """Fill a tenant's index from its sealed rows; return how many could not be opened.
 
-    One bad row never fails an opening (law 12): it is left out and named by `memvault doctor`.
+    One bad row never fails an opening (law 12): it is left out and named by `memvault doctor`. A row
+    whose vector alone is bad is found by its words, and gets a new vector.
     """
     unreadable = 0
     for row in parts.store.feed(tenant):
         try:
             place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
             record = parts.sealers.open_terms(tenant, place, row.terms)
-            vector = None if row.vector is None else parts.sealers.open_vector(tenant, place, row.vector)
+            vector = None
+            if row.vector is not None:
+                try:
+                    vector = parts.sealers.open_vector(tenant, place, row.vector)
+                except _BAD_ROW:
+                    parts.store.drop_vector(tenant, row.memory_id)
             parts.indexes.rebuild(tenant, row, record, vector)
-        except (TamperedError, KeyDestroyedError, KeyMissingError, ValueError):
+        except _BAD_ROW:
             unreadable += 1
     return unreadable
 

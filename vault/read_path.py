@@ -18,7 +18,7 @@ from typing import Final
 from audit.canonical import JsonValue
 from audit.event import Outcome
 from policies.errors import DeniedError
-from policies.model import Action, Principal, Purpose
+from policies.model import AccessTier, Action, Principal, Purpose
 from vault.clock import from_microseconds
 from vault.content import EpisodeAttributes
 from vault.errors import (
@@ -36,7 +36,7 @@ from vault.journal import Call
 from vault.model import Answer, Hit, Memory, Provenance
 from vault.parts import Parts
 from vault.pipeline.limits import check_visible
-from vault.sealing import OpenedMemory
+from vault.sealing import OpenedMemory, TokenScope
 from vault.search.lexical import prepare_query
 from vault.storage.unit_of_work import StoredMemory
 
@@ -69,7 +69,7 @@ class ReadPath:
             InputInvalidError: the query is empty, too long or no text, or `k` is out of range.
         """
         parts = self._parts
-        if not 1 <= question.k <= MAX_HITS:
+        if type(question.k) is not int or not 1 <= question.k <= MAX_HITS:
             raise InputInvalidError(f"expected k from 1 to {MAX_HITS}")
         # 1. Authorise
         grant = self._authorise(principal, Action.SEARCH, question.purpose)
@@ -77,7 +77,8 @@ class ReadPath:
         # 2. Screen
         check_visible("query", question.text, parts.limits.query_chars)
         subject_ids = parts.sealers.subject_ids(grant.tenant, question.subjects)
-        tokens = parts.sealers.query_tokens(grant.tenant, self._known(grant, subject_ids))
+        own = TokenScope(AccessTier.PRIVATE, principal.id)
+        tokens = parts.sealers.query_tokens(grant.tenant, self._known(grant, subject_ids), own)
         screened = parts.gate.screen(question.text, tokens)
         # 3. Search
         prepared = prepare_query(parts.sealers.hasher(grant.tenant), screened)

@@ -107,6 +107,22 @@ class OpenedMemory:
     revealed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TokenScope:
+    """Within which memories about a subject equal values have equal tokens: one owner's of one access tier.
+
+    Threat: whoever may write about a subject learns the tokens of any values that it cares to write.
+    Were they those of another's memories, too, a thousand guesses in one document would unmask them.
+    """
+
+    access_tier: AccessTier
+    owner: str
+
+    def tokens(self, subject_key: bytes) -> SubjectTokens:
+        """Return the tokens of one subject in this scope."""
+        return SubjectTokens(hmac.digest(subject_key, f"{self.access_tier}|{self.owner}".encode(), "sha256"))
+
+
 class SubjectSealer:
     """Seals what is about one set of subjects; made for one write."""
 
@@ -114,6 +130,7 @@ class SubjectSealer:
         self,
         keys: TenantKeys,
         key: SealingKey,
+        scope: TokenScope,
         names: dict[str, str] | None = None,
         nonces: Entropy | None = None,
     ) -> None:
@@ -123,8 +140,8 @@ class SubjectSealer:
         self._names = names or {}
         self._nonces = nonces
         self.subjects: Final = key.subjects
-        self.tokens: Final = SubjectTokens(keys.token_key(self.subjects[0]))
-        """Tokens of the first subject: the same person has the same token in all of its memories."""
+        self.tokens: Final = scope.tokens(keys.token_key(self.subjects[0]))
+        """Tokens of the first subject in this scope."""
 
     def sealed_names(self) -> dict[str, Sealed]:
         """Return each subject's name under its own key."""
@@ -219,12 +236,15 @@ class Sealers:
         """Make a tenant's own keys, if it has none yet."""
         self._keyring.establish(tenant)
 
-    def for_writing(self, tenant: str, names: Sequence[str], nonces: Entropy | None = None) -> SubjectSealer:
+    def for_writing(
+        self, tenant: str, names: Sequence[str], scope: TokenScope, nonces: Entropy | None = None
+    ) -> SubjectSealer:
         """Return a sealer for these subjects; their keys are made where they are missing.
 
         Args:
             tenant: Whose.
             names: The caller's names of the subjects.
+            scope: Within which equal values have equal tokens.
             nonces: Where nonces come from: a stock of this one call; None is the keyring's source.
 
         Raises:
@@ -234,12 +254,12 @@ class Sealers:
         keys = self._keyring.tenant(tenant)
         by_id = {keys.subject_id(name): name for name in names}
         key = keys.sealing_key(tuple(sorted(by_id)))
-        return SubjectSealer(keys, key, by_id, nonces)
+        return SubjectSealer(keys, key, scope, by_id, nonces)
 
     def of_row(self, tenant: str, row: StoredMemory) -> SubjectSealer:
         """Return a sealer for the subjects of a row that exists."""
         keys = self._keyring.tenant(tenant)
-        return SubjectSealer(keys, keys.sealing_key(row.subjects))
+        return SubjectSealer(keys, keys.sealing_key(row.subjects), TokenScope(row.access_tier, row.owner))
 
     def unrecorded(self, tenant: str, sealer: SubjectSealer) -> dict[str, Sealed]:
         """Return the sealed names of subjects that this process has not yet written."""
@@ -261,13 +281,13 @@ class Sealers:
         keys = self._keyring.tenant(tenant)
         return tuple(sorted({keys.subject_id(name) for name in names}))
 
-    def query_tokens(self, tenant: str, subjects: Sequence[str]) -> SubjectTokens:
-        """Return the tokens in which a query is shown masked: the subject's if it is about one that has a key."""
+    def query_tokens(self, tenant: str, subjects: Sequence[str], scope: TokenScope) -> SubjectTokens:
+        """Return the tokens in which a query is shown masked: those of the asker's own memories about one subject."""
         keys = self._keyring.tenant(tenant)
         if len(subjects) == 1:
             with suppress(KeyMissingError, KeyDestroyedError):
-                return SubjectTokens(keys.token_key(subjects[0]))
-        return SubjectTokens(keys.surrogate_key())
+                return scope.tokens(keys.token_key(subjects[0]))
+        return scope.tokens(keys.surrogate_key())
 
     def hasher(self, tenant: str) -> TermHasher:
         """Return the hasher of a tenant's search terms."""

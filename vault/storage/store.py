@@ -155,6 +155,15 @@ class Store:
         self.change(drop)
         return dropped[0]
 
+    def drop_vector(self, tenant: str, memory_id: str) -> None:
+        """Drop the vector of one memory, so that it is made anew."""
+        one = (EMBEDDING.c.tenant_id == tenant) & (EMBEDDING.c.memory_id == memory_id)
+
+        def drop(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            connection.execute(EMBEDDING.delete().where(one))
+
+        self.change(drop)
+
     def unembedded(self, tenant: str) -> list[StoredMemory]:
         """Return the current memories whose vector was not made before the last end."""
         has_vector = (

@@ -28,7 +28,8 @@ from sqlalchemy import (
 
 from audit.event import EntryDraft
 from audit.log import Leaf
-from policies.model import AccessTier, Relation
+from policies.errors import DeniedError
+from policies.model import AccessTier, Action, Relation
 from vault.clock import from_microseconds
 from vault.crypto.sealed import Sealed
 from vault.errors import ConflictError, TamperedError
@@ -179,6 +180,7 @@ def stored_memory(row: Row[tuple[object, ...]]) -> StoredMemory:
     """
     try:
         from_microseconds(row.recorded)
+        _expect_whole_numbers(row.version, row.position, row.leaf_index)
         return StoredMemory(
             memory_id=row.memory_id,
             version=row.version,
@@ -201,7 +203,14 @@ def stored_memory(row: Row[tuple[object, ...]]) -> StoredMemory:
         raise TamperedError("a row of the memory table is not of the form of one") from None
 
 
+def _expect_whole_numbers(*values: object) -> None:
+    """SQLite keeps whatever type was put into a column of numbers."""
+    if any(type(value) is not int or value < 0 for value in values):
+        raise TypeError("expected whole numbers")
+
+
 def _stored_episode(row: Row[tuple[object, ...]]) -> StoredEpisode:
+    _expect_whole_numbers(row.recorded)
     return StoredEpisode(
         episode_id=row.episode_id,
         owner=row.owner,
@@ -256,9 +265,8 @@ class ReadUnit:
         """Return those episodes that are within reach."""
         found: dict[str, StoredEpisode] = {}
         for row in self._select(_episodes_within(self._grant.reach), list(episode_ids)):
-            with suppress(
-                ValueError, AttributeError
-            ):  # a row of nonsense: its memories stand without a title
+            # A row of nonsense: its memories stand without a title.
+            with suppress(ValueError, AttributeError, TypeError):
                 found[row.episode_id] = _stored_episode(row)
         return found
 
@@ -365,8 +373,18 @@ class WriteUnit:
             raise ConflictError("expected an entry of the grant's tenant")
         self._work.drafts.append(draft)
 
+    def _expect(self, action: Action) -> None:
+        """See that the grant is for what is done under it (law 2).
+
+        Raises:
+            DeniedError: it is for another action.
+        """
+        if self._grant.action is not action:
+            raise DeniedError(f"a grant to {self._grant.action} is none to {action}")
+
     def add_subject(self, subject_id: str, name: Sealed, created: int) -> None:
         """Add a subject; one that is there already, by another thread, is left as it is."""
+        self._expect(Action.WRITE)
         row = {"tenant_id": self._grant.tenant, "subject_id": subject_id, "name": name, "created": created}
 
         def insert_once(connection: Connection, _leaves: Sequence[Leaf]) -> None:
@@ -376,10 +394,12 @@ class WriteUnit:
 
     def add_episode(self, episode: StoredEpisode) -> None:
         """Add an episode."""
+        self._expect(Action.WRITE)
         self._work.rows.append((EPISODE, episode.row(self._grant.tenant)))
 
     def add_memory(self, memory: StoredMemory) -> None:
         """Add the first version of a memory."""
+        self._expect(Action.WRITE)
         tenant = self._grant.tenant
         self._work.rows.append((MEMORY, memory.row(tenant)))
         for subject in memory.subjects:
@@ -392,11 +412,13 @@ class WriteUnit:
         Threat: a memory is disputed or revoked while its new version is being sealed. A version is
         written only if the one before it still has the trust that the new one carries on.
         """
+        self._expect(Action.UPDATE)
         trusted = MEMORY.c.trust == memory.trust.value
         before = and_(self._current(memory.memory_id, memory.version - 1), trusted)
 
         def retire(connection: Connection, _leaves: Sequence[Leaf]) -> None:
-            if connection.execute(update(MEMORY).where(before).values(is_current=0)).rowcount != 1:
+            retired = update(MEMORY).where(before).values(is_current=0)
+            if connection.execute(retired, self._me()).rowcount != 1:
                 raise ConflictError("the memory was changed meanwhile: read it again")
             connection.execute(
                 EMBEDDING.delete().where(
@@ -409,16 +431,19 @@ class WriteUnit:
 
     def set_trust(self, memory_id: str, version: int, trust: TrustState) -> None:
         """Change how far a memory may be relied on."""
+        self._expect(Action.ORGANIZE)
         current = self._current(memory_id, version)
 
         def change(connection: Connection, _leaves: Sequence[Leaf]) -> None:
-            if connection.execute(update(MEMORY).where(current).values(trust=trust.value)).rowcount != 1:
+            changed = update(MEMORY).where(current).values(trust=trust.value)
+            if connection.execute(changed, self._me()).rowcount != 1:
                 raise ConflictError("the memory was changed meanwhile: read it again")
 
         self._work.changes.append(change)
 
     def add_edge(self, source_id: str, kind: EdgeKind, target_id: str) -> None:
         """Add a typed edge; one that is there already stays."""
+        self._expect(Action.ORGANIZE)
         row = {
             "tenant_id": self._grant.tenant,
             "source_id": source_id,
@@ -449,4 +474,8 @@ class WriteUnit:
             MEMORY.c.memory_id == memory_id,
             MEMORY.c.version == version,
             MEMORY.c.is_current == 1,
+            _within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner),
         )
+
+    def _me(self) -> dict[str, str]:
+        return {"me": self._grant.principal.id}
