@@ -37,6 +37,8 @@ class Label(StrEnum):
     """Keyed hashes of a tenant's search terms."""
     QUERY_DIGEST = "query-digest"
     """Keyed hashes of a tenant's queries in the audit log."""
+    CREDENTIAL = "credential"
+    """Seals of a tenant's credentials: which secret stands for whom."""
     SURROGATES = "surrogates"
     """Choice of stand-ins for tokens in the text that is embedded."""
 

@@ -19,7 +19,8 @@ class KeyKind(StrEnum):
     SUBJECT = "subject"
     """Seals the memories about one subject, and makes its tokens."""
     SUBJECT_IDS = "subject-ids"
-    """Turns the names of a tenant's subjects into vault ids; never rotated, or every id would change."""
+    """Turns the names of a tenant's subjects into vault ids, and seals its credentials; never rotated, or every
+    id would change."""
     SEARCH = "search"
     """Hashes a tenant's search terms and queries."""
 

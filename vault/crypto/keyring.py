@@ -212,6 +212,22 @@ class TenantKeys:
         """
         return self._keys.subkey(self.tenant, KeyKind.SEARCH, "", Label.SURROGATES)
 
+    def credential_key(self) -> bytes:
+        """Return the key of the seals of this tenant's credentials.
+
+        Raises:
+            KeyMissingError: the tenant was never established.
+        """
+        return self._keys.subkey(self.tenant, KeyKind.SUBJECT_IDS, "", Label.CREDENTIAL)
+
+    def has_key(self, subject: str) -> bool:
+        """Say whether a subject has, or had, a key here: cheap while its key is leased. Creates nothing.
+
+        False for a subject of whom rows exist means that its key was lost: to write about it would make a
+        new key, under which the old rows can never be told from damage. Raise `KeyMissingError` instead.
+        """
+        return self._keys.has_key(self.tenant, subject)
+
     def records(self) -> Iterator[KeyRecord]:
         """Go through what is known of this tenant's keys: states, counts, wrapped keys. Opens nothing."""
         return self._keys.records(self.tenant)

@@ -170,6 +170,15 @@ class LeasedKeys:
 
         return self._with_keys([record.name], {record.name: record}, take)
 
+    def has_key(self, tenant: str, subject: str) -> bool:
+        """Say whether a subject has a key, or the tombstone of one; asks the store unless it is leased."""
+        newest = (tenant, KeyKind.SUBJECT, subject)
+        with self._lock:
+            self._check_open()
+            if newest in self._newest or (tenant, (subject,)) in self._writing:
+                return True
+        return self._store.newest(*newest) is not None
+
     def records(self, tenant: str) -> Iterator[KeyRecord]:
         """Go through the records of a tenant's keys; nothing is unwrapped."""
         return self._store.records(tenant)

@@ -129,7 +129,7 @@ def create_key_file(
         content, kind = head + _check_of(head), RootKind.FILE
     else:
         content, kind = (
-            _locked(secret, _checked(passphrase), cost or Argon2Cost(), entropy),
+            _locked(secret, check_passphrase(passphrase), cost or Argon2Cost(), entropy),
             RootKind.PASSPHRASE,
         )
     _write_new(path, content)
@@ -165,10 +165,24 @@ def kind_of_key_file(path: Path) -> RootKind:
     return RootKind.FILE if _read_safely(path).startswith(_PLAIN) else RootKind.PASSPHRASE
 
 
-def _checked(passphrase: str) -> str:
+def check_passphrase(passphrase: str) -> str:
+    """Return a passphrase that a new key file may be protected by; to be asked before anything is made.
+
+    Raises:
+        InputInvalidError: it is too short or too long, or no Unicode text.
+    """
     if not MIN_PASSPHRASE <= len(passphrase) <= MAX_PASSPHRASE:
         raise InputInvalidError(f"expected a passphrase of {MIN_PASSPHRASE} to {MAX_PASSPHRASE} characters")
+    _typed(passphrase)
     return passphrase
+
+
+def _typed(passphrase: str) -> bytes:
+    # NFC, so that a passphrase typed on another system is the same passphrase; surrogates have no UTF-8.
+    try:
+        return unicodedata.normalize("NFC", passphrase).encode()
+    except UnicodeEncodeError:
+        raise InputInvalidError("expected a passphrase of Unicode text") from None
 
 
 def _check_of(head: bytes) -> bytes:
@@ -183,15 +197,10 @@ def _plain_secret(content: bytes) -> bytes:
 
 
 def _passphrase_aead(passphrase: str, salt: bytes, cost: Argon2Cost) -> CommittingAead:
-    # NFC, so that a passphrase typed on another system is the same passphrase; surrogates have no UTF-8.
-    try:
-        typed = unicodedata.normalize("NFC", passphrase).encode()
-    except UnicodeEncodeError:
-        raise InputInvalidError("expected a passphrase of Unicode text") from None
     argon = Argon2id(
         salt=salt, length=KEY_BYTES, iterations=cost.iterations, lanes=cost.lanes, memory_cost=cost.memory_kib
     )
-    return CommittingAead(derive(argon.derive(typed), Label.ROOT_PASSPHRASE))
+    return CommittingAead(derive(argon.derive(_typed(passphrase)), Label.ROOT_PASSPHRASE))
 
 
 def _locked(secret: bytes, passphrase: str, cost: Argon2Cost, entropy: Entropy) -> bytes:

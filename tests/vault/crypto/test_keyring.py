@@ -348,3 +348,56 @@ def test_a_tenants_keys_are_listed_without_being_unwrapped(keyring: Keyring) -> 
     ]
     assert {record.name.tenant for record in keys.records()} == {"clinic"}
     assert keyring.limits == KeyLimits()
+
+
+# ---- the tenant's key of credentials, and what is known of a subject's key ----
+
+
+def test_the_key_of_credentials_is_the_same_for_ever_and_serves_nothing_else(
+    keys: TenantKeys, keyring: Keyring, make_keyring: MakeKeyring
+) -> None:
+    key = keys.credential_key()
+    assert len(key) == 32
+    assert keyring.establish("bank").credential_key() != key
+    assert key not in {keys.search_key(), keys.query_key(), keys.surrogate_key()}
+    keyring.close()
+    assert make_keyring().tenant("clinic").credential_key() == key
+
+
+def test_a_tenant_that_was_never_established_has_no_key_of_credentials(keyring: Keyring) -> None:
+    with pytest.raises(KeyMissingError):
+        keyring.tenant("nobody").credential_key()
+
+
+def test_asking_whether_a_subject_has_a_key_makes_none(keys: TenantKeys, store: SqlKeyStore) -> None:
+    anna = keys.subject_id("Anna")
+    before = list(store.records())
+    assert not keys.has_key(anna)
+    assert list(store.records()) == before
+    keys.sealing_key([anna])
+    assert keys.has_key(anna)
+
+
+def test_a_leased_key_is_known_without_asking_the_store(
+    keys: TenantKeys, store: SqlKeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna, ben = keys.subject_id("Anna"), keys.subject_id("Ben")
+    keys.sealing_key([anna])
+    keys.provide([ben])
+    keys.token_key(ben)
+    monkeypatch.setattr(store, "newest", lambda *_name: pytest.fail("the store was asked"))
+    assert keys.has_key(anna)
+    assert keys.has_key(ben)
+
+
+def test_a_lost_key_is_told_from_a_destroyed_one(
+    keys: TenantKeys, keyring: Keyring, make_keyring: MakeKeyring, keys_engine: Engine
+) -> None:
+    anna, ben = keys.subject_id("Anna"), keys.subject_id("Ben")
+    keys.provide([anna, ben])
+    destroy(keys_engine, anna)
+    with keys_engine.begin() as connection:
+        connection.execute(KEYS.delete().where(KEYS.c.subject_id == ben))
+    keyring.close()
+    again = make_keyring().tenant("clinic")
+    assert (again.has_key(anna), again.has_key(ben)) == (True, False)

@@ -9,7 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vault.clock import Entropy
-from vault.crypto.local_root import Argon2Cost, LocalRoot, create_key_file, kind_of_key_file, open_key_file
+from vault.crypto.local_root import (
+    MIN_PASSPHRASE,
+    Argon2Cost,
+    LocalRoot,
+    check_passphrase,
+    create_key_file,
+    kind_of_key_file,
+    open_key_file,
+)
 from vault.crypto.root import RootKey, RootKind
 from vault.errors import (
     ConflictError,
@@ -102,6 +110,13 @@ def test_a_passphrase_of_a_wrong_length_makes_no_file(path: Path, entropy: Entro
     with pytest.raises(InputInvalidError, match="12 to 1024 characters"):
         create_key_file(path, entropy, bad, CHEAP)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("bad", ["", "x" * (MIN_PASSPHRASE - 1), "x" * 1025, "twelve chars \ud800"])
+def test_a_passphrase_can_be_checked_before_anything_is_made(bad: str) -> None:
+    with pytest.raises(InputInvalidError, match="expected a passphrase"):
+        check_passphrase(bad)
+    assert check_passphrase("x" * MIN_PASSPHRASE) == "x" * MIN_PASSPHRASE
 
 
 def test_a_passphrase_that_is_no_text_makes_no_file(path: Path, entropy: Entropy) -> None:
