@@ -84,6 +84,8 @@ class MemoryAttributes:
     ref: MaskedField
     text_marks: tuple[Mark, ...]
     annotations: Annotations
+    edited_by: str | None = None
+    """Principal who wrote this version; None for the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class EpisodeAttributes:
     at: datetime | None
     tags: tuple[MaskedField, ...] = ()
     metadata: tuple[tuple[MaskedField, MaskedField], ...] = ()
-    originals: Originals = field(default_factory=dict)
+    originals: Originals = field(default_factory=dict, repr=False)
     """Sealed with the rest: an episode's attributes are opened as a whole, shown masked."""
 
 
@@ -115,6 +117,7 @@ def encode_memory_attributes(value: MemoryAttributes) -> bytes:
             "m": _marks(value.text_marks),
             "st": [[s.span.start, s.span.end, int(s.question)] for s in notes.statements],
             "k": list(notes.keyphrases),
+            "e": value.edited_by,
             "t": [
                 [t.span.start, t.span.end, microseconds(t.start), microseconds(t.end)] for t in notes.times
             ],
@@ -138,6 +141,7 @@ def decode_memory_attributes(data: bytes) -> MemoryAttributes:
             speaker=_unfield(value["w"]),
             ref=_unfield(value["f"]),
             text_marks=_unmarks(value["m"]),
+            edited_by=None if value["e"] is None else _of(str, value["e"]),
             annotations=Annotations(
                 statements=tuple(Statement(Span(a, b), bool(q)) for a, b, q in _rows(value["st"])),
                 keyphrases=tuple(_of(str, phrase) for phrase in _of(list, value["k"])),

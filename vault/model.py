@@ -64,8 +64,8 @@ class EdgeKind(StrEnum):
 class Turn:
     """One utterance of a conversation, raw."""
 
-    speaker: str
-    text: str
+    speaker: str = field(repr=False)
+    text: str = field(repr=False)
     role: SpeakerRole = SpeakerRole.USER
     at: datetime | None = None
     """When it was said; None takes the session's start."""
@@ -77,26 +77,26 @@ class Turn:
 class Chat:
     """One session of a conversation: becomes one episode."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[Turn, ...] = field(repr=False)
     started: datetime | None = None
-    title: str = ""
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    title: str = field(default="", repr=False)
+    tags: tuple[str, ...] = field(default=(), repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """A document: becomes one episode of passages that tile its text."""
 
-    text: str
+    text: str = field(repr=False)
     kind: SourceKind = SourceKind.TEXT
-    name: str = ""
+    name: str = field(default="", repr=False)
     """File name; screened like everything else."""
-    title: str = ""
-    author: str = ""
+    title: str = field(default="", repr=False)
+    author: str = field(default="", repr=False)
     written: datetime | None = None
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = field(default=(), repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 Source = Chat | Document
@@ -114,12 +114,12 @@ class Span:
 class Passage:
     """A piece of raw input that will become one memory; not screened yet, never stored as it is."""
 
-    text: str
+    text: str = field(repr=False)
     position: int
     """0-based place in the episode."""
     source: Span
     """Where `text` stands in the episode's raw text (turns joined by one newline, without speakers)."""
-    speaker: str = ""
+    speaker: str = field(default="", repr=False)
     role: SpeakerRole = SpeakerRole.OTHER
     at: datetime | None = None
     ref: str | None = None
@@ -202,6 +202,10 @@ class Provenance:
     at: datetime | None
     title: str
     ref: str | None
+    name: str = ""
+    """File name of a document; masked."""
+    edited_by: str | None = None
+    """Principal who wrote this version; `source` is then where the first version stood. None for the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ A memory out of reach and one that never was are told apart by nobody: same erro
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from audit.canonical import JsonValue
@@ -47,7 +47,7 @@ MAX_HITS: Final = 200
 class Question:
     """What one call of retrieve asks for."""
 
-    text: str
+    text: str = field(repr=False)
     k: int
     purpose: Purpose
     subjects: tuple[str, ...] = ()
@@ -207,6 +207,8 @@ def _memory(row: StoredMemory, opened: OpenedMemory, episode: EpisodeAttributes 
             at=attributes.at,
             title=episode.title.text if episode else "",
             ref=attributes.ref.text or None,
+            name=episode.name.text if episode else "",
+            edited_by=attributes.edited_by,
         ),
         annotations=attributes.annotations,
         tags=tuple(tag.text for tag in episode.tags) if episode else (),

@@ -69,6 +69,8 @@ class MemoryContent:
     at: datetime | None
     source: Span
     annotations: Annotations
+    edited_by: str | None = None
+    """Principal who wrote this version; None for the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class SubjectSealer:
             ref=MaskedField() if content.ref is None else MaskedField.of(content.ref),
             text_marks=MaskedField.of(content.text).marks,
             annotations=content.annotations,
+            edited_by=content.edited_by,
         )
         originals = _originals({_TEXT: content.text, _SPEAKER: content.speaker, _REF: content.ref})
         record = pack(

@@ -3,7 +3,7 @@
 Older versions stay: what the agent's memory held when it acted has an answer (law 9).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from audit.canonical import JsonValue
 from audit.event import Outcome
@@ -37,7 +37,7 @@ class Change:
     """What one call of update asks for."""
 
     memory_id: str
-    text: str
+    text: str = field(repr=False)
     expected_version: int | None
     purpose: Purpose
 
@@ -65,7 +65,7 @@ class UpdatePath:
         sealer = parts.sealers.of_row(grant.tenant, before)
         text = self._screen(grant, change.text, old_text, sealer)
         parts.probe("screened")
-        after = self._seal(before, attributes, text, old_speaker, sealer)
+        after = self._seal(grant, before, attributes, text, old_speaker, sealer)
         parts.probe("sealed")
         unit = parts.store.write(grant)
         unit.add_version(after.stored)
@@ -118,8 +118,9 @@ class UpdatePath:
             raise
         return with_kept_tokens(screened, before)
 
-    def _seal(
+    def _seal(  # noqa: PLR0917  # what was, and what becomes of it
         self,
+        grant: Grant,
         before: StoredMemory,
         attributes: MemoryAttributes,
         text: Screened,
@@ -136,6 +137,7 @@ class UpdatePath:
             at=attributes.at,
             source=attributes.source,
             annotations=annotate(text.text, attributes.at),
+            edited_by=grant.principal.id,
         )
         place = RecordPlace(
             memory_id=before.memory_id,

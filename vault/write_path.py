@@ -14,6 +14,7 @@ The dense vector follows from a background worker; until then words find the mem
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from audit.canonical import JsonValue
 from audit.event import Outcome
@@ -21,8 +22,9 @@ from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation
 from vault.clock import Stock, microseconds
+from vault.crypto.subject_name import normal_name
 from vault.embedding_worker import Pending
-from vault.errors import InputInvalidError, ScreeningRefusedError
+from vault.errors import IdentifierInvalidError, InputInvalidError, ScreeningRefusedError
 from vault.grant import Grant, authorise
 from vault.ids import IdKind, new_id
 from vault.indexes import Indexed
@@ -36,6 +38,9 @@ from vault.privacy.names import screen_name
 from vault.privacy.tokens import SubjectTokens
 from vault.sealing import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
 from vault.storage.unit_of_work import StoredEpisode, StoredMemory
+
+SELF: Final = "self:"
+"""What the subject of a principal's own notes begins with; nobody else writes under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class WritePath:
         parts.probe("segmented")
         # 3. Screen
         stock = Stock(parts.entropy)
-        names = request.subjects or (own_subject(principal),)
+        names = _subjects(principal, request.subjects)
         scope = TokenScope(request.access_tier, principal.id)
         sealer = parts.sealers.for_writing(grant.tenant, names, scope, stock)
         screens = self._screen(grant, request.source, passages, sealer.tokens)
@@ -232,4 +237,18 @@ def kind_of(source: Source) -> SourceKind:
 
 def own_subject(principal: Principal) -> str:
     """Return the subject of a memory that names none: the principal's own notes."""
-    return f"self:{principal.id}"
+    return f"{SELF}{principal.id}"
+
+
+def _subjects(principal: Principal, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the subjects of a write; nobody's own notes but the principal's.
+
+    Raises:
+        IdentifierInvalidError: a name is another principal's own subject, or not acceptable.
+    """
+    own = own_subject(principal)
+    for name in named:
+        normal = normal_name(name)
+        if normal.startswith(SELF) and normal != own:
+            raise IdentifierInvalidError("expected no other principal's own subject")
+    return named or (own,)

@@ -133,6 +133,8 @@ class CredentialRow(_Row, table=True):
     roles: str = Field(sa_column=Column(Text, nullable=False))
     verifier: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created: int = Field(sa_column=_integer())
+    seal: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Over all the others, under a key of the tenant: see `vault.credentials`."""
 
 
 def table(row: type[SQLModel]) -> Table:
