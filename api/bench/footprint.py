@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from api.bench.report import Figure, at_most, not_measured
+from api.bench.report import Figure, at_most, not_judged, not_measured
 
 HELP_SECONDS: Final = at_most(0.4)
 RESIDENT_MB: Final = at_most(700)
@@ -42,7 +42,8 @@ def _help(processes: int) -> Figure:
         subprocess.run(command, check=True, capture_output=True, cwd=_root())  # noqa: S603  # our own program
         taken.append(time.perf_counter() - start)
     note = f"median of {processes} processes; slowest {max(taken[1:]):.2f} s"
-    return Figure("memvault --help", median(taken[1:]), "s", HELP_SECONDS, note)
+    figure = Figure("memvault --help", median(taken[1:]), "s", HELP_SECONDS, note)
+    return figure if processes >= _PROCESSES else not_judged(figure, "a small sample")
 
 
 def _resident(scratch: Path) -> list[Figure]:
@@ -63,9 +64,10 @@ def _install(lock: Path) -> Figure:
         return not_measured(name, "MB", "requirements.lock is not beside the program", INSTALL_MB)
     found = {name: size for name in locked_names(lock) if (size := _size_of(name))}
     largest = sorted(found, key=lambda one: -found[one])[:3]
-    note = f"{len(found)} distributions of requirements.lock and this one; largest " + ", ".join(
-        f"{one} {found[one] / _MB:.0f}" for one in largest
-    )
+    note = (
+        f"bytes on disk, compiled modules included, of {len(found)} distributions of requirements.lock "
+        "that lie in this environment, and of this one; largest "
+    ) + ", ".join(f"{one} {found[one] / _MB:.0f}" for one in largest)
     own = sum(file.stat().st_size for room in _rooms() for file in room.rglob("*") if file.is_file())
     return Figure(name, (sum(found.values()) + own) / _MB, "MB", INSTALL_MB, note)
 

@@ -17,7 +17,7 @@ from typing import Final
 from api.bench.made_up import new_vault, owner_of
 from api.bench.peers import MEM0, MEMOS, Peer, PeerError, PeerItem, PeerProcess
 from api.bench.recall import Dialogue, DialogueTurn, read_dialogues
-from api.bench.report import Figure, Target, at_least, not_measured, p50
+from api.bench.report import Figure, Target, at_least, not_judged, not_measured, p50
 from vault.model import Chat, SpeakerRole, Turn
 from vault.opening import Vault, VaultOptions
 from vault.search.embed import Embedder, MiniLmEmbedder
@@ -67,7 +67,10 @@ def ingest(
         seconds = _take_turns(dialogues, loaders, failed, step)
         single = _query_embedding(dialogues, chosen.embedder or MiniLmEmbedder())
     rates = {name: turns / taken for name, taken in seconds.items()}
-    return [*_figures(rates, seconds, turns), *_ratios(rates, failed), single]
+    ratios = list(_ratios(rates, failed))
+    if quick:
+        ratios = [not_judged(one, f"a small sample: {turns} turns") for one in ratios]
+    return [*_figures(rates, seconds, turns), *ratios, single]
 
 
 def _take_turns(

@@ -20,7 +20,7 @@ from api.bench.gate import (
 )
 from api.bench.gate_report import TECHNICAL, TURNS
 from api.bench.recall import FindsNothing, Recall, measure_recall, read_dialogues
-from api.bench.report import Figure, Target, at_least, at_most, not_measured
+from api.bench.report import Figure, Target, at_least, at_most, not_judged, not_measured
 from api.bench.search import measure_search
 from policies.privacy import default_privacy_rules
 from vault.privacy.detect import PresidioDetector
@@ -40,6 +40,11 @@ RECALL: Final = at_least(0.80)
 MASKING_POINTS: Final = at_most(2)
 INDEX_MS: Final = {5_882: at_most(2.5), 100_000: at_most(20)}
 _CUT: Final = 10
+_TEXTS_LESS: Final = "a small sample: the first 200 texts"
+_TURNS_LESS: Final = "a small sample: the first 300 turns"
+_DIALOGUES_LESS: Final = "a small sample: one dialogue"
+_UNREAD: Final = "templates never looked at"
+_ALL: Final = "all templates, half of them read"
 _STOCK: Final = "stock Presidio leaks 0.37 at 0.84"
 _BASELINES: Final = "mem0 and MemOS 0.46, stemmed BM25 0.63 (../shared/bench)"
 
@@ -53,21 +58,32 @@ def real_gate() -> PrivacyGate:
 
 
 def privacy(synth: Path | None, locomo: Path | None, *, quick: bool = False) -> list[Figure]:
-    """Measure the gate: leak, precision, runs and cost."""
+    """Measure the gate: leak, precision, runs and cost.
+
+    The targets stand at the templates that nobody looked at. The same over all of them is printed
+    beside it and judged by nothing: half were read while the rules were written.
+    """
     gate = real_gate()
-    return [*_synth(gate, synth, quick=quick), *_by_hand(gate), *_load(gate, locomo, quick=quick)]
+    texts = [_reduced(one, _TEXTS_LESS, when=quick) for one in _synth(gate, synth, quick=quick)]
+    turns = [_reduced(one, _TURNS_LESS, when=quick) for one in _chat(gate, locomo, quick=quick)]
+    return [*texts, *_by_hand(gate), *turns, *_technical(gate)]
+
+
+def _reduced(figure: Figure, why: str, *, when: bool) -> Figure:
+    return not_judged(figure, why) if when else figure
 
 
 def _synth(gate: PrivacyGate, synth: Path | None, *, quick: bool) -> Iterator[Figure]:
     if synth is None:
-        yield not_measured("leak rate, synthetic texts", "", "../shared/data/pii is not here", LEAK)
+        yield not_measured(f"leak rate, {_UNREAD}", "", "../shared/data/pii is not here", LEAK)
         return
     texts = read_synth(synth)[: 200 if quick else None]
     unread = [one for one in texts if not was_read(one.template)]
-    found = quality(gate, texts)
-    yield from _qualities("synthetic texts", found, with_targets=True)
-    yield Figure("leak rate, lower-cased copy", quality(gate, lower_cased(texts)).leak.value, "", LEAK_LOWER)
-    yield from _qualities("templates never looked at", quality(gate, unread), with_targets=False)
+    yield from _qualities(_UNREAD, quality(gate, unread), with_targets=True)
+    lowered = quality(gate, lower_cased(unread)).leak.value
+    yield Figure(f"leak rate, {_UNREAD}, lower-cased copy", lowered, "", LEAK_LOWER)
+    yield from _qualities(_ALL, quality(gate, texts), with_targets=False)
+    yield Figure(f"leak rate, {_ALL}, lower-cased copy", quality(gate, lower_cased(texts)).leak.value, "")
 
 
 def _by_hand(gate: PrivacyGate) -> Iterator[Figure]:
@@ -91,7 +107,7 @@ def _qualities(name: str, found: Quality, *, with_targets: bool) -> Iterator[Fig
         yield Figure(f"{label}, {name}", value, "", target if with_targets else None, note)
 
 
-def _load(gate: PrivacyGate, locomo: Path | None, *, quick: bool) -> Iterator[Figure]:
+def _chat(gate: PrivacyGate, locomo: Path | None, *, quick: bool) -> Iterator[Figure]:
     if locomo is None:
         yield not_measured("gate on a LoCoMo turn, p50", "ms", "../shared/data/locomo is not here", ALONE_MS)
     else:
@@ -99,6 +115,9 @@ def _load(gate: PrivacyGate, locomo: Path | None, *, quick: bool) -> Iterator[Fi
         yield Figure("gate on a LoCoMo turn, p50", chat.p50_ms, "ms", ALONE_MS, "stock Presidio 12 to 14")
         yield Figure("gate on LoCoMo turns in a batch, mean", chat.batch_ms, "ms", BATCHED_MS)
         yield Figure("masked runs a LoCoMo turn", chat.runs_per_text, "", CHAT_RUNS)
+
+
+def _technical(gate: PrivacyGate) -> Iterator[Figure]:
     if TECHNICAL.is_file():
         lines = load(gate, TECHNICAL.read_text(encoding="utf-8").splitlines())
         yield Figure("masked runs a technical line", lines.runs_per_text, "", TECHNICAL_RUNS)
@@ -115,12 +134,13 @@ def recall(locomo: Path, *, quick: bool = False, step: Step = lambda _: None) ->
     off = measure_recall(dialogues, embedder, PrivacyGate(FindsNothing(), rules), masked=False, progress=step)
     embedder.close()
     cost = 100 * (off.every.recall[_CUT] - on.every.recall[_CUT])
-    figures = [
+    judged = [
         Figure("evidence R@10, masked, all dialogues", on.every.recall[_CUT], "", RECALL, _BASELINES),
         Figure(
             "cost of masking at R@10", cost, "points", MASKING_POINTS, f"off {off.every.recall[_CUT]:.3f}"
         ),
     ]
+    figures = [_reduced(one, _DIALOGUES_LESS, when=quick) for one in judged]
     figures += [
         *_part("evidence R@10, dialogues tuned on", on.tuned_on),
         *_part("evidence R@10, the other dialogues", on.others),

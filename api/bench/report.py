@@ -8,7 +8,7 @@ import json
 import platform
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from importlib import metadata
@@ -72,11 +72,13 @@ class Figure:
     target: Target | None = None
     note: str = ""
     """How it was measured, what stands beside it, or why it was not."""
+    judged: bool = True
+    """False where less was measured than the target speaks of: a smaller store, a smaller sample."""
 
     @property
     def met(self) -> bool | None:
-        """Whether its target is met; None where there is no target or no value."""
-        if self.target is None or self.value is None:
+        """Whether its target is met; None where there is no target or no value, or it is not judged."""
+        if self.target is None or self.value is None or not self.judged:
             return None
         return self.target.met(self.value)
 
@@ -84,6 +86,13 @@ class Figure:
 def not_measured(name: str, unit: str, why: str, target: Target | None = None) -> Figure:
     """Return the row of a figure that could not be measured."""
     return Figure(name, None, unit, target, f"not measured: {why}")
+
+
+def not_judged(figure: Figure, why: str) -> Figure:
+    """Return a figure that stands beside its target without being judged by it."""
+    if figure.target is None or figure.value is None:
+        return figure
+    return replace(figure, judged=False, note="; ".join(filter(None, (figure.note, why))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,11 @@ class Report:
     def missed(self) -> list[Figure]:
         """Figures that fall short of their target."""
         return [figure for section in self.sections for figure in section.figures if figure.met is False]
+
+    @property
+    def not_judged(self) -> list[Figure]:
+        """Figures of which less was measured than their target speaks of."""
+        return [figure for section in self.sections for figure in section.figures if not figure.judged]
 
 
 def machine_line() -> str:
@@ -160,7 +174,7 @@ def shown(value: float | None) -> str:
 def cells(figure: Figure) -> tuple[str, str, str, str, str]:
     """Return a figure as a row: name, value, target, met, note."""
     target = "" if figure.target is None else f"{figure.target.better} {shown(figure.target.bound)}"
-    met = {None: "", True: "yes", False: "NO"}[figure.met]
+    met = "not judged" if not figure.judged else {None: "", True: "yes", False: "NO"}[figure.met]
     return figure.name, f"{shown(figure.value)} {figure.unit}".strip(), target, met, figure.note
 
 
@@ -247,6 +261,7 @@ def _shape(figure: Figure) -> dict[str, object]:
         "unit": figure.unit,
         "target": None if target is None else {"better": target.better.value, "bound": target.bound},
         "met": figure.met,
+        "judged": figure.judged,
         "note": figure.note,
     }
 

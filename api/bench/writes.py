@@ -17,7 +17,7 @@ from typing import Final
 
 from api.bench.floor import Floor, floor_rate
 from api.bench.made_up import SUBJECT, Texts, bare_options, blocks, new_vault, owner_of
-from api.bench.report import Figure, at_least, at_most, p50, p95
+from api.bench.report import Figure, at_least, at_most, not_judged, p50, p95
 from vault.memos import MemOS
 from vault.model import Chat, Turn
 from vault.opening import Vault, VaultOptions
@@ -41,6 +41,12 @@ class Effort:
     gated: int = 300
     """Writes with the real gate; none leaves that out."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether as much is written as a judgement needs."""
+        full = Effort()
+        return self.alone >= full.alone and self.crowd >= full.crowd and self.runs >= full.runs
+
     @classmethod
     def of(cls, *, quick: bool) -> "Effort":
         """Return the effort of a run."""
@@ -55,7 +61,9 @@ def own_cost(scratch: Path, effort: Effort) -> list[Figure]:
     if effort.gated:
         with new_vault(scratch / "gated", VaultOptions(embedding_threads=0)) as vault:
             figures += _gated(vault, texts, effort)
-    return figures
+    if effort.whole:
+        return figures
+    return [not_judged(one, f"a small sample: {effort.alone} and {effort.crowd:,} writes") for one in figures]
 
 
 def one_by_one(memory: MemOS, chats: Sequence[Chat]) -> list[float]:

@@ -88,5 +88,12 @@ def _show(report: "Report") -> None:
         for figure in section.figures:
             table.add_row(*cells(figure))
         console.print(table)
-    missed = len(report.missed)
-    console.print(f"{missed} of the targets missed" if missed else "every target met", highlight=False)
+    missed, left = len(report.missed), len(report.not_judged)
+    verdict = (
+        f"{missed} of the targets missed"
+        if missed
+        else "every judged target met"
+        if left
+        else "every target met"
+    )
+    console.print(f"{verdict}; {left} not judged" if left else verdict, highlight=False)

@@ -1,6 +1,7 @@
 """Figures, targets, and the forms of a report."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,6 +18,7 @@ from api.bench.report import (
     cells,
     machine_line,
     markdown,
+    not_judged,
     not_measured,
     p50,
     p95,
@@ -67,6 +69,21 @@ def test_what_could_not_be_measured_stands_in_its_place_with_the_reason() -> Non
     )
 
 
+def test_a_figure_of_less_than_its_target_speaks_of_is_not_judged_and_says_why() -> None:
+    rough = not_judged(Figure("open 10", 0.1, "s", at_most(15), "words"), "the target speaks of 100")
+    assert rough.met is None
+    assert cells(rough) == ("open 10", "0.1 s", "at most 15", "not judged", "words; the target speaks of 100")
+    missed = not_judged(Figure("open 10", 99.0, "s", at_most(15)), "small")
+    report = replace(REPORT, sections=(Section("growth", 1.0, (rough, missed), 0.5),))
+    assert report.missed == []
+    assert report.not_judged == [rough, missed]
+
+
+def test_a_figure_without_target_stays_as_it_is() -> None:
+    beside = Figure("beside", 5.0, "s")
+    assert not_judged(beside, "small") == beside
+
+
 def test_a_report_in_markdown_is_one_table_a_suite_with_bars_escaped() -> None:
     lines = markdown(REPORT).splitlines()
     assert "| alone | 0.61 ms | at most 0.9 | yes | a \\| b |" in lines
@@ -83,6 +100,7 @@ def test_a_report_in_json_holds_every_value_unrounded() -> None:
         "unit": "ms",
         "target": {"better": "at most", "bound": 0.9},
         "met": True,
+        "judged": True,
         "note": "a | b",
     }
     assert shape["sections"][0]["figures"][2]["value"] is None

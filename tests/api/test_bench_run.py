@@ -85,6 +85,8 @@ def test_a_write_is_measured_alone_and_among_others_with_the_floor_beside_it(tmp
     assert "floor" in alone.note
     assert (found["32 writers, calls of one memory each"].value or 0) > 0
     assert "calls/s" in found["32 writers, sessions of 16 turns"].note
+    assert alone.met is None, "four writes say nothing"
+    assert "a small sample" in alone.note
 
 
 def test_what_one_of_many_writers_raises_reaches_the_caller(tmp_path: Path) -> None:
@@ -97,6 +99,9 @@ def test_what_one_of_many_writers_raises_reaches_the_caller(tmp_path: Path) -> N
 def test_a_store_that_grows_is_searched_opened_and_written_to(tmp_path: Path) -> None:
     found = by_name(growth(tmp_path, Sizes(small=3, large=6, full=8, young=2, searches=2, blocks=1)))
     assert found["open and rebuild 6 memories"].note.startswith("6 memories")
+    assert found["open and rebuild 6 memories"].met is None
+    assert "the target speaks of 100,000 memories" in found["open and rebuild 6 memories"].note
+    assert found["write at 8 against 2"].met is None
     assert set(found) == {
         "search 3 memories, own cost, p50",
         "search 6 memories, own cost, p50",
@@ -199,6 +204,6 @@ def test_the_install_is_the_sum_of_what_the_lock_names_and_is_there(tmp_path: Pa
     found = _install(lock)
     assert found.value is not None
     assert found.value > 1
-    assert found.note.startswith("1 distributions")
+    assert found.note.startswith("bytes on disk, compiled modules included, of 1 distributions")
     shutil.rmtree(tmp_path)
     assert _install(lock).note == "not measured: requirements.lock is not beside the program"
