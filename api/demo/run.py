@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from api.demo.coverage import covered, readable_part
-from api.demo.hunt import Hunt, grep_command, hunt
+from api.demo.hunt import Hunt, grep_command, hunt, searchable
 from api.demo.story import DemoQuestion, Planted, Story
 from audit.bundle import read_bundle
 from audit.errors import AuditError
@@ -126,6 +126,8 @@ class Disk:
     control: Hunt
     """The same search over the conversation's own file."""
     command: str
+    too_short: int
+    """Values left out, since they would stand in any few megabytes by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,12 +328,15 @@ def _search_disk(story: Story, folder: Path) -> Disk:
         if len(turn.text) > 40  # noqa: PLR2004  # a sentence
     }
     values_file = folder.with_name("planted-values.txt")
-    values_file.write_text(
-        "".join(f"{value}\n" for value in sorted(values) if "\n" not in value), encoding="utf-8"
-    )
+    values_file.write_text("".join(f"{value}\n" for value in searchable(values)), encoding="utf-8")
     control = folder.with_name("control")
     control.mkdir(exist_ok=True)
     (control / "conversation.txt").write_text(
         "\n".join(turn.text for chat in story.chats for turn in chat.turns), encoding="utf-8"
     )
-    return Disk(hunt(folder, values), hunt(control, values), grep_command(folder, values_file))
+    return Disk(
+        hunt=hunt(folder, values),
+        control=hunt(control, values),
+        command=grep_command(folder, values_file),
+        too_short=len(values) - len(searchable(values)),
+    )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -52,6 +53,16 @@ def test_nothing_that_was_planted_or_said_stands_on_disk(played: Played) -> None
 def test_the_same_search_finds_everything_where_it_does_stand(played: Played) -> None:
     found = {sighting.value for sighting in played.disk.control.sightings}
     assert len(found) == played.disk.control.values
+
+
+def test_the_printed_command_finds_nothing_in_the_vault_and_much_in_the_control(played: Played) -> None:
+    done = subprocess.run(played.disk.command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602  # as a reader types it
+    counts = [line.rpartition(":")[2] for line in done.stdout.splitlines()]
+    assert len(counts) == played.disk.hunt.files
+    assert set(counts) == {"0"}
+    control = played.disk.command.replace(str(played.folder), str(played.folder.with_name("control")))
+    found = subprocess.run(control, shell=True, capture_output=True, text=True, check=False).stdout  # noqa: S602  # the same
+    assert int(found.rpartition(":")[2]) > 100
 
 
 def test_the_gate_hides_most_of_what_was_planted_and_the_rest_is_named(played: Played) -> None:
