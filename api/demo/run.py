@@ -142,6 +142,8 @@ class Played:
     vector_seconds: float
     screening: Screening
     answers: tuple[Answered, ...]
+    asked_about: str
+    """The one question that all principals asked."""
     asked: tuple[Asked, ...]
     links: int
     disputed: tuple[Memory, ...]
@@ -174,7 +176,8 @@ def play(story: Story, vault: Vault, folder: Path, progress: Progress) -> Played
     memories = [owner.get(memory_id) for receipt in receipts for memory_id in receipt.memory_ids]
     screening = _screening(story, memories)
     answers = tuple(_ask(owner, story, question) for question in story.questions)
-    asked = _asked_by_all(vault, story)
+    telling = _telling(answers)
+    asked = () if telling is None else _asked_by_all(vault, telling)
     proofs = _proofs(vault, owner, receipts[0], folder.with_name("log-bundle.jsonl"))
     return Played(
         story=story,
@@ -185,6 +188,7 @@ def play(story: Story, vault: Vault, folder: Path, progress: Progress) -> Played
         vector_seconds=embedded - started,
         screening=screening,
         answers=answers,
+        asked_about="" if telling is None else telling.text,
         asked=asked,
         links=len(organized.links),
         disputed=tuple(memory for memory in memories if memory.trust is TrustState.DISPUTED),
@@ -242,10 +246,16 @@ def _ask(owner: MemOS, story: Story, question: DemoQuestion) -> Answered:
     return Answered(question, answer, found_at, seconds * 1000)
 
 
-def _asked_by_all(vault: Vault, story: Story) -> tuple[Asked, ...]:
-    """Ask the first question as each principal; what is denied or invisible is the point."""
-    if not story.questions:
-        return ()
+def _telling(answers: Sequence[Answered]) -> DemoQuestion | None:
+    """Return the first question whose answer holds a token, so that revealing shows something; else the first."""
+    for answered in answers:
+        if answered.found_at and TOKEN.search(answered.answer.hits[answered.found_at - 1].memory.text):
+            return answered.question
+    return answers[0].question if answers else None
+
+
+def _asked_by_all(vault: Vault, question: DemoQuestion) -> tuple[Asked, ...]:
+    """Ask one question as each principal; what is denied or invisible is the point."""
     cases = (
         (OWNER, Purpose.TREATMENT, False),
         (CLINICIAN, Purpose.TREATMENT, True),
@@ -254,7 +264,7 @@ def _asked_by_all(vault: Vault, story: Story) -> tuple[Asked, ...]:
         (AUDITOR, Purpose.AUDIT, False),
         (ADMINISTRATOR, Purpose.OPERATIONS, False),
     )
-    return tuple(_asked_by(vault, story.questions[0], case) for case in cases)
+    return tuple(_asked_by(vault, question, case) for case in cases)
 
 
 def _asked_by(vault: Vault, question: DemoQuestion, case: tuple[Principal, Purpose, bool]) -> Asked:

@@ -85,8 +85,12 @@ def read_story(path: Path) -> Story:
         payload = path.read_bytes()
     except OSError as error:
         raise DocumentInvalidError(f"the file cannot be read: {error.strerror}") from None
-    first = read_conversations(payload, InputLimits())[0]
-    return Story(path.name, f"the subject of {path.name}", tuple(first.chats), (), _locomo_questions(payload))
+    conversations = read_conversations(payload, InputLimits())
+    first = conversations[0]
+    which = "" if len(conversations) == 1 else f", conversation {first.id}, the first of {len(conversations)}"
+    return Story(
+        f"{path.name}{which}", f"the subject of {path.name}", first.chats, (), _locomo_questions(payload)
+    )
 
 
 def _locomo_questions(payload: bytes) -> tuple[DemoQuestion, ...]:

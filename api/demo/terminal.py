@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.demo.run import Asked, Played
+from vault.model import Memory, SpeakerRole, TrustState
 
 _ANSWER_WIDTH = 110
 
@@ -92,7 +93,7 @@ def _answers(played: Played, console: Console) -> None:
         console.print(Text(f"    {_cut(memory.text)}"))
         console.print(
             Text(
-                f"    {memory.provenance.ref or ''} said {said} by {memory.provenance.speaker}, {memory.trust.value};"
+                f"    {memory.provenance.ref or ''} said {said} by {memory.provenance.speaker}, {_trust(memory)};"
                 f" rank {answered.found_at or 'of the evidence: not in the first 5'};"
                 f" {answered.milliseconds:.0f} ms; read in entry {answered.answer.read_in}",
                 style="dim",
@@ -107,7 +108,7 @@ def _answers(played: Played, console: Console) -> None:
 def _asked(played: Played, console: Console) -> None:
     if not played.asked:
         return
-    _act(console, 3, f"The same question, by whom: {played.story.questions[0].text}")
+    _act(console, 3, f"The same question, by whom: {played.asked_about}")
     table = Table("who", "role", "purpose", "outcome", "sees")
     for asked in played.asked:
         table.add_row(
@@ -124,7 +125,7 @@ def _organized(played: Played, console: Console) -> None:
     _act(console, 4, "What the rules made of corrections and of the assistant's word")
     console.print(
         f"{played.links} links between memories. {played.candidates} memories are the assistant's word alone and stay"
-        f" candidates; {len(played.disputed)} are disputed because the patient corrected or denied them:"
+        f" candidates; {len(played.disputed)} are disputed because the patient corrected or denied them."
     )
     for memory in played.disputed[:6]:
         console.print(Text(f"  {memory.provenance.ref}  {memory.provenance.role.value}: {_cut(memory.text)}"))
@@ -167,11 +168,21 @@ def _disk(played: Played, console: Console) -> None:
         console.print(
             Text.assemble(("  FOUND  ", "red"), f"{sighting.value!r} as {sighting.form} in {sighting.file}")
         )
+    if disk.too_short:
+        console.print(
+            f"{disk.too_short} values are shorter than six bytes and were left out: they stand in any few megabytes by chance.",
+            style="dim",
+        )
     console.print(
         f"Control: the same search over the conversation itself finds {len(disk.control.sightings)} in"
         f" {disk.control.files} file. Try it without our code (every count must be 0):"
     )
     console.print(f"  {disk.command}", soft_wrap=True, highlight=False)
+
+
+def _trust(memory: Memory) -> str:
+    alone = memory.trust is TrustState.CANDIDATE and memory.provenance.role is SpeakerRole.ASSISTANT
+    return "candidate: the assistant's word alone" if alone else memory.trust.value
 
 
 def _cut(text: str) -> str:
