@@ -3,20 +3,40 @@
 Owns the rows of the credential table and the entries around them: that a credential was made, that it
 was used, that it was refused. It leaves secrets, their verifiers and what a key looks like to
 `api.auth`: here a verifier is bytes, and a secret never arrives.
+
+Threat: whoever can write to the database, and has no key, gives itself a credential or a role, and has
+the vault open every original over HTTP. So each row is sealed: HMAC-SHA256 under a key of its tenant over
+
+    domain · tenant · credential · principal · roles · verifier · time of making
+
+each behind its length. The seal is checked on every use. It does not notice that a removed row was put
+back: what must never be used again has to be gone from the snapshots, too.
 """
 
+import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import text
 
 from audit.event import EntryDraft, EventType, Outcome, Verdict
+from audit.evidence import SYSTEM_LOG
 from policies.model import Principal, Role
 from vault.clock import microseconds
-from vault.errors import NotFoundError, TamperedError
+from vault.crypto.encoding import frame
+from vault.errors import IdentifierInvalidError, KeyMissingError, NotFoundError, TamperedError
 from vault.ids import IdKind, check_vault_id, new_id
 from vault.journal import VAULT_PRINCIPAL
 from vault.parts import Parts
 from vault.storage.group_commit import WriteSet
 from vault.storage.schema import CREDENTIAL
+
+_DOMAIN: Final = b"memos-vault/credential/1"
+# Not by the table's columns: their types would convert, and a row that was tampered with may hold any.
+_ROW: Final = text(
+    "SELECT tenant_id, principal_id, roles, verifier, created, seal FROM credential WHERE credential_id = :id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +47,23 @@ class Credential:
     principal: Principal
     verifier: bytes
     """What the edge checks a secret against."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row as it stands in the database, its seal apart."""
+
+    tenant: str
+    credential_id: str
+    principal: str
+    roles: str
+    verifier: bytes
+    created: int
+
+    def encoded(self) -> bytes:
+        """Return the bytes that are sealed; no two rows have the same."""
+        words = (self.tenant, self.credential_id, self.principal, self.roles, str(self.created))
+        return frame(_DOMAIN, *(word.encode() for word in words), self.verifier)
 
 
 class Credentials:
@@ -65,31 +102,50 @@ class Credentials:
             resource=check_vault_id(IdKind.CREDENTIAL, credential.id),
             payload={"principal": principal.id, "roles": list(_ordered(principal.roles))},
         )
-        row: dict[str, object] = {
-            "tenant_id": principal.tenant,
-            "credential_id": credential.id,
-            "principal_id": principal.id,
-            "roles": " ".join(_ordered(principal.roles)),
-            "verifier": credential.verifier,
-            "created": microseconds(parts.clock()),
+        row = _Row(
+            principal.tenant,
+            credential.id,
+            principal.id,
+            " ".join(_ordered(principal.roles)),
+            credential.verifier,
+            microseconds(parts.clock()),
+        )
+        values: dict[str, object] = {
+            "tenant_id": row.tenant,
+            "credential_id": row.credential_id,
+            "principal_id": row.principal,
+            "roles": row.roles,
+            "verifier": row.verifier,
+            "created": row.created,
+            "seal": self._seal(row),
         }
-        return parts.store.submit(WriteSet(drafts=[entry], rows=[(CREDENTIAL, row)]))[0]
+        return parts.store.submit(WriteSet(drafts=[entry], rows=[(CREDENTIAL, values)]))[0]
 
     def find(self, credential_id: str) -> Credential | None:
         """Return a credential by its id; None where there is none.
 
         Raises:
-            TamperedError: its row names a role that there is not.
+            TamperedError: its row is not what was written, or names a role that there is not.
         """
-        found = self._parts.store.credential(credential_id)
+        found = self._read(credential_id)
         if found is None:
             return None
-        tenant, principal_id, roles, verifier = found
-        if not frozenset(roles.split()) <= frozenset(Role):
+        row, seal = found
+        if not hmac.compare_digest(seal, self._seal(row)):
+            raise TamperedError(f"the credential {credential_id} is not what was written")
+        roles = frozenset(row.roles.split())
+        if not roles <= frozenset(Role):
             raise TamperedError(f"the credential {credential_id} names an unknown role")
         return Credential(
-            credential_id, Principal(principal_id, tenant, frozenset(map(Role, roles.split()))), verifier
+            credential_id, Principal(row.principal, row.tenant, frozenset(map(Role, roles))), row.verifier
         )
+
+    def stands(self, credential: Credential) -> bool:
+        """Say whether a credential that was found earlier is still there, unchanged."""
+        try:
+            return self.find(credential.id) == credential
+        except TamperedError:
+            return False
 
     def note_login(self, credential: Credential, *, accepted: bool) -> int:
         """Write that a credential was shown with the right, or a wrong, secret; return the leaf index."""
@@ -105,6 +161,56 @@ class Credentials:
             resource=credential.id,
         )
         return self._parts.journal.write([entry])[0]
+
+    def note_forged(self, credential_id: str) -> int:
+        """Write that a credential was shown whose row is not what was written; return the leaf index.
+
+        The entry names no principal, since the row's may be made up; it stands in the log of the row's
+        tenant, or in the system log where there is no such tenant.
+        """
+        entry = EntryDraft(
+            event=EventType.PRINCIPAL_LOGIN,
+            time=self._parts.clock(),
+            principal=VAULT_PRINCIPAL,
+            tenant=self._tenant_of(credential_id),
+            action="login",
+            decision=Verdict.DENIED,
+            policy=self._parts.policy.digest,
+            outcome=Outcome.DENIED,
+            resource=check_vault_id(IdKind.CREDENTIAL, credential_id),
+            payload={"reason": "credential_tampered"},
+        )
+        return self._parts.journal.write([entry])[0]
+
+    def _read(self, credential_id: str) -> tuple[_Row, bytes] | None:
+        with self._parts.store.log_connection(SYSTEM_LOG) as connection:
+            found = connection.execute(_ROW, {"id": credential_id}).first()
+        if found is None:
+            return None
+        match tuple(found):
+            case (str(tenant), str(principal), str(roles), bytes(verifier), int(created), bytes(seal)):
+                return _Row(tenant, credential_id, principal, roles, verifier, created), seal
+        raise TamperedError(f"the credential {credential_id} is not what was written")
+
+    def _seal(self, row: _Row) -> bytes:
+        """Return the seal that a row has to have.
+
+        Raises:
+            TamperedError: its tenant has no keys.
+        """
+        try:
+            key = self._parts.sealers._keyring.tenant(row.tenant).credential_key()  # noqa: SLF001
+        except (KeyMissingError, IdentifierInvalidError):
+            raise TamperedError(f"the credential {row.credential_id} is of no tenant here") from None
+        return hmac.digest(key, row.encoded(), "sha256")
+
+    def _tenant_of(self, credential_id: str) -> str:
+        try:
+            found = self._read(credential_id)
+        except TamperedError:
+            return SYSTEM_LOG
+        known = self._parts.store.tenants()
+        return found[0].tenant if found is not None and found[0].tenant in known else SYSTEM_LOG
 
 
 def _ordered(roles: Iterable[Role]) -> list[str]:

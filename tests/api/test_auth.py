@@ -2,16 +2,17 @@
 
 import base64
 import re
+import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
 
-from api.auth import Argon2Cost, Attempts, Authenticator, issue_key
+from api.auth import Argon2Cost, Attempts, Authenticator, _verifier, issue_key
 from api.errors import AttemptsExceededError, NotAuthenticatedError
-from audit.log import Leaf
+from audit.evidence import SYSTEM_LOG
 from policies.model import Principal, Purpose, Role
 from tests.api.conftest import CHEAP, TENANT
 from vault.clock import system_entropy
@@ -56,6 +57,17 @@ def authenticator(credentials: Credentials, ticks: Ticks) -> Authenticator:
     )
 
 
+def _credential(key: str) -> str:
+    return f"crd_{key.split('_')[1]}"
+
+
+@pytest.fixture
+def database(vault: Vault, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """The file itself, as whoever owns the disk has it."""
+    with closing(sqlite3.connect(tmp_path / "vault" / "vault.db", isolation_level=None)) as connection:
+        yield connection
+
+
 def _events(vault: Vault) -> list[tuple[str, str, str, str]]:
     auditor = MemOS(vault, principal=Principal("a", TENANT, frozenset({Role.AUDITOR})), purpose=Purpose.AUDIT)
     entries = auditor.entries(limit=1000)
@@ -92,9 +104,9 @@ def test_who_made_a_key_stands_in_its_entry(vault: Vault, credentials: Credentia
 def test_no_key_and_no_secret_is_kept(vault: Vault, key: str, tmp_path: Path) -> None:
     secret = key.rpartition("_")[2].encode()
     assert all(secret not in file.read_bytes() for file in (tmp_path / "vault").iterdir() if file.is_file())
-    stored = vault.parts.store.credential(f"crd_{key.split('_')[1]}")
+    stored = Credentials(vault.parts).find(_credential(key))
     assert stored is not None
-    assert stored[3].startswith(b"$argon2id$")
+    assert stored.verifier.startswith(b"$argon2id$")
 
 
 def test_keys_differ_and_have_256_random_bits(credentials: Credentials) -> None:
@@ -181,7 +193,7 @@ def test_nothing_is_remembered_where_settings_say_so(
 def test_wrong_keys_cost_their_sender_a_wait_and_nobody_else(
     authenticator: Authenticator, ticks: Ticks, key: str
 ) -> None:
-    wrong = f"Bearer mv_{'0' * 26}_{'a' * 52}"
+    wrong = f"Bearer {key[:-1]}{'a' if key[-1] != 'a' else 'b'}"
     for _ in range(3):
         with pytest.raises(NotAuthenticatedError):
             authenticator.authenticate(wrong, HERE)
@@ -194,6 +206,27 @@ def test_wrong_keys_cost_their_sender_a_wait_and_nobody_else(
     assert authenticator.authenticate(f"Bearer {key}", HERE) == AGENT
 
 
+def test_wrong_keys_of_others_at_the_same_address_do_not_lock_a_valid_key_out(
+    credentials: Credentials, authenticator: Authenticator, key: str
+) -> None:
+    neighbour = issue_key(credentials, AGENT, system_entropy, cost=CHEAP)
+    wrong = f"Bearer {neighbour[:-1]}{'a' if neighbour[-1] != 'a' else 'b'}"
+    for _ in range(3):
+        with pytest.raises(NotAuthenticatedError):
+            authenticator.authenticate(wrong, HERE)
+        with pytest.raises(NotAuthenticatedError):
+            authenticator.authenticate(f"Bearer mv_{'0' * 26}_{'a' * 52}", HERE)
+    assert authenticator.authenticate(f"Bearer {key}", HERE) == AGENT
+
+
+def test_unknown_credentials_of_one_address_are_counted_together(authenticator: Authenticator) -> None:
+    for digit in "012":
+        with pytest.raises(NotAuthenticatedError):
+            authenticator.authenticate(f"Bearer mv_{digit * 26}_{'a' * 52}", HERE)
+    with pytest.raises(AttemptsExceededError):
+        authenticator.authenticate(f"Bearer mv_{'3' * 26}_{'a' * 52}", HERE)
+
+
 def test_missing_keys_are_not_counted(authenticator: Authenticator, key: str) -> None:
     for _ in range(10):
         with pytest.raises(NotAuthenticatedError):
@@ -204,13 +237,13 @@ def test_missing_keys_are_not_counted(authenticator: Authenticator, key: str) ->
 def test_counting_is_bounded_however_many_addresses_there_are(
     ticks: Ticks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.auth._MAX_ADDRESSES", 5)
+    monkeypatch.setattr("api.auth._MAX_SENDERS", 5)
     attempts = Attempts(1, ticks)
     for number in range(50):
-        attempts.note(f"10.0.0.{number}")
-    attempts.check("10.0.0.0")
+        attempts.note((f"10.0.0.{number}", ""))
+    attempts.check(("10.0.0.0", ""))
     with pytest.raises(AttemptsExceededError):
-        attempts.check("10.0.0.49")
+        attempts.check(("10.0.0.49", ""))
     assert len(attempts._failed) == 5
 
 
@@ -241,16 +274,110 @@ def test_a_credential_id_is_taken_once(credentials: Credentials) -> None:
         credentials.add(credential)
 
 
-def test_a_credential_with_an_unknown_role_raises_the_alarm(vault: Vault, credentials: Credentials) -> None:
-    credential = Credential(credentials.reserve_id(), AGENT, b"v")
-    credentials.add(credential)
+CHANGES = {
+    "another role": "UPDATE credential SET roles = 'clinician'",
+    "one more role": "UPDATE credential SET roles = roles || ' clinician'",
+    "no role that there is": "UPDATE credential SET roles = 'king'",
+    "another principal": "UPDATE credential SET principal_id = 'dr-evil'",
+    "another verifier": "UPDATE credential SET verifier = (SELECT verifier FROM credential WHERE principal_id = 'other')",
+    "another tenant": "UPDATE credential SET tenant_id = 'elsewhere'",
+    "a tenant that cannot be": "UPDATE credential SET tenant_id = 'No Tenant!'",
+    "another time": "UPDATE credential SET created = created + 1",
+    "another seal": "UPDATE credential SET seal = zeroblob(32)",
+    "no seal": "UPDATE credential SET seal = x''",
+    "another's seal": "UPDATE credential SET seal = (SELECT seal FROM credential WHERE principal_id = 'other')",
+    "a piece moved over": "UPDATE credential SET principal_id = 'agent-', roles = '1' || roles",
+    "text for bytes": "UPDATE credential SET verifier = CAST(verifier AS TEXT)",
+    "bytes for text": "UPDATE credential SET roles = CAST(roles AS BLOB)",
+    "a size for bytes": "UPDATE credential SET verifier = 99999999999",
+}
 
-    def crown(connection: Connection, _leaves: Sequence[Leaf]) -> None:
-        connection.execute(text("UPDATE credential SET roles = 'king'"))
 
-    vault.parts.store.change(crown)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_credential_that_was_changed_in_the_database_is_refused_and_its_use_is_a_denied_entry(
+    credentials: Credentials,
+    authenticator: Authenticator,
+    key: str,
+    database: sqlite3.Connection,
+    change: str,
+) -> None:
+    other = Principal("other", TENANT, frozenset({Role.SERVICE}))
+    issue_key(credentials, other, system_entropy, cost=CHEAP)
+    database.execute(f"{change} WHERE credential_id = ?", (_credential(key),))
+    before = _denied(database)
     with pytest.raises(TamperedError):
-        credentials.find(credential.id)
+        credentials.find(_credential(key))
+    with pytest.raises(NotAuthenticatedError):
+        authenticator.authenticate(f"Bearer {key}", HERE)
+    (tenant, header), *others = _denied(database)[len(before) :]
+    assert not others
+    unreadable = {
+        "another tenant",
+        "a tenant that cannot be",
+        "text for bytes",
+        "bytes for text",
+        "a size for bytes",
+    }
+    assert tenant == (SYSTEM_LOG if change in {CHANGES[name] for name in unreadable} else TENANT)
+    assert '"principal":"memvault"' in header
+    assert _credential(key) in header
+
+
+def _denied(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return the tenant and header of each denied login, in order."""
+    return database.execute(
+        "SELECT tenant_id, header FROM audit_leaf WHERE event = 'principal.login'"
+        """ AND header LIKE '%"decision":"denied"%' ORDER BY tenant_id, leaf_index"""
+    ).fetchall()
+
+
+def test_a_credential_that_was_put_into_the_database_opens_nothing(
+    credentials: Credentials, authenticator: Authenticator, key: str, database: sqlite3.Connection
+) -> None:
+    made_up = f"mv_{'0' * 26}_{key.rpartition('_')[2]}"
+    verifier = _verifier(made_up, b"s" * 16, CHEAP)
+    database.execute(
+        "INSERT INTO credential SELECT tenant_id, ?, 'dr-evil', 'clinician', ?, created, seal FROM credential",
+        (_credential(made_up), verifier),
+    )
+    with pytest.raises(NotAuthenticatedError):
+        authenticator.authenticate(f"Bearer {made_up}", HERE)
+    assert authenticator.authenticate(f"Bearer {key}", HERE) == AGENT
+
+
+def test_uses_of_a_tampered_credential_are_bounded(
+    authenticator: Authenticator, key: str, database: sqlite3.Connection
+) -> None:
+    database.execute("UPDATE credential SET roles = 'clinician'")
+    for _ in range(3):
+        with pytest.raises(NotAuthenticatedError):
+            authenticator.authenticate(f"Bearer {key}", HERE)
+    with pytest.raises(AttemptsExceededError):
+        authenticator.authenticate(f"Bearer {key}", HERE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["DELETE FROM credential", "UPDATE credential SET roles = 'clinician'"],
+    ids=["removed", "changed"],
+)
+def test_a_remembered_key_is_refused_as_soon_as_its_credential_is_removed_or_changed(
+    authenticator: Authenticator, key: str, database: sqlite3.Connection, change: str
+) -> None:
+    authenticator.authenticate(f"Bearer {key}", HERE)
+    assert authenticator.remembered(f"Bearer {key}") == AGENT
+    database.execute(change)
+    assert authenticator.remembered(f"Bearer {key}") is None
+    with pytest.raises(NotAuthenticatedError):
+        authenticator.authenticate(f"Bearer {key}", HERE)
+
+
+def test_a_credential_of_a_role_that_there_is_not_yet_raises_the_alarm(
+    credentials: Credentials, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.credentials.Role", [Role.SERVICE])
+    with pytest.raises(TamperedError, match="unknown role"):
+        credentials.find(_credential(key))
 
 
 def test_an_unknown_credential_is_checked_against_a_decoy(
