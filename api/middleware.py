@@ -1,12 +1,11 @@
 """The way in: what happens to a request before any route sees it, and to each answer on its way out.
 
 Owns, in this order: a request id, who calls (the API key alone says so), the body within its limits of
-size and time and as strict JSON, and the headers of every answer. Requests to `/v1` without a valid key
+size and time and as strict JSON, parsed once, and the headers of every answer. Requests to `/v1` without a valid key
 end here, before their body is read. It leaves errors of routes to `api.app`.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -19,11 +18,12 @@ from api.answers import problem_response
 from api.auth import Authenticator
 from api.errors import (
     MediaUnsupportedError,
+    NotAuthenticatedError,
     RequestSlowError,
     RequestTooLargeError,
-    RequestUnreadableError,
 )
 from api.problems import EXPECTED
+from api.strict_json import parse_json
 from policies.model import Principal
 from vault.clock import Entropy
 from vault.errors import OverloadedError
@@ -33,6 +33,8 @@ API_PREFIX: Final = "/v1/"
 LIVE_PATH: Final = "/livez"
 OPENAPI_PATH: Final = "/v1/openapi.json"
 _ID_BYTES: Final = 16
+# Parsed at once; a longer body is parsed in a thread, so that the event loop goes on answering.
+_SHORT_BODY: Final = 16_384
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
@@ -123,7 +125,10 @@ class Entrance:
             raise _RefusedError(error) from None
 
     async def _identify(self, scope: Scope) -> Principal:
-        header = Headers(scope=scope).get("authorization")
+        shown = Headers(scope=scope).getlist("authorization")
+        if len(shown) > 1:
+            raise NotAuthenticatedError("expected one Authorization header")
+        header = shown[0] if shown else None
         known = self._authenticator.remembered(header)
         if known is not None:
             return known
@@ -135,7 +140,7 @@ class Entrance:
             return b""
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "0")
-        if announced.isdigit() and int(announced[:20]) > self._limits.size:
+        if announced.isascii() and announced.isdigit() and int(announced[:20]) > self._limits.size:
             self._refuse()
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -144,23 +149,26 @@ class Entrance:
             raise RequestSlowError(f"expected the body within {self._limits.seconds:g} seconds") from None
         if body:
             _check_media(headers.get("content-type", ""))
-            parse_json(body)
+            short = len(body) <= _SHORT_BODY
+            scope["state"]["json"] = parse_json(body) if short else await run_sync(parse_json, body)
         return body
 
     async def _collect(self, receive: Receive) -> bytes:
-        parts: list[bytes] = []
-        size = 0
+        body = bytearray()
         more = True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise _GoneError
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._limits.size:
+            piece = message.get("body", b"")
+            if len(body) + len(piece) > self._limits.size:
                 self._refuse()
+            body += piece
             more = message.get("more_body", False)
-        return b"".join(parts)
+            if not piece:
+                # Pieces without a byte never reach the limit of size: let the one of time be noticed.
+                await asyncio.sleep(0)
+        return bytes(body)
 
     def _refuse(self) -> NoReturn:
         raise RequestTooLargeError(f"expected a body of at most {self._limits.size} bytes")
@@ -171,33 +179,6 @@ def _check_media(written: str) -> None:
     charset = parameters.strip().lower().replace('"', "")
     if kind.strip().lower() != "application/json" or charset not in {"", "charset=utf-8"}:
         raise MediaUnsupportedError("expected a body of application/json in UTF-8")
-
-
-def parse_json(body: bytes) -> object:
-    """Read JSON strictly: UTF-8, no repeated keys, no numbers beyond JSON, no bottomless nesting.
-
-    Raises:
-        RequestUnreadableError: it is anything else. The parser's own error, which holds the body, is dropped.
-    """
-    try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise RequestUnreadableError("expected a body in UTF-8") from None
-    except RecursionError:
-        raise RequestUnreadableError("expected JSON that is not nested so deep") from None
-    except ValueError:
-        raise RequestUnreadableError("expected a body of JSON") from None
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise RequestUnreadableError("expected JSON objects without a repeated key")
-    return found
-
-
-def _no_constant(_name: str) -> NoReturn:
-    raise RequestUnreadableError("expected numbers of JSON: no NaN and no infinity")
 
 
 def _with_headers(send: Send, request_id: str) -> Send:

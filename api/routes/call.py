@@ -1,9 +1,11 @@
 """What every route of `/v1` is given: who calls, why, and that caller's memory."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Request, Response, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.answers import RECEIPT_HEADER, receipt_header
@@ -18,6 +20,29 @@ from vault.opening import Vault
 _BEARER = HTTPBearer(
     auto_error=False, scheme_name="apiKey", bearerFormat="mv_…", description="An API key made by `memvault`."
 )
+
+
+PURPOSE_HEADER: Final = "Memvault-Purpose"
+
+
+class _ParsedRequest(Request):
+    """A request whose body `api.middleware` has parsed: nothing parses it again."""
+
+    async def json(self) -> Any:  # noqa: ANN401  # the framework's signature
+        return self.state.json
+
+
+class ParsedRoute(APIRoute):
+    """A route that takes the body as it was parsed on the way in."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the framework's handler, given the parsed body."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(_ParsedRequest(request.scope, request.receive))
+
+        return handle
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +91,16 @@ def call_of(
     response: Response,
     _key: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     purpose: Annotated[
-        Purpose | None, Header(alias="Memvault-Purpose", description="Why; or say it in the body")
+        Purpose | None, Header(alias=PURPOSE_HEADER, description="Why; or say it in the body")
     ] = None,
 ) -> Call:
-    """Return the request as the routes take it."""
+    """Return the request as the routes take it.
+
+    Raises:
+        PurposeMissingError: the header stands there more than once.
+    """
+    if len(request.headers.getlist(PURPOSE_HEADER)) > 1:
+        raise PurposeMissingError(f"expected one {PURPOSE_HEADER} header")
     return Call(request.app.state.vault, request.state.principal, purpose, response)
 
 

@@ -1,20 +1,25 @@
 """Routes of the audit log."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
-from api.routes.call import CallParameter
+from api.routes.call import CallParameter, ParsedRoute
 from api.routes.described import ANSWERS
 from api.schemas.views import CheckpointView, EntriesView, EntryView
 
-router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=ANSWERS)
+MAX_INDEX: Final = 2**53 - 1
+"""The largest whole number that every JSON reader keeps exact; no log is so long."""
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=ANSWERS, route_class=ParsedRoute)
 
 
 @router.get("/entries", operation_id="listEntries", summary="Entries of the log, oldest first")
 def list_entries(
     call: CallParameter,
-    start: Annotated[int | None, Query(ge=0, description="first index; without it, the last entries")] = None,
+    start: Annotated[
+        int | None, Query(ge=0, le=MAX_INDEX, description="first index; without it, the last entries")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> EntriesView:
     """Return entries of the caller's tenant's log. Looking is an entry, too."""

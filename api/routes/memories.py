@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from api.routes.call import CallParameter
+from api.routes.call import CallParameter, ParsedRoute
 from api.routes.described import ANSWERS
 from api.schemas.bodies import ExtractBody, OrganizeBody, RetrieveBody, RevealBody, UpdateBody
 from api.schemas.views import MEMORY_EXAMPLE, AnswerView, MemoryView, OrganizedView, WrittenView
 
-router = APIRouter(prefix="/v1", tags=["memories"], responses=ANSWERS)
+router = APIRouter(prefix="/v1", tags=["memories"], responses=ANSWERS, route_class=ParsedRoute)
 
 MemoryId = Annotated[str, Path(description="a memory's id", examples=[MEMORY_EXAMPLE])]
 

@@ -8,11 +8,17 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from api.strict_json import MAX_KEYS
 from policies.model import AccessTier, Purpose
 from vault.model import Chat, Document, Source, SourceKind, SpeakerRole, Turn
 from vault.pipeline.chats import read_time
+from vault.pipeline.limits import MEMORIES_OF_A_WRITE
 
 Whole = Annotated[int, Field(strict=True)]
+# Lists end at their first faulty entry: a million faults would cost seconds to tell.
+Tags = Annotated[list[str], Field(max_length=MAX_KEYS, fail_fast=True)]
+Metadata = Annotated[dict[str, str], Field(max_length=MAX_KEYS)]
+Subject = str | Annotated[list[str], Field(max_length=MAX_KEYS, fail_fast=True)] | None
 PurposeField = Annotated[
     Purpose | None,
     Field(description="Why; or say it in the Memvault-Purpose header", examples=["treatment"]),
@@ -54,11 +60,11 @@ class TurnBody(Body):
 class ChatBody(Body):
     """One session of a conversation."""
 
-    turns: list[TurnBody]
+    turns: Annotated[list[TurnBody], Field(max_length=MEMORIES_OF_A_WRITE, fail_fast=True)]
     started: TimeField = None
     title: str = ""
-    tags: list[str] = []
-    metadata: dict[str, str] = {}
+    tags: Tags = []
+    metadata: Metadata = {}
 
 
 class DocumentBody(Body):
@@ -71,8 +77,8 @@ class DocumentBody(Body):
     title: str = ""
     author: str = ""
     written: TimeField = None
-    tags: list[str] = []
-    metadata: dict[str, str] = {}
+    tags: Tags = []
+    metadata: Metadata = {}
 
     @model_validator(mode="after")
     def _is_a_document(self) -> Self:
@@ -103,7 +109,7 @@ class ExtractBody(Body):
     )
     chat: ChatBody | None = None
     document: DocumentBody | None = None
-    subject: str | list[str] | None = None
+    subject: Subject = None
     """Whom it is about, in your own words; several make a joint key; none is your own notes."""
     access_tier: AccessTier = AccessTier.PRIVATE
     """Who it is open to."""
@@ -153,7 +159,7 @@ class RetrieveBody(Body):
     query: str
     k: Whole = 10
     """How many memories, 1 to 200."""
-    subject: str | list[str] | None = None
+    subject: Subject = None
     """Only memories about these."""
     reveal: bool = False
     """Show originals where that is allowed for this purpose."""

@@ -14,8 +14,9 @@ from starlette.types import Message, Receive, Scope, Send
 from api.app import AppOptions, create_app
 from api.auth import Authenticator
 from api.errors import RequestUnreadableError
-from api.middleware import BodyLimits, Entrance, parse_json
+from api.middleware import BodyLimits, Entrance
 from api.settings import read_settings
+from api.strict_json import parse_json
 from policies.model import Role
 from tests.api.conftest import CHEAP, Caller, MakeCaller
 from vault.clock import monotonic, system_entropy
@@ -77,6 +78,16 @@ CASES: dict[str, tuple[bytes, int, str]] = {
     ),
     "a million tags": (
         b'{"document":{"text":"a","tags":[' + b",".join([b'"t"'] * 1_000_000) + b"]}}",
+        413,
+        "body-too-large",
+    ),
+    "2,000 tags": (
+        b'{"document":{"text":"a","tags":[' + b",".join([b'"t"'] * 2_000) + b"]}}",
+        422,
+        "argument-invalid",
+    ),
+    "100 tags": (
+        b'{"document":{"text":"a","tags":[' + b",".join([b'"t"'] * 100) + b"]}}",
         413,
         "input-too-large",
     ),
