@@ -18,6 +18,7 @@ from vault.model import TrustState
 from vault.search.embed import Embedder
 from vault.search.index import Entry, Query, Scope, TenantIndex
 from vault.search.lexical import PreparedQuery
+from vault.search.record import TermRecord
 from vault.storage.store import IndexRow
 from vault.storage.unit_of_work import StoredMemory
 
@@ -32,6 +33,8 @@ class Indexed:
     record: bytes
     """The packed term record."""
     embedding_text: str = field(repr=False)
+    made: TermRecord | None = None
+    """What the record was packed from, where it has just been made: spares the index reading it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,9 @@ class Indexes:
         for memory in memories:
             stored = memory.stored
             scope = self._note(state, stored)
-            state.index.add(scope, stored.memory_id, stored.episode_id, stored.position, memory.record)
+            state.index.add(
+                scope, stored.memory_id, stored.episode_id, stored.position, memory.record, memory.made
+            )
 
     def replace(self, tenant: str, memory: Indexed) -> None:
         """Put a memory's new version in place of the old."""

@@ -23,7 +23,7 @@ from policies.model import AccessTier
 from vault.search.fuse import ARMS, TUNED, Weights, keep_first_hits, ranked, shares, summed
 from vault.search.lexical import PreparedQuery
 from vault.search.partition import Partition
-from vault.search.record import unpack
+from vault.search.record import TermRecord, unpack
 from vault.search.signs import Candidates, gather
 from vault.search.view import joined
 
@@ -102,15 +102,31 @@ class TenantIndex:
     def __contains__(self, memory_id: str) -> bool:
         return memory_id in self._rows
 
-    def add(self, scope: Scope, memory_id: str, episode_key: str, position: int, record: bytes) -> None:
+    def add(  # noqa: PLR0917  # where it belongs, and its two forms
+        self,
+        scope: Scope,
+        memory_id: str,
+        episode_key: str,
+        position: int,
+        record: bytes,
+        made: TermRecord | None = None,
+    ) -> None:
         """Make a memory searchable by its words, at once.
+
+        Args:
+            scope: whose it is.
+            memory_id: its id.
+            episode_key: its episode.
+            position: its 0-based place there.
+            record: its packed term record.
+            made: what `record` was packed from, where the caller has just made it; spares the reading.
 
         Raises:
             ValueError: the id is in the index already: use `replace`.
             TamperedError: not a packed term record.
         """
         with self._lock:
-            self._add(scope, memory_id, episode_key, position, record)
+            self._add(scope, memory_id, episode_key, position, record, made)
 
     def add_many(self, entries: Iterable[Entry]) -> None:
         """Add memories with what vectors they have; for opening a vault and for bulk writes."""
@@ -192,13 +208,21 @@ class TenantIndex:
             if (memory_id := candidates.memory_id(place)) is not None
         ]
 
-    def _add(self, scope: Scope, memory_id: str, episode_key: str, position: int, record: bytes) -> None:
+    def _add(  # noqa: PLR0917  # as `add`
+        self,
+        scope: Scope,
+        memory_id: str,
+        episode_key: str,
+        position: int,
+        record: bytes,
+        made: TermRecord | None = None,
+    ) -> None:
         if memory_id in self._rows:
             raise ValueError("expected a memory that is not in the index yet")
         partition = self._partitions.get(scope)
         if partition is None:
             partition = self._partitions[scope] = Partition(self._dimensions)
-        self._rows[memory_id] = (scope, partition.add(memory_id, episode_key, position, record))
+        self._rows[memory_id] = (scope, partition.add(memory_id, episode_key, position, record, made))
 
     def _put_vector(self, memory_id: str, vector: NDArray[np.float32] | NDArray[np.float16]) -> bool:
         if vector.shape != (self._dimensions,):

@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Final, TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from vault.search.bm25 import Posting
 from vault.search.dense import VectorBlocks
-from vault.search.record import UNKNOWN_TIME, unpack
+from vault.search.record import UNKNOWN_TIME, TermRecord, unpack
 from vault.search.view import ABSENT, EMPTY, PartitionView
 
 _T = TypeVar("_T", bound=np.generic)
@@ -68,9 +69,11 @@ class Partition:
     def __len__(self) -> int:
         return len(self.ids) - self.holes
 
-    def add(self, memory_id: str, episode_key: str, position: int, packed: bytes) -> int:
-        """Append a memory and return its row."""
-        record = unpack(packed)
+    def add(
+        self, memory_id: str, episode_key: str, position: int, packed: bytes, made: TermRecord | None = None
+    ) -> int:
+        """Append a memory and return its row; `made` is what `packed` was packed from, if it is at hand."""
+        record = made or unpack(packed)
         row = len(self.ids)
         if row == len(self._length):
             self._allocate(2 * row)
@@ -80,14 +83,15 @@ class Partition:
         self._length[row] = self._window_length[row] = record.length
         self._words += record.length
         self._window_words += record.length
-        self._question[row] = record.question
+        if record.question:
+            self._question[row] = True
         self._speaker[row] = self._speaker_number(record.speaker)
         self._at[row] = UNKNOWN_TIME if record.at is None else record.at
         self._alive[row] = True
         self._join_episode(row, episode_key, position)
         mark = row << _COUNT_BITS
-        _post(self._terms, record.terms, (mark | count for count in record.counts))
-        _post(self._dates, record.dates, (mark | 1 for _ in record.dates))
+        _post(self._terms, record.terms, [mark | count for count in record.counts])
+        _post(self._dates, record.dates, repeat(mark | 1, len(record.dates)))
         return row
 
     def remove(self, row: int) -> None:
@@ -181,6 +185,10 @@ class Partition:
         length = self._length[row]
         self._episode[row] = episode.number
         self._episode_length[episode.number] += length
+        if not episode.rows:  # the first of its session stands alone: no need to look around
+            self._neighbours[row] = ABSENT
+            episode.rows[position] = row
+            return
         for side, offset in enumerate(REACH):
             other = episode.rows.get(position + offset, ABSENT)
             self._neighbours[row, side] = other
