@@ -42,6 +42,7 @@ _MOVE_HEAD: Final = DriverStatement(
 )
 _ADD_LEAVES: Final = BatchInsert(LEAF)
 _ADD_CHECKPOINT: Final = insert(CHECKPOINT)
+_READ_ANY: Final = select(LEAF.c.leaf_index).where(LEAF.c.tenant_id == bindparam("tenant")).limit(1)
 _READ_LATEST: Final = (
     select(CHECKPOINT.c.note)
     .where(CHECKPOINT.c.tenant_id == bindparam("tenant"))
@@ -108,6 +109,7 @@ class AuditLog(LogReader):
         Raises:
             EntryInvalidError: a draft is not of the accepted form; nothing was appended.
             LogConflictError: another transaction moved a head: roll back and retry.
+            LogDamagedError: a head is missing where entries are, or is none.
         """
         salts = self._salt_source(SALT_SIZE * len(drafts))
         entries: dict[str, list[_Pending]] = {}
@@ -124,6 +126,8 @@ class AuditLog(LogReader):
 
     def _append_to(self, connection: Connection, tenant: str, entries: Sequence[_Pending]) -> int:
         old = self.head(connection, tenant, lock=True)
+        if old.size == 0 and connection.execute(_READ_ANY, {"tenant": tenant}).first() is not None:
+            raise LogDamagedError(f"head of log {tenant}", expected="one, as there are entries", got="none")
         new = old.extended(pending.entry.leaf_hash for pending in entries)
         _ADD_LEAVES.add(connection, [pending.row(old.size + nth) for nth, pending in enumerate(entries)])
         if old.size == 0:
@@ -170,6 +174,17 @@ class AuditLog(LogReader):
         ordered = [tenant for tenant in tenants if tenant != SYSTEM_LOG] + [SYSTEM_LOG]
         return [self.checkpoint(connection, tenant, policy=policy) for tenant in ordered]
 
+    def check(self, connection: Connection, tenant: str) -> None:
+        """Hold a log's leaf hashes against its head and its last signed checkpoint.
+
+        Raises:
+            LogDamagedError: see `check_head`.
+            VerificationError: the stored note is not one that this log signed.
+            MalformedError: it is no note.
+        """
+        latest = self.latest_checkpoint(connection, tenant)
+        self.check_head(connection, tenant, None if latest is None else latest.checkpoint)
+
     def _describe_checkpoint(self, tenant: str, checkpoint: Checkpoint, policy: str) -> EntryDraft:
         return EntryDraft(
             event=EventType.LOG_CHECKPOINT,
@@ -190,9 +205,11 @@ class AuditLog(LogReader):
         Raises:
             VerificationError: the stored note is not one that this log signed.
         """
-        note: str | None = connection.execute(_READ_LATEST, {"tenant": tenant}).scalar_one_or_none()
+        note: object = connection.execute(_READ_LATEST, {"tenant": tenant}).scalar_one_or_none()
         if note is None:
             return None
+        if not isinstance(note, str):
+            raise LogDamagedError(f"checkpoint of log {tenant}", expected="a note", got="no text")
         return SignedCheckpoint(
             verify_checkpoint(note.encode(), self._key.for_log(tenant).verifier), note.encode()
         )

@@ -8,14 +8,15 @@ kept, and they are checked against the head each time: the truth is what the tra
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, union
 
+from audit.checkpoint import Checkpoint
 from audit.driver import DriverStatement
-from audit.errors import LogDamagedError, RangeInvalidError
+from audit.errors import LogDamagedError, MalformedError, RangeInvalidError
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
-from audit.merkle import CompactRange
+from audit.merkle import MAX_TREE_SIZE, CompactRange
 from audit.signing import VerifierKey
 from audit.store import CHECKPOINT, HEAD, LEAF
 from audit.tree import Tree
@@ -70,12 +71,18 @@ class LogReader:
         """Return size and right edge of a tenant's tree; size 0 where there are no entries.
 
         With `lock`, the row stays locked until the transaction ends, where the database has row locks.
+
+        Raises:
+            LogDamagedError: what is stored there is no right edge.
         """
         rows = (_LOCK_HEAD if lock else _HEAD_NOW).rows(connection, {"tenant": tenant})
         if not rows:
             return CompactRange()
         ((size, nodes),) = rows
-        return CompactRange.decode(size, nodes)
+        try:
+            return CompactRange.decode(size, nodes)
+        except (MalformedError, TypeError, AttributeError):
+            raise LogDamagedError(f"head of log {tenant}", expected="a right edge", got="no such") from None
 
     def entries(
         self, connection: Connection, tenant: str, start: int = 0, stop: int | None = None
@@ -84,13 +91,13 @@ class LogReader:
         stop = self.head(connection, tenant).size if stop is None else stop
         while start < stop:
             page = connection.execute(_READ_ENTRIES, {"tenant": tenant, "start": start, "stop": stop}).all()
-            yield from (StoredEntry(*row) for row in page)
+            yield from (_stored(*row) for row in page)
             start = page[-1].leaf_index + 1 if len(page) == PAGE_SIZE else stop
 
     def checkpoints(self, connection: Connection, tenant: str) -> tuple[bytes, ...]:
         """Return all stored checkpoint notes of a tenant, smallest tree first, not verified."""
-        notes: Iterable[str] = connection.execute(_READ_NOTES, {"tenant": tenant}).scalars()
-        return tuple(note.encode() for note in notes)
+        notes: Iterable[object] = connection.execute(_READ_NOTES, {"tenant": tenant}).scalars()
+        return tuple(_kept(note, str, "").encode() for note in notes)
 
     def evidence(self, connection: Connection, tenants: Iterable[str] | None = None) -> Iterator[LogEvidence]:
         """Yield the evidence of the logs named, or of all, the system log first.
@@ -101,10 +108,34 @@ class LogReader:
         chosen = connection.execute(_READ_ALL_TENANTS).scalars().all() if tenants is None else tenants
         for tenant in sorted(chosen, key=_system_first):
             row = connection.execute(_READ_HEAD, {"tenant": tenant}).one_or_none()
-            head = (0, b"") if row is None else (row.size, row.nodes)
+            head = (0, b"") if row is None else (_kept(row.size, int, 0), _kept(row.nodes, bytes, b""))
             # One beyond the head is read on purpose: an entry there shows that the head was set back.
             entries = self.entries(connection, tenant, 0, head[0] + 1)
             yield LogEvidence(tenant, self.checkpoints(connection, tenant), entries, head)
+
+    def check_head(self, connection: Connection, tenant: str, checkpoint: Checkpoint | None) -> None:
+        """Recompute a log's tree from its leaf hashes and hold it against its head and a checkpoint.
+
+        Raises:
+            LogDamagedError: the log is shorter than the checkpoint, or has another root at its size; or its
+                head is missing or another.
+        """
+        head, tree = self.head(connection, tenant), CompactRange()
+        if checkpoint is not None:
+            tree = _extended(connection, tenant, tree, checkpoint.size)
+            if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
+                raise LogDamagedError(
+                    f"log {tenant} at its last checkpoint",
+                    expected=f"size {checkpoint.size}, root {checkpoint.root.hex()}",
+                    got=f"size {tree.size}, root {tree.root().hex()}",
+                )
+        tree = _extended(connection, tenant, tree, MAX_TREE_SIZE)
+        if tree != head:
+            raise LogDamagedError(
+                f"head of log {tenant}",
+                expected=f"size {tree.size}",
+                got=f"size {head.size}, or another edge",
+            )
 
     def inclusion_proof(self, connection: Connection, tenant: str, index: int, size: int) -> list[bytes]:
         """Return the proof that entry `index` is in the tenant's tree of `size`.
@@ -141,8 +172,35 @@ class LogReader:
         return tree
 
 
+_Kept = TypeVar("_Kept", int, str, bytes)
+
+
+def _kept(value: object, kind: type[_Kept], otherwise: _Kept) -> _Kept:
+    """Return a column's value, or, where somebody put another type there, one that no check passes."""
+    return value if isinstance(value, kind) else otherwise
+
+
+def _stored(index: int, *columns: object) -> StoredEntry:
+    header, salt, payload, leaf, event, time = columns
+    return StoredEntry(
+        index=index,
+        header=_kept(header, str, ""),
+        salt=None if salt is None else _kept(salt, bytes, b""),
+        payload=None if payload is None else _kept(payload, str, ""),
+        leaf_hash=_kept(leaf, bytes, b""),
+        event=_kept(event, str, ""),
+        time_us=_kept(time, int, -1),
+    )
+
+
 def _system_first(tenant: str) -> tuple[bool, str]:
     return tenant != SYSTEM_LOG, tenant
+
+
+def _extended(connection: Connection, tenant: str, tree: CompactRange, stop: int) -> CompactRange:
+    span = {"tenant": tenant, "start": tree.size, "stop": stop}
+    found = connection.execute(_READ_HASHES, span, execution_options={"yield_per": PAGE_SIZE}).scalars()
+    return tree.extended(_kept(leaf, bytes, b"") for leaf in found)
 
 
 def _fill(connection: Connection, tenant: str, tree: Tree, head: CompactRange) -> bool:

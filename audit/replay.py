@@ -2,6 +2,9 @@
 
 Owns what an honest log may say: known policies, sane times, decisions that fit outcomes, no use of a
 memory that was never written. It leaves hashes and signatures to `audit.verify`.
+
+The order of a log is that of its indexes, which the tree commits to. A time is what the machine's clock
+said: a clock that was wrong, or set, is worth a warning (`CLOCK_INVARIANTS`) and no sign of tampering.
 """
 
 import re
@@ -36,6 +39,10 @@ class Invariant(StrEnum):
     MEMORY_WRITTEN = "memory written earlier"
 
 
+CLOCK_INVARIANTS: Final = frozenset({Invariant.TIME_ORDER, Invariant.TIME_PAST})
+"""What a wrong clock breaks without anybody's doing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Breach:
     """An invariant that does not hold of an entry."""
@@ -60,6 +67,7 @@ class Replay:
     _written: set[str] = field(default_factory=set)
     _write_erased: bool = False
     _latest: datetime | None = None
+    """The latest time since the clock was last seen to step back."""
 
     def observe(self, header: Header, payload: JsonValue) -> Iterator[Breach]:
         """Yield the breaches of one entry; `payload` is None where it was erased."""
@@ -73,11 +81,13 @@ class Replay:
             yield from self._check_memories(header, payload)
 
     def _check_time(self, time: datetime) -> Iterator[Breach]:
-        if self._latest is not None and time < self._latest - CLOCK_SKEW:
-            yield Breach(Invariant.TIME_ORDER, f"about {self._latest.isoformat()} or later", time.isoformat())
+        latest = time if self._latest is None else max(time, self._latest)
+        if time < latest - CLOCK_SKEW:
+            yield Breach(Invariant.TIME_ORDER, f"about {latest.isoformat()} or later", time.isoformat())
+            latest = time  # one warning for each step of the clock, not for all entries after it
+        self._latest = latest
         if self.now is not None and time > self.now + CLOCK_SKEW:
             yield Breach(Invariant.TIME_PAST, f"about {self.now.isoformat()} or earlier", time.isoformat())
-        self._latest = time if self._latest is None else max(time, self._latest)
 
     def _check_policy(self, header: Header) -> Iterator[Breach]:
         if header.event is EventType.POLICY_LOAD and header.outcome is Outcome.OK:

@@ -25,7 +25,7 @@ from audit.errors import MalformedError, VerificationError
 from audit.event import EventType, Header, is_id, parse_header, time_in_microseconds, verify_payload
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.merkle import CompactRange, leaf_hash
-from audit.replay import Replay
+from audit.replay import CLOCK_INVARIANTS, Replay
 from audit.signing import VerifierKey
 
 MAX_FINDINGS: Final = 1000
@@ -96,10 +96,13 @@ class Report:
     findings: tuple[Finding, ...]
     more_findings: int
     """Findings beyond those kept."""
+    warnings: tuple[Finding, ...] = ()
+    """Times that show a clock which was wrong or set, and prove nothing: the log may well be whole."""
+    more_warnings: int = 0
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was found."""
+        """Whether nothing was found; warnings are no findings."""
         return not self.findings
 
     def require(self) -> None:
@@ -148,9 +151,10 @@ def verify_logs(
         logs: The system log first where it is among them, so that its records serve the others.
         key: The deployment's log key, got from elsewhere than the evidence.
         remembered: Notes of checkpoints that were seen before: only these show that a tail was cut.
-        now: Time of verification; no entry may be later.
+        now: Time of verification; a later entry is worth a warning.
         complete: Every log that the system log has recorded must be among `logs`.
-        unsigned_allowed: Accept a log that has no checkpoint yet, which proves nothing.
+        unsigned_allowed: Accept a log that has no checkpoint yet, which proves nothing; not one whose
+            checkpoint the system log recorded.
 
     Raises:
         BundleMalformedError: the evidence is read from a bundle that breaks off.
@@ -167,7 +171,13 @@ def verify_logs(
         run.seen.append(log.tenant)
         summaries.append(_LogRun(run, log).verify())
     run.check_absent(complete=complete)
-    return Report(tuple(summaries), tuple(run.findings.kept), run.findings.more)
+    return Report(
+        tuple(summaries),
+        tuple(run.findings.kept),
+        run.findings.more,
+        tuple(run.warnings.kept),
+        run.warnings.more,
+    )
 
 
 class _Run:
@@ -178,6 +188,7 @@ class _Run:
         self.now = now
         self.unsigned_allowed = unsigned_allowed
         self.findings = _Findings()
+        self.warnings = _Findings()
         self.seen: list[str] = []
         self.remembered: dict[str, list[_Claim]] = {}
         self.recorded: dict[str, list[_Claim]] = {}
@@ -232,7 +243,9 @@ class _LogRun:
         self._replay = Replay(log.tenant, run.now, run.policies)
         own = [claim for note in log.checkpoints if (claim := run.open_note(note, log.tenant))]
         self._signed = own + run.remembered.get(log.tenant, [])
-        self._claims = sorted(self._signed + run.recorded.get(log.tenant, []), key=lambda claim: -claim.size)
+        recorded = run.recorded.get(log.tenant, [])
+        self._was_recorded = bool(recorded)
+        self._claims = sorted(self._signed + recorded, key=lambda claim: -claim.size)
 
     def verify(self) -> LogSummary:
         self._check_recorded()
@@ -284,7 +297,8 @@ class _LogRun:
         self._check_columns(entry, header)
         payload = self._check_payload(entry, header)
         for breach in self._replay.observe(header, payload):
-            self._add(entry.index, breach.invariant, breach.expected, breach.got)
+            kind = self._run.warnings if breach.invariant in CLOCK_INVARIANTS else self._run.findings
+            kind.add(self._log.tenant, entry.index, breach.invariant, breach.expected, breach.got)
         if header.event is EventType.LOG_CHECKPOINT:
             self._record_checkpoint(entry.index, header, payload)
 
@@ -344,6 +358,11 @@ class _LogRun:
         if self._log.head is not None and self._log.head != (size, self._tree.encode()):
             got = f"size {self._log.head[0]}, or another edge"
             self._add(None, Check.HEAD, f"size {size} and the right edge of root {root.hex()}", got)
-        signed = any(claim.signed for claim in self._agreed)
-        if size and not signed and not self._run.unsigned_allowed:
+        if size and not any(claim.signed for claim in self._agreed) and self._is_to_be_signed():
             self._add(None, Check.SIGNED, "at least one that the log agrees with", "none")
+
+    def _is_to_be_signed(self) -> bool:
+        if not self._run.unsigned_allowed:
+            return True
+        # What records a tenant's checkpoint is signed in the same transaction.
+        return bool(self._run.recorded) if self._log.tenant == SYSTEM_LOG else self._was_recorded
