@@ -8,10 +8,13 @@ import re
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Final
 
 from policies.privacy import EntityType
 from vault.privacy.findings import Finding
+from vault.privacy.ordinary import NO_NAMES
+from vault.privacy.plausible import SURE, plausible_word, settled
 
 _ADDRESS_PARTS: Final = frozenset({EntityType.ADDRESS, EntityType.POSTCODE, EntityType.LOCATION})
 _NAME_PARTS: Final = frozenset({EntityType.PERSON, EntityType.TITLE})
@@ -31,20 +34,11 @@ _NAME_GAP: Final = re.compile(r"[ \t]{1,3}")
 _INITIAL: Final = re.compile(r"(?:^|[ .])[^\W\d_]$")
 _WORD_GAP: Final = re.compile(r"[ ]?[-&'/]?[ ]?")
 _NAME_WORD: Final = re.compile(r"[^\W\d_a-z][^\W\d_]{2,30}")
-_HEX: Final = re.compile(r"[0-9a-fA-F]+")
-_DIGEST: Final = 16
-_MONTH_OR_DAY: Final = re.compile(
-    r"(?:january|february|march|april|may|june|july|august|september|october|november|december|(?:mon|tues|wednes|thurs|fri|satur|sun)day)s?",
-    re.IGNORECASE,
-)
-_BEFORE_DATE: Final = re.compile(
-    r"\b(?:in|on|last|next|this|since|until|till|by|of|early|late|mid|every|each|before|after|from|to) $",
-    re.IGNORECASE,
-)
-_PART_OF_NUMBER: Final = re.compile(r"[.,][0-9]|\s?%")
-_AGE_DIGITS: Final = 3
-_YEAR: Final = re.compile(r"(?:1[6-9]|20|21)[0-9]{2}")
-_SURE: Final = 0.5
+_CAPITALISED: Final = frozenset({EntityType.PERSON, EntityType.ORGANIZATION})
+_PAIR: Final = re.compile(r"[^\W\d_a-zß-öø-ÿ][a-zß-öø-ÿ]")
+"""Where the first is a capital, the text writes its names with capitals. No token holds one."""
+_LIST_GAP: Final = re.compile(r",? (?:and|or|&) |, ")
+_BESIDE: Final = frozenset({EntityType.ADDRESS, EntityType.ORGANIZATION})
 _MOST_NAMES: Final = 64
 _POSSESSIVE: Final = re.compile(r"(?:['’]s|['’])$")
 
@@ -57,16 +51,26 @@ def whole_runs(text: str, findings: Iterable[Finding], terms: frozenset[str]) ->
         findings: In any order.
         terms: Case-folded terms that are never personal data.
     """
-    grown = (
-        one for one in (_grow(text, finding) for finding in findings) if one.certain or _plausible(text, one)
-    )
+    grown = [_grow(text, part) for finding in findings for part in _parts(text, _grow(text, finding), terms)]
     kept = (
         finding
         for finding in grown
-        if not (finding.kind in _CAN_BE_TERMS and text[finding.start : finding.end].casefold() in terms)
+        if (finding.certain or plausible_word(text, finding)) and not _is_term(text, finding, terms)
     )
-    runs = _join(text, sorted(kept, key=lambda one: (one.start, -one.end, one.kind)))
+    joined = _join(text, sorted(kept, key=lambda one: (one.start, -one.end, one.kind)))
+    runs = _settled(text, joined)
     return sorted([*runs, *_named_again(text, runs)], key=lambda one: (one.start, -one.end, one.kind))
+
+
+def _settled(text: str, runs: Sequence[Finding]) -> list[Finding]:
+    """Return the runs that can be what they are said to be; a number beside a place belongs to its address."""
+    kept: list[Finding] = []
+    for run in runs:
+        beside = kept and run.kind in _BESIDE and _WORD_GAP.fullmatch(text, kept[-1].end, run.start)
+        one = run if run.certain or beside else settled(text, run)
+        if one:
+            kept.append(one)
+    return kept
 
 
 def _named_again(text: str, runs: Sequence[Finding]) -> list[Finding]:
@@ -74,18 +78,16 @@ def _named_again(text: str, runs: Sequence[Finding]) -> list[Finding]:
     words = {
         word
         for run in runs
-        if run.kind is EntityType.PERSON and run.score >= _SURE
+        if run.kind is EntityType.PERSON and run.score >= SURE
         for word in _NAME_WORD.findall(text[run.start : run.end])
     }
     if not words:
         return []
     pattern = re.compile(rf"(?<![\w])(?:{'|'.join(map(re.escape, sorted(words)[:_MOST_NAMES]))})(?![\w])")
-    sure = sorted(
-        (run.start, run.end) for run in runs if run.kind is EntityType.PERSON and run.score >= _SURE
-    )
+    sure = sorted((run.start, run.end) for run in runs if run.kind is EntityType.PERSON and run.score >= SURE)
     places = (match.span() for match in pattern.finditer(text))
     return [
-        Finding(EntityType.PERSON, start, end, _SURE, certain=False)
+        Finding(EntityType.PERSON, start, end, SURE, certain=False)
         for start, end in places
         if not _inside(sure, start)
     ]
@@ -113,42 +115,96 @@ def _grow(text: str, finding: Finding) -> Finding:
     return Finding(finding.kind, start, end, finding.score, finding.certain)
 
 
-def _plausible(text: str, finding: Finding) -> bool:
-    """Tell whether what the tagger found can be of that kind: no digest is a phone, no percentage an age, no `in June` a person."""
-    value = text[finding.start : finding.end]
-    if len(value) >= _DIGEST and _HEX.fullmatch(value) and not value.isdigit():
+def _parts(text: str, finding: Finding, terms: frozenset[str]) -> list[Finding]:
+    """Return the finding, or the rest of a list of which a part is no name: `Redis, Lee and Python`."""
+    if finding.kind is not EntityType.ORGANIZATION:
+        return [finding]
+    borders = list(_LIST_GAP.finditer(text, finding.start, finding.end))
+    if not borders:
+        return [finding]
+    starts = [finding.start, *(gap.end() for gap in borders)]
+    ends = [*(gap.start() for gap in borders), finding.end]
+    pieces = [
+        Finding(finding.kind, start, end, finding.score, certain=False)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    if not any(_is_term(text, piece, terms) for piece in pieces):
+        return [finding]
+    return pieces
+
+
+def _is_term(text: str, finding: Finding, terms: frozenset[str]) -> bool:
+    """Tell whether a finding is a word that is no personal data."""
+    if finding.kind not in _CAN_BE_TERMS:
         return False
-    if _MONTH_OR_DAY.fullmatch(value) and _BEFORE_DATE.search(
-        text, max(0, finding.start - _DIGEST), finding.start
-    ):
-        return False
-    if finding.kind not in {EntityType.AGE, EntityType.DATE} or not value.isdigit():
-        return True
-    if (
-        _PART_OF_NUMBER.match(text, finding.end)
-        or text[finding.start - 2 : finding.start].rstrip(".,").isdigit()
-    ):
-        return False
-    return len(value) <= _AGE_DIGITS if finding.kind is EntityType.AGE else bool(_YEAR.fullmatch(value))
+    value = text[finding.start : finding.end].casefold()
+    return value in terms or value in NO_NAMES
 
 
 def _join(text: str, findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings with neighbours that are parts of one thing joined."""
+    cased = any(pair.group()[0].isupper() for pair in _PAIR.finditer(text))
     joined: list[Finding] = []
-    for finding in findings:
-        last = joined[-1] if joined else None
-        kind = _together(text, last, finding) if last else None
-        if last and kind:
-            joined[-1] = Finding(
-                kind,
-                last.start,
-                max(last.end, finding.end),
-                max(last.score, finding.score),
-                last.certain and finding.certain,
-            )
-        else:
-            joined.append(finding)
+    for group in _groups(text, findings):
+        titled = any(piece.kind is EntityType.TITLE for piece in group)
+        pieces = _trimmed(text, group) if cased and not titled else group
+        if pieces:
+            joined.append(_whole(text, pieces))
     return joined
+
+
+def _groups(text: str, findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return lists of neighbours that are parts of one thing."""
+    groups: list[list[Finding]] = []
+    last: Finding | None = None
+    for finding in findings:
+        both = _both(text, last, finding) if last else None
+        if both:
+            groups[-1].append(finding)
+        else:
+            groups.append([finding])
+        last = both or finding
+    return groups
+
+
+def _both(text: str, left: Finding, right: Finding) -> Finding | None:
+    """Return two neighbours as one, or None if they are two things."""
+    kind = _together(text, left, right)
+    if kind is None:
+        return None
+    return Finding(
+        kind,
+        left.start,
+        max(left.end, right.end),
+        max(left.score, right.score),
+        left.certain and right.certain,
+    )
+
+
+def _whole(text: str, pieces: Sequence[Finding]) -> Finding:
+    """Return the pieces of one thing as one."""
+    return reduce(lambda left, right: _both(text, left, right) or left, pieces)
+
+
+def _trimmed(text: str, group: Sequence[Finding]) -> list[Finding]:
+    """Return a name's pieces without small words at its ends: `Callum made me`, among capitals."""
+    small = [_is_small(text, piece) for piece in group]
+    if all(small):
+        return []
+    if any(piece.kind is EntityType.ORGANIZATION for piece in group):
+        return list(group)
+    first = small.index(False)
+    return list(group[first : len(small) - small[::-1].index(False)])
+
+
+def _is_small(text: str, finding: Finding) -> bool:
+    """Tell whether the tagger took a word without a capital for a name, and is not sure."""
+    return (
+        finding.kind in _CAPITALISED
+        and not finding.certain
+        and finding.score <= SURE
+        and not any(map(str.isupper, text[finding.start : finding.end]))
+    )
 
 
 def _together(text: str, left: Finding, right: Finding) -> EntityType | None:
