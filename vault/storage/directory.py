@@ -146,8 +146,10 @@ class DirectoryLock:
     """An advisory lock that the kernel drops when the process ends, however it ends."""
 
     def __init__(self, path: Path) -> None:
+        # Threat: a link in the place of the lock would have another file of this user cut and written.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+            self._descriptor = os.open(path, flags, _PRIVATE_FILE)
         except OSError as error:
             raise StorageError(f"the vault's lock cannot be opened: {error.strerror}") from None
         try:

@@ -8,9 +8,10 @@ every statement but a query: the fourth wall between tenants, which holds also w
 state of the database.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from vault.storage.faults import translated
 from vault.storage.schema import CONTENT_TABLES
 
 READERS: Final = 8
+_PRIVATE_FILE: Final = 0o600
 BUSY_MILLISECONDS: Final = 5_000
 _WALLED: Final = frozenset([*(table.name for table in CONTENT_TABLES), LEAF.name])
 # Threat: a statement that takes the wall down before it looks over it, by ATTACH, PRAGMA or a view of
@@ -39,7 +41,8 @@ _TENANT: Final = "tenant"
 
 
 def writer_engine(path: Path) -> Engine:
-    """Make the engine with the single durable connection."""
+    """Make the engine with the single durable connection; a new file is its owner's alone."""
+    _make_private(path)
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=StaticPool,
@@ -65,6 +68,16 @@ def writer_engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make a file that is not there yet, before SQLite would, whose `-wal` and `-shm` get the same mode."""
+    with suppress(OSError):  # where it cannot be made, SQLite says so when it opens it
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_FILE)
+        try:
+            os.fchmod(descriptor, _PRIVATE_FILE)  # whatever the umask
+        finally:
+            os.close(descriptor)
 
 
 def reader_engine(path: Path) -> Engine:

@@ -1,4 +1,4 @@
-"""Schema versions of the vault's two databases, by alembic; a newer one is refused."""
+"""Schema versions of the vault's two databases, by alembic; a newer one is refused, a changed one, too."""
 
 from pathlib import Path
 from typing import Final, Literal
@@ -6,6 +6,7 @@ from typing import Final, Literal
 from sqlalchemy import Engine, inspect, text
 
 from vault.errors import StoreVersionError
+from vault.storage.schema_pins import check_schema
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
 HEADS: Final = {"rows": "rows_0001", "keys": "keys_0001"}
@@ -17,10 +18,16 @@ def upgrade(engine: Engine, database: Literal["rows", "keys"]) -> None:
 
     Raises:
         StoreVersionError: its schema is of a newer version, or of another program.
+        StoreCorruptError: an object of its schema was added, changed or dropped.
     """
     present = _revision(engine)
-    if present == HEADS[database]:
-        return
+    if present != HEADS[database]:
+        _migrate(engine, database, present)
+    with engine.connect() as connection:
+        check_schema(connection, database)
+
+
+def _migrate(engine: Engine, database: Literal["rows", "keys"], present: str | None) -> None:
     from alembic import command  # noqa: PLC0415  # 0.2 s that an up-to-date store need not pay
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415

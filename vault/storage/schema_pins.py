@@ -1,0 +1,98 @@
+"""What a database's schema has to be: each table, index and trigger by the digest of its statement.
+
+Owns the pins and the comparison with what stands in the file. It leaves making the schema to the
+migrations; a test holds the pins against what they make.
+
+Threat: whoever can write to the file plants a trigger or a view, which would run inside the vault's own
+transactions, or drops the guards of the audit log. Both are found at opening, before anything is written.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from sqlalchemy import Connection, text
+
+from vault.crypto.encoding import frame
+from vault.errors import StoreCorruptError
+
+_DIGITS: Final = 32
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
+# Made by SQLite itself for keys, without a statement of their own; the table's statement says all of them.
+_STANDING: Final = text(
+    "SELECT type, name, tbl_name, sql FROM sqlite_master"
+    " WHERE NOT (type = 'index' AND sql IS NULL AND name LIKE 'sqlite!_autoindex!_%' ESCAPE '!')"
+)
+
+PINS: Final[Mapping[str, Mapping[str, str]]] = {
+    "rows": {
+        "index ix_audit_leaf_time": "a2e0bd509eed93197397254934ca3d4d",
+        "index memory_by_episode": "8a72bd590bef7535b074c206cfab0ca5",
+        "table alembic_version": "834359b0e2eae28396e3d777d2078671",
+        "table audit_checkpoint": "85a2b7dc7c791e74ba6069c3e07ef7e4",
+        "table audit_head": "fb2674301a62cc99efe20e2b9cc2e974",
+        "table audit_leaf": "c2cbbe7780ddfe9a260eeebb76a0e5ff",
+        "table credential": "9fb9ad109d74ba6eee7c479c05eaa418",
+        "table edge": "b9bfe96886d7620131eb9070104731ca",
+        "table embedding": "d57fad9c203e9d1fbad470b18d5aa0ed",
+        "table episode": "8eafdbb91ab9252a91cfd12d3ee893b5",
+        "table memory": "bf69070cbd913d1c351b75927fe0f991",
+        "table memory_subject": "54ab9fbc71b9ba02a66e2a09ff30c05c",
+        "table subject": "da94ae472d6ab995e7cf17d7391dfb19",
+        "table tenant": "14848c45d4c3bf39a9d5d404c762df31",
+        "trigger audit_checkpoint_fixed": "067a9331518af3fb796977d18075e538",
+        "trigger audit_checkpoint_keep": "977bae671a80ee8cfe9038df9d8f666d",
+        "trigger audit_checkpoint_once": "b149c0966d25ed76f36d501e0812efe8",
+        "trigger audit_head_grow": "64c5c50f82d77a10075e97d22ed42f07",
+        "trigger audit_head_keep": "33ba8d8cf5ce0fa34b5c4cb2d42d6847",
+        "trigger audit_head_once": "3dc440b642d59d87a66b00e589092d79",
+        "trigger audit_leaf_append": "91c361c14a3cf00e8c7ff792bed96c18",
+        "trigger audit_leaf_erase": "1174789e2bee44f8e1b36334dfa36237",
+        "trigger audit_leaf_fixed": "6fddcc3845179d02d44c071e12a5a5f9",
+        "trigger audit_leaf_keep": "2a3a88b4223831a09f078573e88f7755",
+    },
+    "keys": {
+        "table alembic_version": "834359b0e2eae28396e3d777d2078671",
+        "table keys": "d1af490ee4c24321e036d1ca26d42c8a",
+    },
+}
+"""Of each database: kind and name of an object, and the digest of its statement."""
+
+
+def check_schema(connection: Connection, database: Literal["rows", "keys"]) -> None:
+    """See that a database has the objects that its migrations made, no other, and each unchanged.
+
+    Raises:
+        StoreCorruptError: it has not; the kind and name of one such object are named.
+    """
+    expected, found = PINS[database], standing(connection)
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if not wrong:
+        return
+    first = wrong[0]
+    what = "is missing" if first not in found else "was changed" if first in expected else "was added"
+    raise StoreCorruptError(f"the schema of the store is not what was made: {_shown(first)} {what}")
+
+
+def standing(connection: Connection) -> dict[str, str]:
+    """Return kind and name of each object of a database, and the digest of its statement."""
+    found: dict[str, str] = {}
+    for kind, name, table, sql in connection.execute(_STANDING):
+        digest = hashlib.sha256(frame(str(table).encode(), _normal(str(sql)))).hexdigest()[:_DIGITS]
+        object_name = f"{kind} {name}"
+        found[object_name] = "twice" if object_name in found else digest
+    return found
+
+
+def _normal(sql: str) -> bytes:
+    """Fold white space, which differs between versions of what writes the statements."""
+    return re.sub(r" ?([(),]) ?", r"\1", " ".join(sql.split())).encode()
+
+
+def _shown(name: str) -> str:
+    """Return kind and name, unless whoever added the object made the name a message."""
+    kind, _, own = name.partition(" ")
+    if kind not in {"table", "index", "trigger", "view"}:
+        return "an object"
+    return f"the {kind} {own}" if _PLAIN.fullmatch(own) else f"a {kind}"
