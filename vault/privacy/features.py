@@ -59,12 +59,11 @@ def text_features(
         flags: Gives a word's lexicon flags (training hides some of them).
         known: Words whose features may be kept between calls: the lexicon itself, never words of a text.
     """
-    parts = [
-        _kept(word.text, flags(word.text.lower()))
-        if word.text in known
-        else word_features(word.text, flags(word.text.lower()))
-        for word in words
-    ]
+    forms = {
+        form: _kept(form, flags(form.lower())) if form in known else word_features(form, flags(form.lower()))
+        for form in {word.text for word in words}
+    }
+    parts = [forms[word.text] for word in words]
     rules = _rule_labels(words, found)
     mode = _mode(text)
     code = f"c={is_code(text):d}"

@@ -6,6 +6,7 @@
 4. Resolve overlaps into runs; a run of a refused kind ends the write.
 5. Mask: a token or a redaction mark for each run.
 6. Look again at the masked text until nothing new is found, so that screening its own output changes nothing.
+   In a long text only around what was masked last, so that the time stays in proportion to the length.
 
 It leaves finding to a `Detector` and the form of tokens to `SubjectTokens`. The gate is no boundary of
 confidentiality: whatever it misses is sealed like all the rest.
@@ -22,6 +23,7 @@ from policies.privacy import EntityType, PrivacyAction, PrivacyRules
 from vault.errors import InputTooLargeError, ScreeningRefusedError, TextInvalidError
 from vault.model import Replacement, Screened, Span
 from vault.privacy.findings import Detector, Finding
+from vault.privacy.joined import hidden_tags, joined
 from vault.privacy.known_names import KnownNames
 from vault.privacy.tokens import TOKEN, SubjectTokens, redaction_mark
 from vault.privacy.view import view_of
@@ -29,7 +31,11 @@ from vault.privacy.view import view_of
 _MAX_ROUNDS: Final = 8
 _DIGEST_CHARACTERS: Final = 16
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
-_READABLE: Final = re.compile(r"[^\W_]")
+_READABLE: Final = re.compile("[^\\W_]|[\U000e0001\U000e0020-\U000e007f]")
+"""A letter or digit, or a tag character: nobody sees those, and language models read them."""
+_LONG: Final = 4096
+_AROUND: Final = 300
+_CUT: Final = re.compile(r"\s")
 _STRENGTH: Final = {
     PrivacyAction.ALLOW: 0,
     PrivacyAction.TOKENIZE: 1,
@@ -86,12 +92,17 @@ class PrivacyGate:
         runs: list[_Run] = []
         masked = text
         replacements: tuple[Replacement, ...] = ()
+        places = [(0, len(text))]
         for _ in range(_MAX_ROUNDS):
-            found = [_in_source(piece, replacements) for piece in self._find(masked)]
+            found = [
+                _in_source(piece, replacements) for place in places for piece in self._find(masked, *place)
+            ]
             if not found:
                 break
             runs = sorted([*runs, *found], key=lambda run: run.start)
             masked, replacements = self._mask(text, runs, tokens)
+            fresh = {run.start for run in found}
+            places = _around(masked, [one.masked for one in replacements if one.source.start in fresh])
         return Screened(text=masked, replacements=replacements, detector=self.stamp)
 
     def screen_many(self, texts: Sequence[str], tokens: SubjectTokens) -> list[Screened]:
@@ -115,18 +126,47 @@ class PrivacyGate:
         if _NOT_TEXT.search(text):
             raise TextInvalidError("expected Unicode text without NUL and without lone surrogates")
 
-    def _find(self, text: str) -> list[_Run]:
-        """Return the runs to mask in `text`, in order, none touching a token."""
-        view = view_of(text)
-        wanted = [finding for finding in self._detector.detect(view.text) if self._wants(finding)]
-        runs: list[_Run] = []
-        for finding in resolve(wanted, self._rules):
-            start, end = view.to_source(finding.start, finding.end)
-            runs.extend(_Run(finding.kind, *piece) for piece in _around_tokens(text, start, end))
+    def _find(self, text: str, first: int, last: int) -> list[_Run]:
+        """Return the runs to mask in `text[first:last]`, in order, none touching a token or cut by its borders."""
+        if not _READABLE.search(TOKEN.sub("", text[first:last])):
+            return []
+        found = resolve(
+            [
+                Finding(one.kind, one.start + first, one.end + first, one.score, one.certain)
+                for one in self._findings(text[first:last])
+            ],
+            self._rules,
+        )
+        runs = [
+            _Run(finding.kind, *piece)
+            for finding in found
+            if (not first or finding.start > first) and (last == len(text) or finding.end < last)
+            for piece in _around_tokens(text, finding.start, finding.end)
+        ]
         for run in runs:
             if self._rules.rule(run.kind).action is PrivacyAction.REFUSE:
                 raise ScreeningRefusedError(f"the privacy rules refuse {run.kind}")
         return runs
+
+    def _findings(self, text: str) -> list[Finding]:
+        """Return what the rules want masked, as ranges of `text`: seen plainly, across seams, and in tag characters."""
+        view = view_of(text)
+        seen = list(self._detector.detect(view.text))
+        without = joined(view)
+        if without is not None:
+            seen += without.across(self._detector.detect(without.text))
+        wanted = [
+            Finding(one.kind, *view.to_source(one.start, one.end), one.score, one.certain)
+            for one in seen
+            if self._wants(one)
+        ]
+        hidden = (Finding(EntityType.SECRET, *place, 1.0) for place in hidden_tags(text))
+        return wanted + [
+            one
+            for one in hidden
+            if self._wants(one)
+            and not any(other.start < one.end and one.start < other.end for other in wanted)
+        ]
 
     def _wants(self, finding: Finding) -> bool:
         """Tell whether the rules do anything about a finding."""
@@ -144,10 +184,14 @@ class PrivacyGate:
         pieces: list[str] = []
         replacements: list[Replacement] = []
         done = length = 0
+        made: dict[tuple[EntityType, str], str] = {}
         for run in runs:
             original = text[run.start : run.end]
             redact = self._rules.rule(run.kind).action is PrivacyAction.REDACT
-            token = redaction_mark(run.kind) if redact else tokens.token(run.kind, view_of(original).text)
+            token = made.get((run.kind, original)) or (
+                redaction_mark(run.kind) if redact else tokens.token(run.kind, _plainly(original))
+            )
+            made[run.kind, original] = token
             pieces += (text[done : run.start], token)
             length += run.start - done
             masked, source = Span(length, length + len(token)), Span(run.start, run.end)
@@ -197,6 +241,30 @@ def _around_tokens(text: str, start: int, end: int) -> Iterator[tuple[int, int]]
         if left < right and _READABLE.search(piece):
             lead = len(piece) - len(piece.lstrip())
             yield left + lead, left + len(piece.rstrip())
+
+
+def _plainly(original: str) -> str:
+    """Return a value as it reads without what hid it, so that it has the token of the plain one."""
+    view = view_of(original)
+    without = joined(view)
+    return without.text if without is not None and without.text.strip() else view.text
+
+
+def _around(text: str, fresh: Sequence[Span]) -> list[tuple[int, int]]:
+    """Return where to look again: everywhere in a short text, else around what was masked last, cut at white space."""
+    if len(text) <= _LONG:
+        return [(0, len(text))]
+    places: list[tuple[int, int]] = []
+    for span in fresh:
+        cut = _CUT.search(text, max(0, span.start - 2 * _AROUND), max(0, span.start - _AROUND))
+        start = cut.start() if cut else max(0, span.start - _AROUND)
+        cut = _CUT.search(text, span.end + _AROUND, span.end + 2 * _AROUND)
+        end = cut.end() if cut else min(len(text), span.end + _AROUND)
+        if places and start <= places[-1][1]:
+            places[-1] = (places[-1][0], max(end, places[-1][1]))
+        else:
+            places.append((start, end))
+    return places
 
 
 def _in_source(run: _Run, replacements: Sequence[Replacement]) -> _Run:

@@ -18,10 +18,14 @@ from policies.privacy import EntityType
 MIN_KEY_BYTES: Final = 16
 TOKEN_CHARACTERS: Final = 6
 _KINDS: Final = "|".join(sorted(EntityType, key=len, reverse=True))
-# A token always holds a digit, so that "[PERSON-johnny]" cannot pass a name off as one.
-TOKEN: Final = re.compile(rf"\[(?:{_KINDS})(?:-(?=[a-z]{{0,5}}[2-7])[a-z2-7]{{6}})?\]")
+_MOST_DIGITS: Final = 3
+# A token holds one to three digits: neither "[PERSON-johnny]" nor "[CARD-424242]" can pass a value off as one.
+TOKEN: Final = re.compile(
+    rf"\[(?:{_KINDS})(?:-(?=[a-z]{{0,5}}[2-7])(?!(?:[a-z]{{0,2}}[2-7]){{4}})[a-z2-7]{{6}})?\]"
+)
 """A token, or the mark of a redaction: `[SECRET]`."""
 
+_LETTERS: Final = str.maketrans("0123456789", "ghijklmnop")
 _NUMBERED: Final = frozenset(
     {
         EntityType.CARD,
@@ -87,12 +91,13 @@ class SubjectTokens:
         return "SubjectTokens()"
 
     def token(self, kind: EntityType, value: str) -> str:
-        """Return the token of `value`: kind, and six base32 characters of HMAC-SHA256 with a digit among them."""
+        """Return the token of `value`: kind, and six base32 characters of HMAC-SHA256, one to three of them digits."""
         message = f"{kind}|{normalise(kind, value)}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self._key, message, "sha256")
         letters = base64.b32encode(digest).decode("ascii").lower().rstrip("=")
         windows = (letters[at : at + TOKEN_CHARACTERS] for at in range(len(letters) - TOKEN_CHARACTERS + 1))
         chosen = next(
-            (window for window in windows if not window.isalpha()), "2" + letters[: TOKEN_CHARACTERS - 1]
+            (window for window in windows if 1 <= sum(map(str.isdigit, window)) <= _MOST_DIGITS),
+            "2" + digest.hex().translate(_LETTERS)[: TOKEN_CHARACTERS - 1],
         )
         return f"[{kind}-{chosen}]"

@@ -20,20 +20,29 @@ _PLAIN: Final = re.compile(
     r"[\t\n\r -%'-;=?-~\u00a1-\u00ac\u00ae-\u00b1\u00b4-\u00b8\u00bb\u00bf-\u024f\u0370-\u0373\u0386-\u0482\u048a-\u052f<>]*"
 )
 _PIECE: Final = re.compile(
-    r"(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});)"
+    r"(?P<entity>&(?:(?:amp|#0{0,200}38|#x0{0,200}26);){0,16}"
+    r"(?:#0{0,200}[0-9]{1,7};?|#x0{0,200}[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,30};))"
     r"|(?P<tag></?(?:b|i|u|em|strong|span|font|small|mark|sub|sup|code|wbr|s|big|tt|bdo|bdi)\s{0,4}/?>)"
     r"|(?P<cluster>[\s\S])",
     re.IGNORECASE,
 )
-_DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+_DASHES: Final = "\u2043\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _APOSTROPHES: Final = "\u2018\u2019\u02bc\u201b\u2032\u00b4\uff07"
 _SHOW_NOTHING: Final = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800" + "".join(
     map(chr, range(0xFE00, 0xFE10))
 )
 """Fillers and variation selectors."""
 _LOOKS: Final = (
-    dict.fromkeys(_DASHES, "-") | dict.fromkeys(_APOSTROPHES, "'") | dict.fromkeys(_SHOW_NOTHING, "")
+    dict.fromkeys(_DASHES, "-")
+    | dict.fromkeys("\u3002\uff61", ".")
+    | dict.fromkeys(_APOSTROPHES, "'")
+    | dict.fromkeys(_SHOW_NOTHING, "")
 )
+_MARKS: Final = frozenset({"Mn", "Me"})
+_LAST_LATIN: Final = "\u024f"
+_MOST_CHARACTERS: Final = 4
+"""A character that Unicode folds to more stays as it is: U+FDFA would become eighteen."""
+_MOST_ESCAPES: Final = 18
 _LOOKS_BY_CATEGORY: Final = {"Cf": "", "Zs": " ", "Zl": "\n", "Zp": "\n"}
 """Cf holds zero-width and bidirectional controls, the soft hyphen and tags."""
 
@@ -79,22 +88,37 @@ def _pieces(text: str) -> list[tuple[str, int, int]]:
         start, end = match.span()
         if match["tag"]:
             continue
-        decoded = html.unescape(match.group()) if match["entity"] else match.group()
+        decoded = _unescaped(match.group()) if match["entity"] else match.group()
+        if match["entity"] and decoded == match.group():
+            pieces.extend((char, start + at, start + at + 1) for at, char in enumerate(decoded))
+            continue
         folded = "".join(map(_fold, decoded))
         if not folded:
             continue
-        if pieces and unicodedata.combining(folded[0]) and _compose(pieces, folded, end):
+        if pieces and unicodedata.category(folded[0]) in _MARKS and _compose(pieces, folded, end):
             continue
         pieces.append((folded, start, end))
     return pieces
 
 
+def _unescaped(reference: str) -> str:
+    """Return what a character reference stands for, also where the reference itself was escaped, again and again."""
+    for _ in range(_MOST_ESCAPES):
+        decoded = html.unescape(reference)
+        if decoded == reference:
+            break
+        reference = decoded
+    return reference
+
+
 def _compose(pieces: list[tuple[str, int, int]], mark: str, end: int) -> bool:
-    """Join a combining mark to the letter before it, if Unicode has the pair as one character."""
+    """Join a mark to the character before it, if Unicode has the pair as one; on Latin letters and digits others vanish."""
     letter, start, _ = pieces[-1]
     joined = unicodedata.normalize("NFC", letter + mark)
     if len(joined) != len(letter):
-        return False
+        if letter[-1] > _LAST_LATIN:
+            return False
+        joined = letter
     pieces[-1] = (joined, start, end)
     return True
 
@@ -109,8 +133,7 @@ def _fold(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Nd":
         return str(unicodedata.decimal(char))
-    return (
-        _LOOKS_BY_CATEGORY[category]
-        if category in _LOOKS_BY_CATEGORY
-        else unicodedata.normalize("NFKC", char)
-    )
+    if category in _LOOKS_BY_CATEGORY:
+        return _LOOKS_BY_CATEGORY[category]
+    folded = unicodedata.normalize("NFKC", char)
+    return folded if len(folded) <= _MOST_CHARACTERS else char

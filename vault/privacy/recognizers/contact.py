@@ -57,6 +57,10 @@ _PHONE: Final = re.compile(
     r"(?<![\w.,:/$€£#=-])(?:\+ ?|\(\+?)?[0-9](?:[ ]?[.\-/()]?[.\-/()]?[ ]?[0-9]){5,16}(?![\w]|[.,:/-][0-9])(?: ?(?:x|ext\.?|extension) ?[0-9]{1,6})?",
     re.IGNORECASE,
 )
+_PHONE_LOOSE: Final = re.compile(
+    r"(?<![\w.,:/$€£#=-])\+?\(?[0-9]{1,5}(?:[\s._·/()-]{1,3}[0-9]{2,5}){2,5}(?![\w])"
+)
+_LOOSE: Final = re.compile(r"[_·\t\n\r]")
 _PHONE_WORD: Final = words(
     "phones?", "telephones?", "tel", "cell(?:phone)?", "mobile", "mob", "fax", "call(?:ed|s|ing)?", "dial(?:ed|ing|led)?", "text(?:ed|ing)?", "sms", "whats ?app", "ring", "reach(?:ed)?(?: me| us| him| her| them)?",
     "answering", "hotline", "landline", "voice ?mail", "contact(?: number)?", "my number", "(?:his|her|their|our|your|the) number", "number is", "numbers? (?:at|for)", "emergency contact", "office", "extension", "pager", "helpline", "direct line", "handy", "telefon", "signal", "viber",
@@ -88,6 +92,7 @@ def find(text: str) -> Iterator[Finding]:
     if _DIGIT.search(text):
         yield from _network(text)
         yield from _phones(text)
+        yield from _loose_phones(text)
     elif "::" in text:
         yield from _network(text)
 
@@ -137,6 +142,18 @@ def _phones(text: str) -> Iterator[Finding]:
         score = _phone_score(text, match, groups, digits)
         if score:
             yield Finding(EntityType.PHONE, match.start(), match.start() + len(value.rstrip(" .-/(")), score)
+
+
+def _loose_phones(text: str) -> Iterator[Finding]:
+    """Numbers that tabs, line ends, dots in the middle or underscores separate, with a phone's word near."""
+    for match in _PHONE_LOOSE.finditer(text):
+        digits = sum(map(str.isdigit, match.group()))
+        if (
+            8 <= digits <= 15  # noqa: PLR2004 (E.164 has 15 at most)
+            and _LOOSE.search(match.group())
+            and near(text, *match.span(), _PHONE_WORD, before=36)
+        ):
+            yield Finding(EntityType.PHONE, *match.span(), 0.8)
 
 
 def _phone_score(text: str, match: re.Match[str], groups: list[str], digits: int) -> float:

@@ -11,7 +11,7 @@ from vault.privacy.recognizers.near import near, words
 
 _DIGIT: Final = re.compile(r"[0-9]")
 _SSN: Final = re.compile(
-    r"(?<![\w-])(?!000|666)[0-9]{3}([- .])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?![\w]|-[0-9])"
+    r"(?<![\w-])(?!000|666)[0-9]{3}([- ._·/\s])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?![\w]|-[0-9])"
 )
 _SSN_BARE: Final = re.compile(r"(?<![\w.-])[0-9]{9}(?![\w]|[.-][0-9])")
 _SSN_TAIL: Final = re.compile(

@@ -10,6 +10,13 @@ from vault.privacy.recognizers import checksums
 from vault.privacy.recognizers.near import near, words
 
 _CARD: Final = re.compile(r"(?<![\w.+-])[0-9](?:[ .\-]{0,2}[0-9]){11,18}(?![\w]|[.-][0-9])")
+_CARD_LOOSE: Final = re.compile(
+    r"(?<![^\W_])(?<![.+-])[0-9](?:[\s._·\u2022*/\\|\-]{0,3}[0-9]){12,23}(?![^\W_]|[.-][0-9])"
+)
+"""Separators as in no card that a person writes down, but as one who copies or hides it does."""
+_GROUPS: Final = re.compile(r"[0-9]+")
+_PLAIN_GROUPS: Final = frozenset({(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (16,), (15,)})
+_CARD_DIGITS: Final = range(13, 20)
 _CARD_WORD: Final = words(
     r"(?:credit|debit|bank|payment|gift|amex|visa|master)?[ -]?cards?",
     "visa",
@@ -32,8 +39,8 @@ _CVV: Final = re.compile(
     r"\b(?:cvv2?|cvc2?|cvn|cid|security code|card code|pin(?: code| number)?)\s{0,3}(?:is|was|:|=|#|to|-)?\s{0,3}([0-9]{3,8})\b",
     re.IGNORECASE,
 )
-_IBAN: Final = re.compile(r"(?<![^\W_])[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){11,30}(?![^\W_])", re.IGNORECASE)
-_IBAN_START: Final = re.compile(r"(?<![^\W_])[A-Z]{2}[0-9]{2}[ -]?[A-Z0-9]{1,4}", re.IGNORECASE)
+_IBAN: Final = re.compile(r"(?<![^\W_])[A-Z]{2}[0-9]{2}(?:[\s_·-]?[A-Z0-9]){11,30}(?![^\W_])", re.IGNORECASE)
+_IBAN_START: Final = re.compile(r"(?<![^\W_])[A-Z]{2}[0-9]{2}[\s_·-]?[A-Z0-9]{1,4}", re.IGNORECASE)
 _IBAN_WORD: Final = words("iban", "ibans", "bank account", "transfer", "account")
 _ACCOUNT: Final = re.compile(
     r"\b(?:(?:bank |checking |savings |current |client )?(?:account|acct|a/c)|routing|aba|transit|konto|kontonummer)"
@@ -94,8 +101,31 @@ def _cards(text: str) -> Iterator[Finding]:
         named = near(text, *match.span(), _CARD_WORD)
         if named or (checksums.luhn(digits) and len(set(digits)) > 1):
             yield Finding(EntityType.CARD, *match.span(), 1.0 if named else 0.8)
+    for match in _CARD_LOOSE.finditer(text):
+        yield from _cards_by_groups(text, match)
     for match in _MASKED_CARD.finditer(text):
         yield Finding(EntityType.CARD, *match.span(), 0.7)
+
+
+def _cards_by_groups(text: str, match: re.Match[str]) -> Iterator[Finding]:
+    """Groups of digits beside each other that are grouped as on a card, or have its word near, and pass Luhn."""
+    groups = list(_GROUPS.finditer(match.group()))
+    named = near(text, *match.span(), _CARD_WORD)
+    for first in range(len(groups)):
+        digits = ""
+        for last in range(first, len(groups)):
+            digits += groups[last].group()
+            if len(digits) >= _CARD_DIGITS.stop:
+                break
+            sizes = tuple(len(group.group()) for group in groups[first : last + 1])
+            if (
+                len(digits) in _CARD_DIGITS
+                and (named or sizes in _PLAIN_GROUPS)
+                and checksums.luhn(digits)
+                and len(set(digits)) > 1
+            ):
+                start, end = match.start() + groups[first].start(), match.start() + groups[last].end()
+                yield Finding(EntityType.CARD, start, end, 1.0 if named else 0.8)
 
 
 def _ibans(text: str) -> Iterator[Finding]:
@@ -104,7 +134,7 @@ def _ibans(text: str) -> Iterator[Finding]:
         match = _IBAN.match(text, start.start())
         if not match:
             continue
-        plain = re.sub(r"[ -]", "", match.group()).upper()
+        plain = re.sub(r"[\s_·-]", "", match.group()).upper()
         length = checksums.IBAN_LENGTHS.get(plain[:2])
         if length is None or len(plain) < length:
             continue
