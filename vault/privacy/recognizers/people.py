@@ -9,6 +9,7 @@ from typing import Final
 
 from policies.privacy import EntityType
 from vault.privacy.findings import Finding
+from vault.privacy.recognizers.near import near, words
 
 _CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿ][\w'-]{0,30}"
 _PARTICLE: Final = r"(?:van|von|de|da|di|del|della|der|den|la|le|al|bin|ibn|ter|ten|dos|das|du|y|e)"
@@ -72,7 +73,33 @@ _LEGAL: Final = (
 )
 _COMPANY_WORD: Final = r"[^\W\d_a-zß-öø-ÿ][\w&'.-]{0,30}"
 _COMPANY: Final = re.compile(rf"(?<![\w])(?:{_COMPANY_WORD},? ){{1,4}}?{_LEGAL}\b\.?(?: {_LEGAL}\b\.?)?")
-_FIRM: Final = re.compile(rf"(?<![\w]){_CAPITAL}, {_CAPITAL} (?:and|&) {_CAPITAL}(?![\w])")
+_FIRM: Final = re.compile(rf"(?<![\w]){_CAPITAL}, {_CAPITAL} (and|&) ({_CAPITAL})(?![\w])")
+_FIRM_END: Final = frozenset(
+    {"Partners", "Associates", "Sons", "Co", "Company", "Brothers", "Bros", "Daughters"}
+)
+_FIRM_NEAR: Final = words(
+    "firm",
+    "law",
+    "lawyers?",
+    "attorneys?",
+    "solicitors?",
+    "counsel",
+    "accountants?",
+    "company",
+    "employer",
+    "agency",
+    "invoice",
+    "represented",
+    "hired",
+    "orchestra",
+    "(?:is|am|are|was|works?|worked|working|job|position|employed|calling) (?:from|at|for|by)",
+    "llp",
+    "llc",
+    "ltd",
+    "inc",
+    "plc",
+)
+"""What makes `Smith, Jones and Lee` a firm: three words alone may be pears, plums and figs."""
 _COMPANY_LOWER: Final = re.compile(
     r"(?<![\w])[^\W\d_][\w'-]{1,30}(?:,? [^\W\d_][\w'-]{1,30})? (?:inc|llc|ltd|plc|gmbh|corp|pty ltd|pvt ltd|llp)\b\.?"
 )
@@ -137,6 +164,8 @@ def _companies(text: str) -> Iterator[Finding]:
             if match.group()[len(first) + 1 :].count(" ") == 0:
                 continue
         yield Finding(EntityType.ORGANIZATION, start, match.end(), 0.7)
-    for pattern, score in ((_FIRM, 0.5), (_COMPANY_LOWER, 0.6)):
-        for match in pattern.finditer(text):
-            yield Finding(EntityType.ORGANIZATION, *match.span(), score)
+    for match in _FIRM.finditer(text):
+        if match[1] == "&" or match[2] in _FIRM_END or near(text, *match.span(), _FIRM_NEAR):
+            yield Finding(EntityType.ORGANIZATION, *match.span(), 0.5)
+    for match in _COMPANY_LOWER.finditer(text):
+        yield Finding(EntityType.ORGANIZATION, *match.span(), 0.6)
