@@ -31,7 +31,9 @@ app = typer.Typer(help="Read, verify and export the audit log.", no_args_is_help
 def tail(
     *,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many entries.")] = 20,
-    start: Annotated[int | None, typer.Option(min=0, help="First index [default: the last entries].")] = None,
+    start: Annotated[
+        int | None, typer.Option(min=0, max=2**53 - 1, help="First index [default: the last entries].")
+    ] = None,
     vault: VaultOption = None,
     as_: AsOption = None,
     role: RoleOption = None,

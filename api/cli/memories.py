@@ -17,7 +17,7 @@ from api.cli.options import (
     VaultOption,
     agent,
 )
-from api.cli.output import note, print_json, progress, reported, say
+from api.cli.output import flat, note, print_json, progress, reported, say
 from policies.model import AccessTier
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ STDIN: Final = "-"
 WAIT_SECONDS: Final = 0.2
 STALL_SECONDS: Final = 300.0
 """Without any new vector for so long, they are left to the next opening."""
+_HIT_INDENT: Final = 13
+_VALUE_INDENT: Final = 12
 _KINDS: Final = ("auto", "chat", "text", "markdown", "json")
 
 SubjectOption = Annotated[
@@ -102,7 +104,7 @@ def _write_all(
     with progress(quiet=quiet) as bar:
         for file in files:
             sources = _sources(opened, file, kind)
-            task = bar.add_task(Path(file).name, total=len(sources))
+            task = bar.add_task(flat(Path(file).name), total=len(sources))
             for source in sources:
                 receipt = memory.extract(source, subject=names or None, access_tier=tier)
                 written.append(SourceView.of(file, receipt))
@@ -190,8 +192,8 @@ def retrieve(
         return
     note(f"searched: {answer.masked_query}")
     for place, hit in enumerate(answer.hits, start=1):
-        say(f"{place:>3}. {hit.score:6.2f}  {hit.memory.text}")
-        say(f"             {_origin(hit.memory)}")
+        say(f"{place:>3}. {hit.score:6.2f}  {hit.memory.text}", _HIT_INDENT)
+        say(" " * _HIT_INDENT + _origin(hit.memory), _HIT_INDENT)
     note(f"{len(answer.hits)} memories; this read is entry {answer.read_in}")
 
 
@@ -257,7 +259,7 @@ def _show_one(vault: Path | None, caller: Caller, memory_id: str, *, originals: 
         print_json(MemoryView.of(memory))
         return
     for label, value in _lines(memory):
-        say(f"{label:<11} {value}")
+        say(f"{label:<11} {value}", _VALUE_INDENT)
 
 
 def _lines(memory: "Memory") -> Iterator[tuple[str, str]]:

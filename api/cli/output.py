@@ -2,12 +2,15 @@
 
 Owns the two forms of an answer (text for people, one JSON value for programs), the safe printing of
 stored text, and how errors end a command. Stored text is a stranger's: control characters in it could
-steer a terminal, so people see them as escapes; JSON is printed in ASCII for the same reason.
+steer a terminal, and invisible ones hide or reorder what stands there, so people see them as escapes; a line
+break in it could forge a line of ours, so every line after the first is indented and marked. JSON is printed
+in ASCII for the same reason.
 """
 
 import json
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -18,18 +21,41 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.progress import Progress
 
-# C0 and C1 controls but newline and tab, and the characters that reorder or hide text.
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_UNUSUAL: Final = re.compile("[^ -~\t]")
+# Controls, formats (which reorder, join or hide), lone surrogates, separators of lines and of paragraphs.
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_ASTRAL: Final = 0x10000
+_HANG: Final = 4
+MARK: Final = "| "
+"""Begins every line that a line break in stored text makes."""
 
 
-def safe(text: str) -> str:
-    """Return text as a terminal may show it."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+def safe(text: str, hang: int = _HANG) -> str:
+    """Return text as a terminal may show it.
+
+    Args:
+        text: May be a stranger's.
+        hang: Spaces before the mark of each line after the first.
+    """
+    shown = (_UNUSUAL.sub(_shown, line) for line in text.split("\n"))
+    return f"\n{' ' * hang}{MARK}".join(shown)
 
 
-def say(text: str = "") -> None:
-    """Print a line of an answer."""
-    sys.stdout.write(safe(text) + "\n")
+def flat(text: str) -> str:
+    """Return text as one line that a terminal may show."""
+    return _UNUSUAL.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    char = found.group()
+    if unicodedata.category(char) not in _UNSAFE:
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) < _ASTRAL else f"\\U{ord(char):08x}"
+
+
+def say(text: str = "", hang: int = _HANG) -> None:
+    """Print a line of an answer; see `safe`."""
+    sys.stdout.write(safe(text, hang) + "\n")
 
 
 def note(text: str) -> None:

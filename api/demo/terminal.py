@@ -1,12 +1,18 @@
-"""The demonstration in the terminal: six acts, readable at 100 columns, without colour, and in a pipe."""
+"""The demonstration in the terminal: six acts, readable at 100 columns, without colour, and in a pipe.
+
+What comes from the conversation is a stranger's: it is shown on one line, its control characters as escapes,
+and never read as markup.
+"""
 
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from api.cli.output import flat
 from api.demo.run import Asked, Played
 from vault.model import Memory, SpeakerRole, TrustState
 
@@ -22,7 +28,9 @@ def show(played: Played, report: Path, console: Console) -> None:
     _organized(played, console)
     _proofs(played, console)
     _disk(played, console)
-    console.print(f"\nThe whole of it as one page, readable without a network: [bold]{report}[/bold]")
+    console.print(
+        f"\nThe whole of it as one page, readable without a network: [bold]{_plain(str(report))}[/bold]"
+    )
 
 
 def _act(console: Console, number: int, title: str) -> None:
@@ -35,10 +43,10 @@ def _intro(played: Played, console: Console) -> None:
     console.print(
         Panel(
             Text(
-                f"{story.name}: {len(story.chats)} sessions, {played.turns} turns.\n"
+                f"{flat(story.name)}: {len(story.chats)} sessions, {played.turns} turns.\n"
                 f"Screened, sealed and committed in {played.extract_seconds:.1f} s;"
                 f" the last dense vector stood after {played.vector_seconds:.1f} s.\n"
-                f"Rules in force: {played.bundle_digest[:23]}…  Vault: {played.folder}"
+                f"Rules in force: {played.bundle_digest[:23]}…  Vault: {flat(str(played.folder))}"
             ),
             title="memos-vault",
             title_align="left",
@@ -50,8 +58,8 @@ def _screening(played: Played, console: Console) -> None:
     screening = played.screening
     _act(console, 1, "What was found, and how it now reads")
     for ref, raw, masked in screening.samples[:4]:
-        console.print(Text.assemble((f"{ref:>6} said    ", "dim"), raw))
-        console.print(Text.assemble(("       stored  ", "dim"), masked))
+        console.print(Text.assemble((f"{flat(ref):>6} said    ", "dim"), flat(raw)))
+        console.print(Text.assemble(("       stored  ", "dim"), flat(masked)))
     console.print(
         f"Tokens in the stored text: {sum(screening.tokens.values())}, of {len(screening.tokens)} kinds."
     )
@@ -60,7 +68,9 @@ def _screening(played: Played, console: Console) -> None:
         return
     table = Table("planted kind", "planted", "hidden", "missed", title_justify="left")
     for row in screening.kinds:
-        table.add_row(row.kind, str(row.planted), str(row.hidden), str(row.planted - row.hidden or ""))
+        table.add_row(
+            _plain(row.kind), str(row.planted), str(row.hidden), str(row.planted - row.hidden or "")
+        )
     console.print(table)
     planted = sum(row.planted for row in screening.kinds)
     console.print(
@@ -72,7 +82,7 @@ def _screening(played: Played, console: Console) -> None:
         console.print(
             Text.assemble(
                 ("  missed  ", "yellow"),
-                f"{missed.planted.ref} {missed.planted.kind}: {missed.planted.value!r}{why}",
+                flat(f"{missed.planted.ref} {missed.planted.kind}: {missed.planted.value!r}{why}"),
             )
         )
     console.print(
@@ -83,7 +93,7 @@ def _screening(played: Played, console: Console) -> None:
 def _answers(played: Played, console: Console) -> None:
     _act(console, 2, "Questions by the owner, masked, with provenance")
     for answered in played.answers:
-        console.print(Text.assemble(("? ", "bold"), answered.question.text))
+        console.print(Text.assemble(("? ", "bold"), flat(answered.question.text)))
         if not answered.answer.hits:
             console.print("    nothing found")
             continue
@@ -93,7 +103,7 @@ def _answers(played: Played, console: Console) -> None:
         console.print(Text(f"    {_cut(memory.text)}"))
         console.print(
             Text(
-                f"    {memory.provenance.ref or ''} said {said} by {memory.provenance.speaker}, {_trust(memory)};"
+                f"    {flat(memory.provenance.ref or '')} said {said} by {flat(memory.provenance.speaker)}, {_trust(memory)};"
                 f" rank {answered.found_at or 'of the evidence: not in the first 5'};"
                 f" {answered.milliseconds:.0f} ms; read in entry {answered.answer.read_in}",
                 style="dim",
@@ -108,11 +118,15 @@ def _answers(played: Played, console: Console) -> None:
 def _asked(played: Played, console: Console) -> None:
     if not played.asked:
         return
-    _act(console, 3, f"The same question, by whom: {played.asked_about}")
+    _act(console, 3, f"The same question, by whom: {_plain(played.asked_about)}")
     table = Table("who", "role", "purpose", "outcome", "sees")
     for asked in played.asked:
         table.add_row(
-            asked.principal.id, _role(asked), asked.purpose.value, asked.outcome, _cut(asked.text) or "-"
+            asked.principal.id,
+            _role(asked),
+            asked.purpose.value,
+            _plain(asked.outcome),
+            escape(_cut(asked.text)) or "-",
         )
     console.print(table)
 
@@ -128,7 +142,11 @@ def _organized(played: Played, console: Console) -> None:
         f" candidates; {len(played.disputed)} are disputed because the patient corrected or denied them."
     )
     for memory in played.disputed[:6]:
-        console.print(Text(f"  {memory.provenance.ref}  {memory.provenance.role.value}: {_cut(memory.text)}"))
+        console.print(
+            Text(
+                f"  {flat(memory.provenance.ref or '')}  {memory.provenance.role.value}: {_cut(memory.text)}"
+            )
+        )
 
 
 def _proofs(played: Played, console: Console) -> None:
@@ -147,10 +165,10 @@ def _proofs(played: Played, console: Console) -> None:
         f"whole log   {proofs.entries} entries, {proofs.inside.rows_checked} sealed rows against them: {verdict}"
     )
     console.print(
-        f"offline     memvault audit verify {proofs.bundle} --key KEY: {'passed' if proofs.offline_passed else 'FAILED'}"
+        f"offline     memvault audit verify {_plain(str(proofs.bundle))} --key KEY: {'passed' if proofs.offline_passed else 'FAILED'}"
     )
     console.print(
-        f"altered     one bit at byte {proofs.altered_byte} of the bundle: caught: {proofs.altered_finding}",
+        f"altered     one bit at byte {proofs.altered_byte} of the bundle: caught: {_plain(proofs.altered_finding)}",
         soft_wrap=True,
     )
     events = ", ".join(f"{name} {count}" for name, count in sorted(proofs.events.items()))
@@ -166,7 +184,9 @@ def _disk(played: Played, console: Console) -> None:
     )
     for sighting in disk.hunt.sightings:
         console.print(
-            Text.assemble(("  FOUND  ", "red"), f"{sighting.value!r} as {sighting.form} in {sighting.file}")
+            Text.assemble(
+                ("  FOUND  ", "red"), flat(f"{sighting.value!r} as {sighting.form} in {sighting.file}")
+            )
         )
     if disk.too_short:
         console.print(
@@ -177,7 +197,7 @@ def _disk(played: Played, console: Console) -> None:
         f"Control: the same search over the conversation itself finds {len(disk.control.sightings)} in"
         f" {disk.control.files} file. Try it without our code (every count must be 0):"
     )
-    console.print(f"  {disk.command}", soft_wrap=True, highlight=False)
+    console.print(f"  {_plain(disk.command)}", soft_wrap=True, highlight=False)
 
 
 def _trust(memory: Memory) -> str:
@@ -186,5 +206,10 @@ def _trust(memory: Memory) -> str:
 
 
 def _cut(text: str) -> str:
-    line = " ".join(text.split())
+    line = flat(" ".join(text.split()))
     return line if len(line) <= _ANSWER_WIDTH else line[: _ANSWER_WIDTH - 1] + "…"
+
+
+def _plain(text: str) -> str:
+    """Return text for a place that reads markup."""
+    return escape(flat(text))

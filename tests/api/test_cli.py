@@ -274,7 +274,7 @@ def test_a_control_character_in_stored_text_does_not_reach_the_terminal(memvault
     assert "\x1b" not in found
     assert "\\u001b[31m" in found
     assert memvault("retrieve", "alert", "--json").stdout.isascii()
-    assert safe("a\tb\nc") == "a\tb\nc"
+    assert safe("a\tb\nc") == "a\tb\n    | c"
 
 
 def test_a_token_is_not_taken_for_markup(memvault: Memvault) -> None:
