@@ -147,15 +147,20 @@ class TenantKeys:
         wanted = sorted({check_subject_id(subject) for subject in subjects})
         self._keys.provide(self.tenant, wanted)
 
-    def sealing_key(self, subjects: Iterable[str]) -> SealingKey:
+    def sealing_key(self, subjects: Iterable[str], *, create: bool = True) -> SealingKey:
         """Return the key that seals what is about these subjects, creating the keys that are missing.
+
+        Args:
+            subjects: Vault ids.
+            create: False where rows about them exist already: then a key that is missing was lost.
 
         Raises:
             IdentifierInvalidError: no subject, too many, or a malformed id.
+            KeyMissingError: a subject has no key, and none may be created.
             KeyDestroyedError: a subject's key was destroyed.
             KeyWrongError: the key is under another root.
         """
-        return self._keys.writing_key(self.tenant, tuple(sorted(set(subjects))))
+        return self._keys.writing_key(self.tenant, tuple(sorted(set(subjects))), create=create)
 
     def opening_key(self, subjects: tuple[str, ...], versions: tuple[int, ...]) -> SealingKey:
         """Return the key under which something was sealed; creates nothing.

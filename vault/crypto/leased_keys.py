@@ -109,23 +109,25 @@ class LeasedKeys:
         missing = [kind for kind in kinds if self._store.newest(tenant, kind, "") is None]
         self._create([KeyName(tenant, kind, "", _FIRST) for kind in missing])
 
-    def provide(self, tenant: str, subjects: Sequence[str]) -> list[KeyRecord]:
+    def provide(self, tenant: str, subjects: Sequence[str], *, create: bool = True) -> list[KeyRecord]:
         """Return the newest key of each subject, creating those that are missing in one transaction."""
         newest = {subject: self._store.newest(tenant, KeyKind.SUBJECT, subject) for subject in subjects}
         missing = [subject for subject, record in newest.items() if record is None]
+        if missing and not create:
+            raise KeyMissingError(f"there is no subject key {missing[0]} here")
         created = self._create([KeyName(tenant, KeyKind.SUBJECT, subject, _FIRST) for subject in missing])
         newest.update(zip(missing, created, strict=True))
         return [_usable(record) for record in newest.values() if record is not None]
 
-    def writing_key(self, tenant: str, subjects: tuple[str, ...]) -> SealingKey:
-        """Return the key that seals for these subjects now, creating what is missing."""
+    def writing_key(self, tenant: str, subjects: tuple[str, ...], *, create: bool = True) -> SealingKey:
+        """Return the key that seals for these subjects now, creating what is missing if that is wanted."""
         with self._lock:
             self._check_open()
             found = self._writing.get((tenant, subjects))
             rotations = self._rotations
         if found is not None:
             return found
-        records = self.provide(tenant, _checked(subjects))
+        records = self.provide(tenant, _checked(subjects), create=create)
         known = {record.name: record for record in records}
         name = SealingName(tenant, subjects, tuple(key.version for key in known))
 

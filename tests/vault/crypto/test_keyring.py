@@ -401,3 +401,17 @@ def test_a_lost_key_is_told_from_a_destroyed_one(
     keyring.close()
     again = make_keyring().tenant("clinic")
     assert (again.has_key(anna), again.has_key(ben)) == (True, False)
+
+
+def test_a_key_that_may_not_be_created_is_missing_and_none_is_made_for_the_others(
+    keys: TenantKeys, store: SqlKeyStore
+) -> None:
+    anna, ben = keys.subject_id("Anna"), keys.subject_id("Ben")
+    with pytest.raises(KeyMissingError):
+        keys.sealing_key([anna], create=False)
+    keys.sealing_key([anna])
+    before = list(store.records())
+    with pytest.raises(KeyMissingError, match=ben):
+        keys.sealing_key([anna, ben], create=False)
+    assert list(store.records()) == before
+    assert keys.sealing_key([anna], create=False) is keys.sealing_key([anna])
