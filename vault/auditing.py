@@ -4,18 +4,18 @@ Looking at the log is an entry, too. Content is never opened here: rows are comp
 the digest of their sealed bytes.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import groupby, islice
-from operator import attrgetter
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import BinaryIO, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from audit.bundle import write_bundle
-from audit.canonical import JsonValue
+from audit.canonical import JsonValue, parse_canonical
 from audit.checkpoint import SignedCheckpoint, verify_checkpoint
+from audit.errors import AuditError, LogDamagedError, MalformedError
 from audit.event import Header, parse_header
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.log import Leaf
@@ -24,21 +24,17 @@ from audit.signing import VerifierKey
 from audit.verify import Finding, Report, verify_logs
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, Request, Resource, SystemResource
-from vault.errors import InputInvalidError, NotFoundError
+from vault.errors import ConflictError, InputInvalidError, NotFoundError, TamperedError
 from vault.grant import Grant, authorise
 from vault.journal import Call
-from vault.model import Receipt, TrustState
+from vault.model import Receipt
 from vault.parts import Parts
+from vault.row_check import Rows, compare_rows
 from vault.storage.engine import look_at
-from vault.storage.store import RowDigest
 
 MAX_ENTRIES: Final = 1_000
-ROW_DIGEST: Final = "row against log"
-ROW_PRESENT: Final = "row of an entry"
-ROW_CURRENT: Final = "newest version is the current one"
-ROW_TRUST: Final = "trust of the current version"
-_TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
-"""Write entries name the trust of each memory by its first letter."""
+LOG_WRITABLE: Final = "log that takes an entry"
+ROWS_READABLE: Final = "rows that can be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,17 @@ class LogReport:
     log: Report
     rows_checked: int
     row_findings: tuple[Finding, ...]
+    more_row_findings: int = 0
+    """Findings beyond those kept."""
+
+    @property
+    def unsigned(self) -> int:
+        """Entries of the tenant's log that no checkpoint had signed before.
+
+        Whoever writes the store may have put them there. Where nothing was found, they are signed now.
+        """
+        own = self.log.logs[-1]
+        return own.size - own.signed_size
 
     @property
     def passed(self) -> bool:
@@ -100,12 +107,13 @@ class AuditView:
         Raises:
             DeniedError: the log may not be read.
             InputInvalidError: `start` or `limit` is out of range.
+            TamperedError: an entry, or the log's head, is not of the form of one.
         """
         if not 1 <= limit <= MAX_ENTRIES or (start is not None and start < 0):
             raise InputInvalidError(f"expected a start of at least 0 and a limit from 1 to {MAX_ENTRIES}")
         grant = self._authorise(principal, purpose)
         with self._parts.store.log_connection(grant.tenant) as connection:
-            size = self._parts.log.head(connection, grant.tenant).size
+            size = self._size(connection, grant.tenant)
             first = max(0, size - limit) if start is None else start
             found = list(islice(self._parts.log.entries(connection, grant.tenant, first, size), limit))
         self._parts.journal.note(grant, {"start": first, "count": len(found)}, resource=_LOG)
@@ -149,7 +157,8 @@ class AuditView:
     def export(self, principal: Principal, purpose: Purpose, file: BinaryIO) -> int:
         """Write the tenant's log, signed as it stands, as an evidence bundle.
 
-        Not the system log: it names the other tenants and how busy they are.
+        Not the system log: it names the other tenants and how busy they are. A log that does not pass
+        its own check is written as it is, for whoever looks into it, and not signed.
 
         Returns the number of entries written.
 
@@ -158,32 +167,72 @@ class AuditView:
         """
         grant = self._authorise(principal, purpose)
         self._parts.journal.note(grant, {"export": True}, resource=_LOG)
-        self._sign(grant.tenant, grant.bundle_digest)
+        with self._parts.store.log_connection(SYSTEM_LOG) as connection:
+            report = self._check(connection, grant.tenant)
+        if report.passed:
+            self._sign(grant.tenant, grant.bundle_digest)
         with self._parts.store.log_connection(grant.tenant) as connection:
             logs = self._evidence(connection, grant.tenant)
             return write_bundle(file, self._parts.verifier_key, logs, complete=False)
 
     def verify(self, principal: Principal, purpose: Purpose) -> LogReport:
-        """Recompute the log and compare rows with it.
+        """Recompute the log and compare rows with it, all before anything is signed.
 
         Raises:
             DeniedError: the log may not be read.
         """
         grant = self._authorise(principal, purpose)
-        self._sign(grant.tenant, grant.bundle_digest)
         with self._parts.store.log_connection(SYSTEM_LOG) as connection:
-            evidence = list(self._evidence(connection, SYSTEM_LOG, grant.tenant))
-            rows = self._parts.store.digests(connection, grant.tenant)
-            findings, checked = compare_rows(grant.tenant, evidence[-1].entries, rows)
-        report = verify_logs(evidence, self._parts.verifier_key, now=self._parts.clock())
-        failed = len(report.findings) + report.more_findings + len(findings)
-        self._parts.journal.note(grant, {"verified": report.logs[-1].size, "findings": failed}, resource=_LOG)
-        return LogReport(report, checked, findings)
+            report = self._check(connection, grant.tenant)
+            findings, more, checked = self._compare(connection, grant.tenant)
+        found = LogReport(report, checked, findings, more)
+        failed = len(report.findings) + report.more_findings + len(findings) + more
+        payload = {"verified": report.logs[-1].size, "findings": failed, "unsigned": found.unsigned}
+        try:
+            self._parts.journal.note(grant, payload, resource=_LOG)
+        except (AuditError, ConflictError, TamperedError):
+            if found.passed:
+                raise
+            # A log too damaged to take the entry: what was found is told all the same.
+            refused = Finding(grant.tenant, None, LOG_WRITABLE, "an entry of this verification", "none")
+            return replace(found, row_findings=(*findings, refused))
+        if found.passed:
+            self._sign(grant.tenant, grant.bundle_digest)
+        return found
+
+    def _check(self, connection: Connection, tenant: str) -> Report:
+        """Verify the system log and a tenant's; leave the connection looking at the tenant."""
+        logs = self._evidence(connection, SYSTEM_LOG, tenant)
+        return verify_logs(logs, self._parts.verifier_key, now=self._parts.clock(), unsigned_allowed=True)
+
+    def _compare(self, connection: Connection, tenant: str) -> tuple[tuple[Finding, ...], int, int]:
+        store = self._parts.store
+        rows = Rows(
+            store.digests(connection, tenant),
+            store.episode_digests(connection, tenant),
+            store.subject_rows(connection, tenant),
+            store.edge_rows(connection, tenant),
+        )
+        (log,) = self._parts.log.evidence(connection, [tenant])
+        try:
+            return compare_rows(tenant, log.entries, rows)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) is not None:
+                raise
+            # The driver's own complaint: a column of text that holds none.
+            found = Finding(tenant, None, ROWS_READABLE, "rows of text and bytes", "one that is not")
+            return (found,), 0, 0
 
     def may(self, principal: Principal, action: Action, resource: Resource, purpose: Purpose) -> bool:
         """Say what the rules say."""
         request = Request(principal, principal.tenant, resource, Relation.OWNER, action, purpose)
         return self._parts.policy.decide(request).allowed
+
+    def _size(self, connection: Connection, tenant: str) -> int:
+        try:
+            return self._parts.log.head(connection, tenant).size
+        except LogDamagedError as error:
+            raise TamperedError(str(error)) from None
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
         over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
@@ -209,10 +258,7 @@ class AuditView:
         """Yield logs, all as one state of the database has them: a write meanwhile is no finding."""
         for log in logs:
             look_at(connection, log)
-            head = self._parts.log.head(connection, log)
-            entries = tuple(self._parts.log.entries(connection, log))
-            notes = tuple(self._parts.log.checkpoints(connection, log))
-            yield LogEvidence(log, notes, entries, (head.size, head.encode()))
+            yield from self._parts.log.evidence(connection, [log])
 
 
 _LOG: Final = SystemResource.AUDIT_LOG.value
@@ -229,70 +275,12 @@ def verify_receipt(proof: ReceiptProof, verifier_key: str) -> None:
     verify_inclusion(proof.leaf_index, checkpoint.size, proof.leaf_hash, list(proof.path), checkpoint.root)
 
 
-def compare_rows(
-    tenant: str, entries: Iterable[StoredEntry], rows: Iterable[RowDigest]
-) -> tuple[tuple[Finding, ...], int]:
-    """Compare rows with what their write entries say; return findings and how many were compared.
-
-    Each row has the digest that its entry names, each row that an entry names is there, of each memory
-    the newest version is the current one, and its trust is what was last logged. A row whose entry was erased is not compared: the
-    erasure took the digest with it.
-
-    Args:
-        tenant: Whose.
-        entries: The whole log.
-        rows: Of the same state of the database, a memory's versions together and oldest first.
-    """
-    digests, trust, erased = _written(entries)
-    unseen = {(index, memory) for index, written in digests.items() for memory in written}
-    findings: list[Finding] = []
-    checked = 0
-    for memory_id, group in groupby(rows, key=attrgetter("memory_id")):
-        versions = list(group)
-        for row in versions:
-            unseen.discard((row.leaf_index, memory_id))
-            if row.leaf_index in erased:
-                continue
-            checked += 1
-            expected = digests.get(row.leaf_index, {}).get(memory_id, "an entry that wrote this row")
-            if expected != row.digest:
-                got = f"{row.digest} in version {row.version} of {memory_id}"
-                findings.append(Finding(tenant, row.leaf_index, ROW_DIGEST, expected, got))
-        current = [row.version for row in versions if row.is_current]
-        if current != [versions[-1].version]:
-            expected = f"version {versions[-1].version} of {memory_id}"
-            findings.append(Finding(tenant, None, ROW_CURRENT, expected, f"versions {current}"))
-        logged, stored = trust.get(memory_id), versions[-1].trust
-        if logged is not None and stored != logged:
-            findings.append(Finding(tenant, None, ROW_TRUST, f"{logged} for {memory_id}", repr(stored[:16])))
-    findings.extend(
-        Finding(tenant, index, ROW_PRESENT, f"a row of {memory_id}", "none")
-        for index, memory_id in sorted(unseen)
-    )
-    return tuple(findings), checked
-
-
-def _written(
-    entries: Iterable[StoredEntry],
-) -> tuple[dict[int, dict[str, str]], dict[str, str], set[int]]:
-    """Return the digests of rows by the entry that wrote them, each memory's trust, and the erased entries."""
-    digests: dict[int, dict[str, str]] = {}
-    trust: dict[str, str] = {}
-    erased = set()
-    for entry in entries:
-        if entry.payload is None:
-            erased.add(entry.index)
-        elif '"digests"' in entry.payload or '"trust"' in entry.payload:
-            payload = json.loads(entry.payload)
-            named = payload.get("written") or payload.get("memories") or []
-            digests[entry.index] = dict(zip(named, payload.get("digests", ()), strict=False))
-            trust.update(
-                (memory, _TRUST.get(word, word))
-                for memory, word in zip(named, payload.get("trust", ()), strict=False)
-            )
-    return digests, trust, erased
-
-
 def _entry(stored: StoredEntry) -> LogEntry:
-    payload = None if stored.payload is None else json.loads(stored.payload)
-    return LogEntry(stored.index, parse_header(stored.header), payload)
+    try:
+        payload = None if stored.payload is None else parse_canonical(stored.payload)
+        header = parse_header(stored.header)
+    except MalformedError:
+        raise TamperedError(f"entry {stored.index} of the log is not of the form of one") from None
+    if payload is not None and not isinstance(payload, Mapping):
+        raise TamperedError(f"entry {stored.index} of the log is not of the form of one")
+    return LogEntry(stored.index, header, payload)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -18,11 +19,20 @@ from vault.storage.engine import reader_engine, reading, writer_engine
 from vault.storage.faults import translated
 from vault.storage.group_commit import Appender, Change, GroupCommit, Probe, WriteSet, no_probe
 from vault.storage.migrate import upgrade
-from vault.storage.schema import CREDENTIAL, EMBEDDING, MEMORY, TENANT
+from vault.storage.schema import (
+    CREDENTIAL,
+    EDGE,
+    EMBEDDING,
+    EPISODE,
+    MEMORY,
+    MEMORY_SUBJECT,
+    TENANT,
+)
 from vault.storage.unit_of_work import (
     ReadUnit,
     StoredMemory,
     WriteUnit,
+    episode_digest,
     row_digest,
     split_subjects,
     stored_memory,
@@ -55,6 +65,24 @@ class RowDigest:
     trust: str
     leaf_index: int
     digest: str
+    subjects: tuple[str, ...]
+
+
+class EpisodeDigest(NamedTuple):
+    """What the log is to know an episode's row by."""
+
+    episode_id: str
+    leaf_index: int
+    digest: str
+
+
+class EdgePlace(NamedTuple):
+    """An edge, and the entry that wrote it."""
+
+    kind: str
+    source_id: str
+    target_id: str
+    leaf_index: int
 
 
 class Store:
@@ -195,7 +223,29 @@ class Store:
         for row in connection.execute(query, execution_options={"yield_per": 1000}):
             digest = row_digest({column.name: row[place] for place, column in enumerate(MEMORY.c)})
             current = row.is_current == 1
-            yield RowDigest(row.memory_id, row.version, current, str(row.trust), row.leaf_index, digest)
+            subjects = split_subjects(str(row.subjects))
+            yield RowDigest(
+                row.memory_id, row.version, current, str(row.trust), row.leaf_index, digest, subjects
+            )
+
+    def episode_digests(self, connection: Connection, tenant: str) -> Iterator[EpisodeDigest]:
+        """Yield the digest of every episode, like `digests`."""
+        query = select(EPISODE).where(EPISODE.c.tenant_id == tenant)
+        for row in connection.execute(query, execution_options={"yield_per": 1000}):
+            digest = episode_digest({column.name: row[place] for place, column in enumerate(EPISODE.c)})
+            yield EpisodeDigest(row.episode_id, row.leaf_index, digest)
+
+    def subject_rows(self, connection: Connection, tenant: str) -> Iterator[tuple[str, str]]:
+        """Yield subject and memory of every row that says what a memory is about, like `digests`."""
+        query = select(MEMORY_SUBJECT.c.subject_id, MEMORY_SUBJECT.c.memory_id)
+        for row in connection.execute(query.where(MEMORY_SUBJECT.c.tenant_id == tenant)):
+            yield row.subject_id, row.memory_id
+
+    def edge_rows(self, connection: Connection, tenant: str) -> Iterator[EdgePlace]:
+        """Yield every edge with the entry that wrote it, like `digests`."""
+        query = select(EDGE.c.kind, EDGE.c.source_id, EDGE.c.target_id, EDGE.c.leaf_index)
+        for row in connection.execute(query.where(EDGE.c.tenant_id == tenant)):
+            yield EdgePlace(*row)
 
     def close(self) -> None:
         """Close all connections; the write-ahead log is folded into the file."""

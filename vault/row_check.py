@@ -1,0 +1,246 @@
+"""Rows against the log: what the entries say was written, and what lies in the tables.
+
+Owns the comparison alone, without content and without a key: rows are known by the digest of their
+sealed bytes. Hashes and signatures of the log are `audit.verify`'s; an entry that is not as it was
+written is its finding, and what such an entry says is not relied on here.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from audit.canonical import JsonValue, parse_canonical
+from audit.errors import MalformedError
+from audit.event import parse_header
+from audit.evidence import StoredEntry
+from audit.verify import MAX_FINDINGS, Finding
+from vault.model import TrustState
+from vault.storage.store import EdgePlace, EpisodeDigest, RowDigest
+
+ROW_DIGEST: Final = "row against log"
+ROW_PRESENT: Final = "row of an entry"
+ROW_CURRENT: Final = "newest version is the current one"
+ROW_TRUST: Final = "trust of the current version"
+ROW_SUBJECT: Final = "subjects of a memory"
+ROW_EDGE: Final = "edge against log"
+ENTRY_FORM: Final = "entry that names rows"
+_TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
+"""Write entries name the trust of each memory by its first letter."""
+_NAMING: Final = re.compile('"(?:digests|trust|links|edges)":')
+_SHOWABLE: Final = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+_Edge = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of one tenant, of the same state of the database as the log's entries."""
+
+    memories: Iterable[RowDigest]
+    """A memory's versions together and oldest first."""
+    episodes: Iterable[EpisodeDigest]
+    about: Iterable[tuple[str, str]]
+    """Subject and memory, from `memory_subject`."""
+    edges: Iterable[EdgePlace]
+
+
+def compare_rows(
+    tenant: str, entries: Iterable[StoredEntry], rows: Rows
+) -> tuple[tuple[Finding, ...], int, int]:
+    """Compare rows with what the entries say that wrote them.
+
+    Each row of memories and episodes has the digest that its entry names, each row that an entry names
+    is there, of each memory the newest version is the current one, and its trust is what was last
+    logged; `memory_subject` says of each memory what its digested row says; edges are those that
+    entries name. A row whose entry was erased is not compared: the erasure took the digest with it.
+
+    Args:
+        tenant: Whose.
+        entries: The whole log.
+        rows: All of the tenant.
+
+    Returns:
+        Findings, how many more there are, and how many rows of memories were compared.
+    """
+    check = _Comparison(tenant, _Logged())
+    for entry in entries:
+        check.read(entry)
+    subjects = check.memories(rows.memories)
+    check.episodes(rows.episodes)
+    check.subjects(subjects, set(rows.about))
+    check.edges(rows.edges)
+    return tuple(check.found), check.more, check.checked
+
+
+@dataclass(slots=True)
+class _Logged:
+    """What entries say of rows, by the index of the entry."""
+
+    digests: dict[int, dict[str, str]] = field(default_factory=dict)
+    trust: dict[str, str] = field(default_factory=dict)
+    """The last word on each memory."""
+    episodes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
+    """Id and digest; None in entries of before there was one."""
+    links: dict[int, frozenset[_Edge]] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+    """Number of edges in entries of before they were named."""
+    unsaid: set[int] = field(default_factory=set)
+    """Entries that were erased, or are not of the form of one."""
+
+
+@dataclass(slots=True)
+class _Comparison:
+    tenant: str
+    logged: _Logged
+    found: list[Finding] = field(default_factory=list)
+    more: int = 0
+    checked: int = 0
+
+    def add(self, index: object, check: str, expected: str, got: str) -> None:
+        if len(self.found) < MAX_FINDINGS:
+            place = index if isinstance(index, int) else None
+            self.found.append(Finding(self.tenant, place, check, expected, got))
+        else:
+            self.more += 1
+
+    def read(self, entry: StoredEntry) -> None:
+        if entry.payload is None:
+            self.logged.unsaid.add(entry.index)
+        elif _NAMING.search(entry.payload):
+            try:
+                self._note(entry, parse_canonical(entry.payload))
+            except (MalformedError, _FormError):
+                self.logged.unsaid.add(entry.index)
+                self.add(entry.index, ENTRY_FORM, "ids, digests and words of trust", "another form")
+
+    def _note(self, entry: StoredEntry, payload: JsonValue) -> None:
+        if not isinstance(payload, Mapping):
+            raise _FormError
+        logged, index = self.logged, entry.index
+        written = _texts(payload.get("written", []))
+        named = written or _texts(payload.get("memories", []))
+        digests, trust = _texts(payload.get("digests", [])), _words(payload.get("trust", []))
+        links, count = payload.get("links"), payload.get("edges", 0)
+        edges = None if links is None else frozenset(_edges(links))
+        if not isinstance(count, int):
+            raise _FormError
+        episode = payload.get("episode")
+        if not isinstance(episode, str | None):
+            raise _FormError
+        if written:
+            logged.episodes[index] = (parse_header(entry.header).resource or "", episode)
+        logged.digests[index] = dict(zip(named, digests, strict=False))
+        logged.trust.update(zip(named, (_TRUST.get(word, word) for word in trust), strict=False))
+        if edges is None:
+            logged.counts[index] = count
+        else:
+            logged.links[index] = edges
+
+    def memories(self, rows: Iterable[RowDigest]) -> set[tuple[str, str]]:
+        """Compare memories; return what their rows say that they are about."""
+        subjects: set[tuple[str, str]] = set()
+        unseen = {(index, memory) for index, named in self.logged.digests.items() for memory in named}
+        for memory_id, group in groupby(rows, key=attrgetter("memory_id")):
+            versions = list(group)
+            for row in versions:
+                unseen.discard((row.leaf_index, memory_id))
+                subjects.update((subject, memory_id) for subject in row.subjects)
+                self._memory(row)
+            self._newest(versions)
+        for index, memory_id in sorted(unseen):
+            self.add(index, ROW_PRESENT, f"a row of {_shown(memory_id)}", "none")
+        return subjects
+
+    def _memory(self, row: RowDigest) -> None:
+        if row.leaf_index in self.logged.unsaid:
+            return
+        self.checked += 1
+        named = self.logged.digests.get(row.leaf_index, {})
+        expected = named.get(row.memory_id, "an entry that wrote this row")
+        if expected != row.digest:
+            got = f"{row.digest} in version {_shown(row.version)} of {_shown(row.memory_id)}"
+            self.add(row.leaf_index, ROW_DIGEST, expected, got)
+
+    def _newest(self, versions: list[RowDigest]) -> None:
+        last = versions[-1]
+        current = [row.version for row in versions if row.is_current]
+        if current != [last.version]:
+            expected = f"version {_shown(last.version)} of {_shown(last.memory_id)}"
+            got = f"versions {[_shown(version) for version in current]}"
+            self.add(None, ROW_CURRENT, expected, got)
+        logged = self.logged.trust.get(last.memory_id)
+        if logged is not None and last.trust != logged:
+            self.add(None, ROW_TRUST, f"{logged} for {_shown(last.memory_id)}", repr(last.trust[:16]))
+
+    def episodes(self, rows: Iterable[EpisodeDigest]) -> None:
+        unseen = {episode: index for index, (episode, _) in self.logged.episodes.items()}
+        for row in rows:
+            if unseen.get(row.episode_id) == row.leaf_index:
+                del unseen[row.episode_id]
+            if row.leaf_index in self.logged.unsaid:
+                continue
+            episode, digest = self.logged.episodes.get(row.leaf_index, ("", None))
+            if episode != row.episode_id:
+                got = f"{row.digest} of {_shown(row.episode_id)}"
+                self.add(row.leaf_index, ROW_DIGEST, "an entry that wrote this row", got)
+            elif digest not in (None, row.digest):
+                self.add(row.leaf_index, ROW_DIGEST, str(digest), f"{row.digest} of {_shown(episode)}")
+        for episode, index in sorted(unseen.items()):
+            self.add(index, ROW_PRESENT, f"a row of {_shown(episode)}", "none")
+
+    def subjects(self, expected: set[tuple[str, str]], stored: set[tuple[str, str]]) -> None:
+        for subject, memory in sorted(expected - stored, key=repr):
+            self.add(None, ROW_SUBJECT, f"{_shown(memory)} about {_shown(subject)}", "no such row")
+        for subject, memory in sorted(stored - expected, key=repr):
+            got = f"{_shown(memory)} about {_shown(subject)}"
+            self.add(None, ROW_SUBJECT, "what the memory's own row says", got)
+
+    def edges(self, rows: Iterable[EdgePlace]) -> None:
+        unseen = {edge: index for index, links in self.logged.links.items() for edge in links}
+        for row in rows:
+            edge, index = (row.kind, row.source_id, row.target_id), row.leaf_index
+            unseen.pop(edge, None)
+            if index in self.logged.unsaid:
+                continue
+            self.logged.counts[index] = self.logged.counts.get(index, 0) - 1
+            named = edge in self.logged.links.get(index, ())
+            if not named and self.logged.counts[index] < 0:
+                self.add(index, ROW_EDGE, "an entry that names this edge", _shown_edge(edge))
+        for edge, index in sorted(unseen.items()):
+            self.add(index, ROW_PRESENT, f"the edge {_shown_edge(edge)}", "none")
+
+
+class _FormError(Exception):
+    """A payload's values are not of the types that the vault writes."""
+
+
+def _texts(value: JsonValue) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _FormError
+    return list(value)
+
+
+def _words(value: JsonValue) -> list[str]:
+    return list(value) if isinstance(value, str) else _texts(value)
+
+
+def _edges(value: JsonValue) -> Iterator[_Edge]:
+    if not isinstance(value, list):
+        raise _FormError
+    for item in value:
+        parts = _texts(item)
+        if len(parts) != len(EdgePlace._fields) - 1:
+            raise _FormError
+        yield parts[0], parts[1], parts[2]
+
+
+def _shown(value: object) -> str:
+    """Return a value for a finding: findings go to terminals, and a column may hold anything."""
+    text = str(value)
+    return text if _SHOWABLE.fullmatch(text) else "something unnamed"
+
+
+def _shown_edge(edge: _Edge) -> str:
+    return " ".join(_shown(part) for part in edge)
