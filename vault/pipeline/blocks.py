@@ -29,7 +29,7 @@ _CUTS: Final = tuple(
         re.compile,
         (
             r"\n++(?!(?<=\d\n)\d)",
-            r"[.!?\u2026\u3002\uff01\uff1f]+[\"')\]\u2019\u201d]*\s++",
+            r"(?<=[.!?\u2026\u3002\uff01\uff1f])[\"')\]\u2019\u201d]*+\s++",
             r"[,;]\s++(?!\d)",
             r"(?<![\d\s:])\s++|(?<=\d)\s++(?!\d)",
         ),
@@ -42,6 +42,11 @@ def cut_text(text: str, size: int) -> tuple[Span, ...]:
 
     A paragraph that is longer is cut after lines, else sentences, clauses, words, else anywhere.
     """
+    return tuple(text_runs(text, size))
+
+
+def text_runs(text: str, size: int) -> Iterator[Span]:
+    """Yield what `cut_text` returns, no further than it is asked for."""
     return _pack(text, _paragraphs(text), size)
 
 
@@ -50,6 +55,11 @@ def cut_markdown(text: str, size: int) -> tuple[Span, ...]:
 
     A heading always begins a new run; list items are cut between, not within, where they fit.
     """
+    return tuple(markdown_runs(text, size))
+
+
+def markdown_runs(text: str, size: int) -> Iterator[Span]:
+    """Yield what `cut_markdown` returns, no further than it is asked for."""
     return _pack(
         text,
         _markdown_blocks(text),
@@ -60,21 +70,22 @@ def cut_markdown(text: str, size: int) -> tuple[Span, ...]:
 
 def _pack(
     text: str, blocks: Iterable[Span], size: int, opens_run: Callable[[Span], bool] = lambda _: False
-) -> tuple[Span, ...]:
+) -> Iterator[Span]:
     """Join neighbouring blocks while they fit in `size`, and cut those that do not."""
-    runs: list[Span] = []
-    closed = True
+    run: Span | None = None
     for block in blocks:
-        if block.end - block.start > size:
-            runs.extend(_cut_long(text, block, size))
-            closed = True
+        if run and not opens_run(block) and block.end - run.start <= size:
+            run = Span(run.start, block.end)
             continue
-        if not closed and not opens_run(block) and block.end - runs[-1].start <= size:
-            runs[-1] = Span(runs[-1].start, block.end)
+        if run:
+            yield run
+            run = None
+        if block.end - block.start > size:
+            yield from _cut_long(text, block, size)
         else:
-            runs.append(block)
-        closed = False
-    return tuple(runs)
+            run = block
+    if run:
+        yield run
 
 
 def _cut_long(text: str, block: Span, size: int) -> Iterator[Span]:

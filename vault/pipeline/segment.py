@@ -15,10 +15,11 @@ reaches from the first value to the last.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from vault.errors import InputTooLargeError, TextEmptyError
 from vault.model import Chat, Document, Passage, Source, SourceKind, Span, SpeakerRole
-from vault.pipeline.blocks import cut_markdown, cut_text
+from vault.pipeline.blocks import cut_text, markdown_runs, text_runs
 from vault.pipeline.json_leaves import Leaf, decoded_places, read_leaves
 from vault.pipeline.limits import InputLimits, check_source
 
@@ -35,9 +36,7 @@ def segment(source: Source, limits: InputLimits) -> tuple[Passage, ...]:
     if not passages:
         raise TextEmptyError("expected a document with at least one visible value")
     if len(passages) > limits.passages:
-        raise InputTooLargeError(
-            f"expected a document of at most {limits.passages} passages, got {len(passages)}"
-        )
+        raise InputTooLargeError(f"expected a document of at most {limits.passages} passages, got more")
     return passages
 
 
@@ -67,16 +66,18 @@ def _chat_passages(chat: Chat) -> tuple[Passage, ...]:
 
 def _document_passages(document: Document, limits: InputLimits) -> tuple[Passage, ...]:
     if document.kind is SourceKind.JSON:
-        pieces = list(_json_pieces(document.text, limits))
+        pieces = _json_pieces(document.text, limits)
     else:
-        cut = cut_markdown if document.kind is SourceKind.MARKDOWN else cut_text
-        pieces = [
+        runs = markdown_runs if document.kind is SourceKind.MARKDOWN else text_runs
+        pieces = (
             _Piece(document.text[span.start : span.end], span)
-            for span in cut(document.text, limits.passage_chars)
-        ]
+            for span in runs(document.text, limits.passage_chars)
+        )
+    # One more than is allowed shows that there are too many: the rest is not worked on.
+    counted = islice(pieces, limits.passages + 1)
     return tuple(
         Passage(piece.text, position, piece.source, document.author, SpeakerRole.OTHER, document.written)
-        for position, piece in enumerate(pieces)
+        for position, piece in enumerate(counted)
     )
 
 
