@@ -27,10 +27,11 @@ from policies.access import AccessPolicy
 from policies.bundle import Bundle
 from policies.model import AccessTier, check_id
 from policies.privacy import PrivacyRules, parse_privacy_rules
+from vault.checkpointing import Checkpointer, check_heads
 from vault.clock import Clock, Entropy, microseconds, monotonic, system_clock, system_entropy
 from vault.crypto.key_store import SqlKeyStore
 from vault.crypto.keyring import KeyLimits, Keyring
-from vault.crypto.local_root import create_key_file, open_key_file
+from vault.crypto.local_root import check_passphrase, create_key_file, open_key_file
 from vault.embedding_worker import EmbeddingWorker, Pending
 from vault.errors import (
     ConflictError,
@@ -60,6 +61,8 @@ from vault.storage.store import Store
 
 DEPLOYMENT: Final = "embedded"
 LOG_SEED_BYTES: Final = 32
+CHECKPOINT_SECONDS: Final = 5.0
+"""Longest time between an entry and its signing."""
 
 DetectorFactory = Callable[[PrivacyRules], Detector]
 
@@ -129,12 +132,15 @@ class Vault(AbstractContextManager["Vault"]):
         Raises:
             ConflictError: something is there already.
             RequestInvalidError: the tenant id is not acceptable.
+            InputInvalidError: the passphrase is too short or too long; nothing was made.
             StorageError: it cannot be written.
         """
         check_id("tenant", tenant)
         check_id("deployment", deployment)
         if tenant == SYSTEM_LOG:
             raise ConflictError(f"the tenant id {SYSTEM_LOG} is the system log's")
+        if passphrase is not None:
+            check_passphrase(passphrase)
         chosen = options or VaultOptions()
         directory = VaultDirectory(path)
         directory.create()
@@ -242,8 +248,13 @@ class Vault(AbstractContextManager["Vault"]):
         self.close()
 
     def _start(self) -> None:
-        """Rebuild the indexes from sealed rows and write the opening into each log."""
+        """Check the logs, rebuild the indexes from sealed rows, write the opening into each log and sign it.
+
+        Raises:
+            TamperedError: a log is not what was signed; nothing was appended to it.
+        """
         tenants = self.parts.store.tenants()
+        check_heads(self.parts.store, self.parts.log, tenants)
         self.parts.store.drop_vectors_but(self.parts.embedding.model)
         for tenant in tenants:
             rebuild_index(self.parts, tenant)
@@ -257,6 +268,15 @@ class Vault(AbstractContextManager["Vault"]):
             )
         ]
         self.parts.journal.write(drafts)
+        checkpointer = Checkpointer(
+            self.parts.store,
+            self.parts.log,
+            policy_digest=lambda: self.parts.policy.digest,
+            tenants=self.parts.store.tenants,
+            seconds=CHECKPOINT_SECONDS,
+        )
+        self._resources.callback(checkpointer.end)
+        checkpointer.sign_now()
 
 
 def open_default(tenant: str) -> Vault:

@@ -259,6 +259,11 @@ class Sealers:
         key = keys.sealing_key(tuple(sorted(by_id)))
         return SubjectSealer(keys, key, scope, by_id, nonces)
 
+    def keyless(self, tenant: str, names: Sequence[str]) -> list[str]:
+        """Return the vault ids of those subjects that have no key here: new ones, or ones whose key was lost."""
+        keys = self._keyring.tenant(tenant)
+        return [subject for name in names if not keys.has_key(subject := keys.subject_id(name))]
+
     def of_row(self, tenant: str, row: StoredMemory) -> SubjectSealer:
         """Return a sealer for the subjects of a row that exists."""
         keys = self._keyring.tenant(tenant)

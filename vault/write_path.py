@@ -24,7 +24,7 @@ from policies.model import AccessTier, Action, Principal, Purpose, Relation
 from vault.clock import Stock, microseconds
 from vault.crypto.subject_name import normal_name
 from vault.embedding_worker import Pending
-from vault.errors import IdentifierInvalidError, InputInvalidError, ScreeningRefusedError
+from vault.errors import IdentifierInvalidError, InputInvalidError, KeyMissingError, ScreeningRefusedError
 from vault.grant import Grant, authorise
 from vault.ids import IdKind, new_id
 from vault.indexes import Indexed
@@ -105,6 +105,7 @@ class WritePath:
         # 3. Screen
         stock = Stock(parts.entropy)
         names = _subjects(principal, request.subjects)
+        self._expect_no_lost_key(grant, names)
         scope = TokenScope(request.access_tier, principal.id)
         sealer = parts.sealers.for_writing(grant.tenant, names, scope, stock)
         screens = self._screen(grant, request.source, passages, sealer.tokens)
@@ -141,6 +142,21 @@ class WritePath:
         except DeniedError:
             self._parts.journal.deny(Call(principal, Action.WRITE, request.purpose))
             raise
+
+    def _expect_no_lost_key(self, grant: Grant, names: Sequence[str]) -> None:
+        """See that no key is made for a subject that had one.
+
+        Threat: `keys.db` restored from an older copy. A new key beside the lost one would shut the old
+        rows for ever, also when the right copy is found.
+
+        Raises:
+            KeyMissingError: rows of the subject exist, and its key does not.
+        """
+        for subject_id in self._parts.sealers.keyless(grant.tenant, names):
+            if self._parts.store.has_subject(grant.tenant, subject_id):
+                raise KeyMissingError(
+                    f"the key of {subject_id} is lost: restore keys.db before writing about it"
+                )
 
     def _screen(
         self, grant: Grant, source: Source, passages: Sequence[Passage], tokens: SubjectTokens

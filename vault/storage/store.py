@@ -26,6 +26,7 @@ from vault.storage.schema import (
     EPISODE,
     MEMORY,
     MEMORY_SUBJECT,
+    SUBJECT,
     TENANT,
 )
 from vault.storage.unit_of_work import (
@@ -182,6 +183,14 @@ class Store:
 
         self.change(drop)
         return dropped[0]
+
+    def has_subject(self, tenant: str, subject_id: str) -> bool:
+        """Say whether a subject was ever written about."""
+        query = select(SUBJECT.c.subject_id).where(
+            SUBJECT.c.tenant_id == tenant, SUBJECT.c.subject_id == subject_id
+        )
+        with self._reading(tenant) as connection:
+            return connection.execute(query).first() is not None
 
     def drop_vector(self, tenant: str, memory_id: str) -> None:
         """Drop the vector of one memory, so that it is made anew."""
