@@ -1,4 +1,4 @@
-"""Words that look like names and are none: medicines, laboratory values, units, exclamations, eponyms.
+"""Words that look like names and are none: medicines, laboratory values, units, exclamations, eponyms, beasts.
 
 A clinical note is full of them, and masking one loses a fact of care. Owns the lists alone; where they
 count is the part of `plausible` and `runs`. They are generic names and the commonest brands.
@@ -42,6 +42,21 @@ EXCLAMATIONS: Final = frozenset(
 NO_NAMES: Final = MEDICINES | EXCLAMATIONS
 """Case-folded words that name nobody, wherever they stand."""
 
+CREATURES: Final = frozenset(
+    """
+    badger bear bird buck bull crane crow deer dove drake duck eagle falcon finch fish fox goose hare hawk
+    heron hound kite lamb lark lion owl peacock pigeon pike raven salmon seal sparrow swan swift tiger trout
+    wolf wren
+    """.split()  # noqa: SIM905  # a list of words reads better as text
+)
+"""Beasts that surnames come from: in small letters, beside a name in capitals, they are beasts."""
+PARTICLES: Final = frozenset(
+    "al bin da das de del della den der di dos du e ibn la le ten ter van von y".split()  # noqa: SIM905
+)
+"""Small words inside names."""
+DOSING: Final = frozenset({"bid", "tid", "qid", "qd", "qhs", "prn", "daily", "nightly", "weekly", "dl"})
+"""How often, and of what: they stand beside a dose."""
+
 LAB_VALUES: Final = frozenset(
     """
     ldl hdl a1c hba1c tsh psa inr egfr gfr bmi wbc rbc hgb crp esr spo2 bp bun
@@ -79,6 +94,8 @@ UNITS: Final = (
     "µg",
     "μg",
     "ug",
+    "(?:[mµμ]?iu|ng|pg|meq|units?)/m?l",
+    "ng",
     "kg",
     "g",
     "mmhg",

@@ -12,9 +12,11 @@ from vault.privacy.findings import Finding
 from vault.privacy.ordinary import (
     CLEAR_EPONYMS,
     CONDITIONS,
+    DOSING,
     EPONYMS,
     LAB_VALUES,
     LAB_WORDS,
+    MEDICINES,
     UNITS,
 )
 
@@ -34,10 +36,11 @@ _PART_OF_NUMBER: Final = re.compile(r"[.,][0-9]|\s?%")
 _AGE_DIGITS: Final = 3
 _YEAR: Final = re.compile(r"(?:1[6-9]|20|21)[0-9]{2}")
 _UNIT: Final = rf"(?:{'|'.join(UNITS)})"
+_CLINICAL: Final = MEDICINES | LAB_VALUES | DOSING
 _AMOUNT: Final = re.compile(rf"[0-9]+{_UNIT}", re.IGNORECASE)
 _UNIT_ALONE: Final = re.compile(_UNIT, re.IGNORECASE)
 _UNIT_AFTER: Final = re.compile(rf"(?:[.,/-][0-9]{{1,6}}){{0,2}}[ -]?{_UNIT}(?![\w])", re.IGNORECASE)
-_DIGIT_BEFORE: Final = re.compile(r"[0-9][ -]?$")
+_DIGIT_BEFORE: Final = re.compile(r"[0-9][ -]?(?:[a-zµμ]{1,4}/)?$", re.IGNORECASE)
 _LAB_BEFORE: Final = re.compile(
     rf"(?<![\w])(?:{'|'.join(map(re.escape, (*sorted(LAB_VALUES), *LAB_WORDS)))})"
     r"(?: level| count| reading)?(?: is| was| of| at| to|:|=){0,2}\s?(?:[0-9]{1,4}[./])?$",
@@ -86,8 +89,8 @@ def plausible_word(text: str, finding: Finding) -> bool:
 
 
 def _is_measure(text: str, finding: Finding, value: str) -> bool:
-    """Tell whether a word is part of an amount or of a laboratory value."""
-    if value.casefold() in LAB_VALUES or _AMOUNT.fullmatch(value):
+    """Tell whether a word is a medicine, or part of an amount or of a laboratory value."""
+    if value.casefold() in _CLINICAL or _AMOUNT.fullmatch(value):
         return True
     near = max(0, finding.start - _BEFORE)
     if not value.isdigit():

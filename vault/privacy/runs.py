@@ -13,7 +13,7 @@ from typing import Final
 
 from policies.privacy import EntityType
 from vault.privacy.findings import Finding
-from vault.privacy.ordinary import NO_NAMES
+from vault.privacy.ordinary import CREATURES, NO_NAMES, PARTICLES
 from vault.privacy.plausible import SURE, plausible_word, settled
 
 _ADDRESS_PARTS: Final = frozenset({EntityType.ADDRESS, EntityType.POSTCODE, EntityType.LOCATION})
@@ -39,6 +39,7 @@ _PAIR: Final = re.compile(r"[^\W\d_a-zß-öø-ÿ][a-zß-öø-ÿ]")
 """Where the first is a capital, the text writes its names with capitals. No token holds one."""
 _LIST_GAP: Final = re.compile(r",? (?:and|or|&) |, ")
 _BESIDE: Final = frozenset({EntityType.ADDRESS, EntityType.ORGANIZATION})
+_STRAY: Final = 0.2
 _MOST_NAMES: Final = 64
 _POSSESSIVE: Final = re.compile(r"(?:['’]s|['’])$")
 
@@ -145,7 +146,7 @@ def _join(text: str, findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings with neighbours that are parts of one thing joined."""
     cased = any(pair.group()[0].isupper() for pair in _PAIR.finditer(text))
     joined: list[Finding] = []
-    for group in _groups(text, findings):
+    for group in _groups(text, [one for one in findings if not (cased and _is_stray(text, one))]):
         titled = any(piece.kind is EntityType.TITLE for piece in group)
         pieces = _trimmed(text, group) if cased and not titled else group
         if pieces:
@@ -187,14 +188,29 @@ def _whole(text: str, pieces: Sequence[Finding]) -> Finding:
 
 
 def _trimmed(text: str, group: Sequence[Finding]) -> list[Finding]:
-    """Return a name's pieces without small words at its ends: `Callum made me`, among capitals."""
+    """Return a name's pieces among capitals without small words before it and creatures after it.
+
+    Other small words after it stay, if the tagger thinks them likely: people write `John smith`.
+    """
     small = [_is_small(text, piece) for piece in group]
     if all(small):
         return []
     if any(piece.kind is EntityType.ORGANIZATION for piece in group):
         return list(group)
-    first = small.index(False)
-    return list(group[first : len(small) - small[::-1].index(False)])
+    pieces = list(group[small.index(False) :])
+    while _is_small(text, pieces[-1]) and text[pieces[-1].start : pieces[-1].end] in CREATURES:
+        pieces.pop()
+    return pieces
+
+
+def _is_stray(text: str, finding: Finding) -> bool:
+    """Tell whether a small word stands among names that the tagger hardly thinks one: `Ann made`."""
+    return (
+        finding.kind is EntityType.PERSON
+        and finding.score < _STRAY
+        and _is_small(text, finding)
+        and text[finding.start : finding.end] not in PARTICLES
+    )
 
 
 def _is_small(text: str, finding: Finding) -> bool:

@@ -102,7 +102,7 @@ def found(text: str) -> set[tuple[E, str]]:
         ("Patient: Ann Lee", E.PERSON, "Ann Lee"),
         ("my name is ann lee", E.PERSON, "ann lee"),
         ("works at Acme Widgets Ltd. now", E.ORGANIZATION, "Acme Widgets Ltd."),
-        ("Owens, Duran and Oneal", E.ORGANIZATION, "Owens, Duran and Oneal"),
+        ("the law firm Owens, Duran and Oneal", E.ORGANIZATION, "Owens, Duran and Oneal"),
     ],
 )
 def test_it_finds(text: str, kind: E, value: str) -> None:
