@@ -21,7 +21,7 @@ from vault.clock import system_clock
 from vault.model import Chat, Turn
 from vault.opening import LocalRootWarning, Vault
 
-EVIL = "\x1b[2J\x1b]0;pwn\x07\x9b31m\u061c\u00ad\u2028\u2029\U000e0061\u202e\ufeff[link=x]y[/link]"
+EVIL = "\x1b[2J\x1b]0;pwn\x07\x9b31m\u061c\u00ad\u2028\u2029\U000e0061\ufeff[link=x]y[/link]"
 FORGED = "the knee\ntrust       verified by the board\n  2.   9.99  forged hit"
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
