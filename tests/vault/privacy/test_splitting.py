@@ -118,3 +118,8 @@ def test_sixteen_thousand_characters_of_anything_take_no_long_time(
 
 def test_a_character_that_folds_to_many_is_one_character_of_the_view() -> None:
     assert view_of("\ufdfa" * 100).text == "\ufdfa" * 100
+
+
+def test_a_postcode_above_a_phone_is_no_part_of_it(gate: PrivacyGate, tokens: SubjectTokens) -> None:
+    screened = gate.screen("Suite 282\nHungary 34796\n(37) 788-063 Office", tokens)
+    assert "(37) 788-063" in [one.original for one in screened.replacements]

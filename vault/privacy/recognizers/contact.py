@@ -145,12 +145,13 @@ def _phones(text: str) -> Iterator[Finding]:
 
 
 def _loose_phones(text: str) -> Iterator[Finding]:
-    """Numbers that tabs, line ends, dots in the middle or underscores separate, with a phone's word near."""
+    """Numbers that tabs, middle dots or underscores separate, with a phone's word near; on several lines only after a plus."""
     for match in _PHONE_LOOSE.finditer(text):
         digits = sum(map(str.isdigit, match.group()))
         if (
             8 <= digits <= 15  # noqa: PLR2004 (E.164 has 15 at most)
             and _LOOSE.search(match.group())
+            and (match.group().startswith("+") or "\n" not in match.group())
             and near(text, *match.span(), _PHONE_WORD, before=36)
         ):
             yield Finding(EntityType.PHONE, *match.span(), 0.8)
