@@ -169,11 +169,10 @@ class SubjectSealer:
             edited_by=content.edited_by,
         )
         originals = _originals({_TEXT: content.text, _SPEAKER: content.speaker, _REF: content.ref})
-        record = pack(
-            self._hasher.record(
-                content.text, speaker=content.speaker, at=content.at, times=content.annotations.times
-            )
+        made = self._hasher.record(
+            content.text, speaker=content.speaker, at=content.at, times=content.annotations.times
         )
+        record = pack(made)
         stored = StoredMemory(
             memory_id=place.memory_id,
             version=place.version,
@@ -192,7 +191,7 @@ class SubjectSealer:
             originals=sealer.seal(SealedField.ORIGINALS, encode_originals(originals)) if originals else None,
             terms=sealer.seal(SealedField.TERMS, record),
         )
-        return Indexed(stored, record, embedding_text(content.text))
+        return Indexed(stored, record, embedding_text(content.text), made)
 
     def seal_episode(self, episode_id: str, access_tier: AccessTier, content: EpisodeContent) -> Sealed:
         """Seal an episode's attributes; its originals stand in the same field, shown to nobody by reading."""
