@@ -1,0 +1,254 @@
+"""Logs are signed as they grow, verified before they are signed, and rows of all kinds are compared with them."""
+
+import io
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from audit.evidence import SYSTEM_LOG, StoredEntry
+from policies.model import Purpose
+from tests.simulators.clinic import AUDITOR, BANK, CLINIC, OWNER, Clinic
+from vault.checkpointing import MANY_ENTRIES, Checkpointer, check_heads
+from vault.errors import StorageError, TamperedError
+from vault.model import Chat, SpeakerRole, Turn
+from vault.row_check import ENTRY_FORM, ROW_DIGEST, ROW_EDGE, ROW_PRESENT, ROW_SUBJECT, Rows, compare_rows
+from vault.storage.store import EdgePlace, EpisodeDigest, RowDigest
+
+HOUR = 3600.0
+
+
+def checkpointer(clinic: Clinic, seconds: float = HOUR) -> Checkpointer:
+    parts = clinic.vault.parts
+    return Checkpointer(parts.store, parts.log, lambda: parts.policy.digest, parts.store.tenants, seconds)
+
+
+@pytest.fixture
+def signing(clinic: Clinic) -> Iterator[Checkpointer]:
+    made = checkpointer(clinic)
+    yield made
+    made.end()
+
+
+def sizes(clinic: Clinic, column: str) -> dict[str, int]:
+    table = "audit_head" if column == "size" else "audit_checkpoint"
+    rows = clinic.sql(f"SELECT tenant_id, max({column}) FROM {table} GROUP BY tenant_id")  # noqa: S608
+    return {str(tenant): int(str(size)) for tenant, size in rows}
+
+
+def signed(clinic: Clinic) -> bool:
+    return sizes(clinic, "size") == sizes(clinic, "tree_size")
+
+
+def unguard(clinic: Clinic) -> None:
+    for (name,) in clinic.sql("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+        clinic.sql(f"DROP TRIGGER {name}")
+
+
+def checks(clinic: Clinic) -> set[str]:
+    report = clinic.audit().verify()
+    assert not report.passed
+    return {finding.check for finding in (*report.log.findings, *report.row_findings)}
+
+
+def chat(clinic: Clinic) -> tuple[str, ...]:
+    turns = (
+        Turn("Ana", "My left knee hurts badly since Monday morning."),
+        Turn("Bot", "it is gout", SpeakerRole.ASSISTANT),
+    )
+    return clinic.mem(OWNER).extract(Chat(turns), subject="Ana").memory_ids
+
+
+def test_signing_leaves_no_log_unsigned_and_then_nothing_to_sign(
+    clinic: Clinic, signing: Checkpointer
+) -> None:
+    chat(clinic)
+    assert not signed(clinic)
+    assert signing.sign_now() >= 2
+    assert signed(clinic)
+    entries = sizes(clinic, "size")
+    assert [signing.sign_now() for _ in range(3)] == [0, 0, 0]
+    assert sizes(clinic, "size") == entries, "signing is no reason to sign again"
+
+
+def test_a_log_that_grew_is_signed_within_its_time(clinic: Clinic) -> None:
+    made = checkpointer(clinic, 0.05)
+    chat(clinic)
+    until = time.monotonic() + 10
+    while not signed(clinic) and time.monotonic() < until:
+        time.sleep(0.01)
+    made.end()
+    assert signed(clinic)
+    assert made.failures == 0
+
+
+def test_many_entries_are_signed_before_their_time(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MANY_ENTRIES == 1_000
+    monkeypatch.setattr("vault.checkpointing.MANY_ENTRIES", 3)
+    monkeypatch.setattr("vault.checkpointing.LOOKS", 100_000)
+    made = checkpointer(clinic, HOUR)
+    for _ in range(3):
+        chat(clinic)
+    until = time.monotonic() + 10
+    while sizes(clinic, "tree_size").get(CLINIC, 0) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert sizes(clinic, "tree_size")[CLINIC] >= 3
+    made.end()
+
+
+def test_the_end_signs_what_is_left(clinic: Clinic) -> None:
+    made = checkpointer(clinic)
+    chat(clinic)
+    made.end()
+    assert signed(clinic)
+
+
+def test_a_store_that_is_closed_is_a_failure_and_no_crash(clinic: Clinic) -> None:
+    made = checkpointer(clinic)
+    clinic.vault.close()
+    with pytest.raises(StorageError):
+        made.sign_now()
+    made.end()
+    assert made.failures == 1
+
+
+def test_a_damaged_log_is_refused_and_does_not_leave_the_others_unsigned(
+    clinic: Clinic, signing: Checkpointer
+) -> None:
+    parts = clinic.vault.parts
+    signing.sign_now()
+    check_heads(parts.store, parts.log, [CLINIC, BANK])
+    unguard(clinic)
+    clinic.sql(
+        "UPDATE audit_leaf SET leaf_hash = zeroblob(32) WHERE tenant_id = ? AND leaf_index = 1", CLINIC
+    )
+    clinic.sql("UPDATE audit_checkpoint SET note = 'none' WHERE tenant_id = ?", BANK)
+    with pytest.raises(TamperedError, match="the log of clinic is not what was signed"):
+        check_heads(parts.store, parts.log, [CLINIC])
+    with pytest.raises(TamperedError, match="the last checkpoint of bank is not in its form"):
+        check_heads(parts.store, parts.log, [BANK])
+    fresh = checkpointer(clinic)
+    chat(clinic)
+    fresh.sign_now()
+    assert fresh.failures
+    assert sizes(clinic, "size")[SYSTEM_LOG] == sizes(clinic, "tree_size")[SYSTEM_LOG]
+    fresh.end()
+
+
+def test_a_log_cut_behind_its_checkpoint_is_refused(clinic: Clinic, signing: Checkpointer) -> None:
+    signing.sign_now()
+    unguard(clinic)
+    clinic.sql("DELETE FROM audit_leaf WHERE tenant_id = ? AND leaf_index > 2", CLINIC)
+    parts = clinic.vault.parts
+    with pytest.raises(TamperedError, match="at its last checkpoint"):
+        check_heads(parts.store, parts.log, [CLINIC])
+
+
+def test_verification_says_how_much_was_unsigned_and_then_signs(
+    clinic: Clinic, signing: Checkpointer
+) -> None:
+    signing.sign_now()
+    chat(clinic)
+    clinic.mem(OWNER).retrieve("knee")
+    report = clinic.audit().verify()
+    assert report.passed
+    assert report.unsigned == 2
+    assert signed(clinic)
+
+
+def test_a_log_that_fails_its_check_is_neither_signed_by_verification_nor_by_an_export(
+    clinic: Clinic, signing: Checkpointer
+) -> None:
+    chat(clinic)
+    signing.sign_now()
+    chat(clinic)
+    before = clinic.count("audit_checkpoint")
+    unguard(clinic)
+    clinic.sql(
+        "UPDATE audit_leaf SET leaf_hash = zeroblob(32) WHERE tenant_id = ? AND leaf_index = 1", CLINIC
+    )
+    assert "leaf hash" in checks(clinic)
+    clinic.mem(AUDITOR, Purpose.AUDIT).export(io.BytesIO())
+    assert clinic.count("audit_checkpoint") == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "check"),
+    [
+        ("DELETE FROM memory_subject", ROW_SUBJECT),
+        ("UPDATE memory_subject SET subject_id = 'sub_aaaaaaaa'", ROW_SUBJECT),
+        ("INSERT INTO memory_subject VALUES ('clinic', 'sub_aaaaaaaa', 'mem_aaaaaaaa')", ROW_SUBJECT),
+        ("DELETE FROM episode", ROW_PRESENT),
+        ("UPDATE episode SET owner = 'agent-2'", ROW_DIGEST),
+        ("UPDATE episode SET leaf_index = 1", ROW_DIGEST),
+        ("INSERT INTO edge VALUES ('clinic', 'mem_aaaaaaaa', 'supersedes', 'mem_bbbbbbbb', 0)", ROW_EDGE),
+        ("DELETE FROM edge", ROW_PRESENT),
+        ("UPDATE edge SET kind = 'forged'", ROW_EDGE),
+        ("UPDATE memory SET version = x'01', leaf_index = x'00'", ROW_DIGEST),
+        ("UPDATE memory SET owner = cast(x'ff' AS text)", "rows that can be read"),
+        ("DELETE FROM audit_head WHERE tenant_id = 'clinic'", "log that takes an entry"),
+    ],
+)
+def test_rows_of_every_kind_that_were_altered_are_found(clinic: Clinic, statement: str, check: str) -> None:
+    for _ in range(2):
+        chat(clinic)
+    assert clinic.mem(OWNER).organize(subject="Ana").links
+    assert clinic.audit().verify().passed
+    unguard(clinic)
+    clinic.sql(statement)
+    assert check in checks(clinic)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"digests":',
+        '["digests":1]',
+        '["digests"]',
+        '{"digests":5,"written":7}',
+        '{"digests":[1]}',
+        '{"trust":{"a":1}}',
+        '{"edges":"x"}',
+        '{"links":1}',
+        '{"links":[["a","b"]]}',
+        '{"digests":[],"episode":1}',
+        '[{"digests":1}]',
+        '{"digests":' + "[" * 5000 + "]" * 5000 + "}",
+    ],
+)
+def test_a_payload_of_another_form_is_a_finding_and_no_failure(clinic: Clinic, payload: str) -> None:
+    unguard(clinic)
+    clinic.sql("UPDATE audit_leaf SET payload = ? WHERE tenant_id = ? AND leaf_index = 1", payload, CLINIC)
+    found = checks(clinic)
+    assert "payload commitment" in found
+    assert ENTRY_FORM in found or '"digests":' not in payload
+    if payload[0] == "[":
+        with pytest.raises(TamperedError, match="entry 1 of the log"):
+            clinic.audit().entries(start=1, limit=1)
+
+
+def test_edges_of_entries_that_only_counted_them_are_held_against_the_count() -> None:
+    entry = StoredEntry(0, "", b"", '{"edges":1,"examined":2}')
+    edges = [EdgePlace("supports", "mem_a", f"mem_{nth}", 0) for nth in range(2)]
+    found, more, _ = compare_rows("clinic", [entry], Rows([], [], [], edges))
+    assert [finding.check for finding in found] == [ROW_EDGE]
+    assert more == 0
+
+
+def test_an_erased_entry_leaves_its_rows_uncompared() -> None:
+    entry = StoredEntry(0, "", None, None)
+    rows = Rows(
+        [RowDigest("mem_a", 1, is_current=True, trust="candidate", leaf_index=0, digest="00", subjects=())],
+        [EpisodeDigest("epi_a", 0, "00")],
+        [],
+        [EdgePlace("supports", "mem_a", "mem_b", 0)],
+    )
+    assert compare_rows("clinic", [entry], rows) == ((), 0, 0)
+
+
+def test_findings_of_rows_are_bounded_and_show_nothing_unprintable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vault.row_check.MAX_FINDINGS", 2)
+    rows = Rows([], [], [("sub_a", f"\x1b[31m{nth}") for nth in range(5)], [])
+    found, more, _ = compare_rows("clinic", [], rows)
+    assert (len(found), more) == (2, 3)
+    assert all("\x1b" not in str(finding) for finding in found)
