@@ -199,7 +199,7 @@ class Credentials:
             TamperedError: its tenant has no keys.
         """
         try:
-            key = self._parts.sealers._keyring.tenant(row.tenant).credential_key()  # noqa: SLF001
+            key = self._parts.sealers.credential_key(row.tenant)
         except (KeyMissingError, IdentifierInvalidError):
             raise TamperedError(f"the credential {row.credential_id} is of no tenant here") from None
         return hmac.digest(key, row.encoded(), "sha256")

@@ -258,6 +258,14 @@ class Sealers:
         key = keys.sealing_key(tuple(sorted(by_id)))
         return SubjectSealer(keys, key, scope, by_id, nonces)
 
+    def credential_key(self, tenant: str) -> bytes:
+        """Return the key that credentials of a tenant are sealed with.
+
+        Raises:
+            KeyMissingError: the tenant was never established.
+        """
+        return self._keyring.tenant(tenant).credential_key()
+
     def keyless(self, tenant: str, names: Sequence[str]) -> list[str]:
         """Return the vault ids of those subjects that have no key here: new ones, or ones whose key was lost."""
         keys = self._keyring.tenant(tenant)
@@ -266,7 +274,9 @@ class Sealers:
     def of_row(self, tenant: str, row: StoredMemory) -> SubjectSealer:
         """Return a sealer for the subjects of a row that exists."""
         keys = self._keyring.tenant(tenant)
-        return SubjectSealer(keys, keys.sealing_key(row.subjects), TokenScope(row.access_tier, row.owner))
+        return SubjectSealer(
+            keys, keys.sealing_key(row.subjects, create=False), TokenScope(row.access_tier, row.owner)
+        )
 
     def unrecorded(self, tenant: str, sealer: SubjectSealer) -> dict[str, Sealed]:
         """Return the sealed names of subjects that this process has not yet written."""
@@ -349,7 +359,7 @@ class Sealers:
 
     def seal_vector(self, tenant: str, row: StoredMemory, vector: Vector) -> Sealed:
         """Seal the dense vector of a memory, as float16."""
-        key = self._keyring.tenant(tenant).sealing_key(row.subjects)
+        key = self._keyring.tenant(tenant).sealing_key(row.subjects, create=False)
         sealer = key.bind(row.memory_id, row.version, row.access_tier)
         return sealer.seal(SealedField.EMBEDDING, vector.astype("<f2").tobytes())
 

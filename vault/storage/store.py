@@ -20,7 +20,6 @@ from vault.storage.faults import translated
 from vault.storage.group_commit import Appender, Change, GroupCommit, Probe, WriteSet, no_probe
 from vault.storage.migrate import upgrade
 from vault.storage.schema import (
-    CREDENTIAL,
     EDGE,
     EMBEDDING,
     EPISODE,
@@ -135,13 +134,6 @@ class Store:
         """Return the ids of all tenants."""
         with self._reading("") as connection:
             return list(connection.execute(select(TENANT.c.tenant_id).order_by(TENANT.c.tenant_id)).scalars())
-
-    def credential(self, credential_id: str) -> tuple[str, str, str, bytes] | None:
-        """Return tenant, principal, roles and verifier of a credential."""
-        query = select(CREDENTIAL).where(CREDENTIAL.c.credential_id == credential_id)
-        with self._reading("") as connection:
-            row = connection.execute(query).first()
-        return None if row is None else (row.tenant_id, row.principal_id, row.roles, row.verifier)
 
     def feed(self, tenant: str) -> Iterator[IndexRow]:
         """Yield what the index of a tenant is built from, in the order of recording."""
