@@ -18,17 +18,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NoReturn
 
 from vault.errors import DocumentInvalidError, InputTooLargeError, TextEmptyError, TimeInvalidError
 from vault.model import Chat, SpeakerRole, Turn
 from vault.pipeline.documents import decode
-from vault.pipeline.json_leaves import read_leaves
-from vault.pipeline.limits import InputLimits, check_source, check_time
+from vault.pipeline.limits import InputLimits, check_source, check_text, check_time
 from vault.pipeline.months import MONTHS
 
 _SESSION: Final = re.compile(r"session_([0-9]{1,6})")
 _LOCOMO_TIME: Final = re.compile(r"(\d{1,2}):(\d{2}) ([ap])m on (\d{1,2}) ([A-Za-z]+), (\d{1,4})", re.ASCII)
+# A string is passed over whole; one that is not closed ends at the text's end.
+_BRACKET: Final = re.compile(r'[\[\]{}]|"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _CHAT_KEYS: Final = frozenset({"started", "title", "tags", "metadata", "turns"})
 _TURN_KEYS: Final = frozenset({"speaker", "role", "text", "at", "ref"})
 _NOON: Final = 12
@@ -65,7 +66,7 @@ def read_conversations(payload: bytes, limits: InputLimits) -> tuple[Conversatio
         InputInvalidError: as `read_chats`.
     """
     content = _parse(decode(payload, limits.document_bytes), limits.json_depth)
-    conversations = tuple(_conversations(content))
+    conversations = tuple(_conversations(content, limits))
     chats = [chat for conversation in conversations for chat in conversation.chats]
     if not chats:
         raise TextEmptyError("expected a file with at least one chat")
@@ -92,13 +93,32 @@ def read_time(field: str, written: str) -> datetime:
 
 
 def _parse(text: str, depth: int) -> _Json:
-    for _ in read_leaves(text, depth):
-        """Bounds the depth before the standard library's recursive reader sees the text."""
+    _check_depth(text, depth)
     try:
-        content: _Json = json.loads(text, object_pairs_hook=_object)
-    except ValueError:
+        content: _Json = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise DocumentInvalidError(
+            f"expected one JSON value, got something else at character {error.pos}"
+        ) from None
+    except (ValueError, RecursionError):
         raise DocumentInvalidError("expected JSON whose numbers are of a usual size") from None
     return content
+
+
+def _check_depth(text: str, depth: int) -> None:
+    """Refuse deep nesting before the standard library's recursive reader sees the text."""
+    nested = 0
+    for found in _BRACKET.finditer(text):
+        mark = found.group()
+        nested += (mark in "[{") - (mark in "]}")
+        if nested > depth:
+            raise DocumentInvalidError(
+                f"expected JSON nested at most {depth} deep, got more at {found.start()}"
+            )
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise DocumentInvalidError("expected numbers of JSON: no NaN and no infinity")
 
 
 def _object(pairs: list[tuple[str, _Json]]) -> dict[str, _Json]:
@@ -108,22 +128,23 @@ def _object(pairs: list[tuple[str, _Json]]) -> dict[str, _Json]:
     return content
 
 
-def _conversations(content: _Json) -> Iterator[Conversation]:
+def _conversations(content: _Json, limits: InputLimits) -> Iterator[Conversation]:
     if isinstance(content, Mapping) and "sessions" in content:
-        yield Conversation("", tuple(_chat(session) for session in _objects(content["sessions"], "sessions")))
+        sessions = _objects(content["sessions"], "sessions", limits.sessions)
+        yield Conversation("", tuple(_chat(session, limits) for session in sessions))
         return
     samples = content if isinstance(content, Sequence) and not isinstance(content, str) else [content]
-    yield from (_sample(sample) for sample in _objects(samples, "samples"))
+    yield from (_sample(sample, limits) for sample in _objects(samples, "samples", limits.sessions))
 
 
-def _chat(session: Mapping[str, _Json]) -> Chat:
+def _chat(session: Mapping[str, _Json], limits: InputLimits) -> Chat:
     _check_keys(session, _CHAT_KEYS, "a session")
     metadata = session.get("metadata", {})
     if not isinstance(metadata, Mapping):
         raise DocumentInvalidError("expected metadata as an object")
     started = _text(session, "started")
     return Chat(
-        turns=tuple(_turn(turn) for turn in _objects(session.get("turns"), "turns")),
+        turns=tuple(_turn(turn) for turn in _objects(session.get("turns"), "turns", limits.turns)),
         started=read_time("start of a session", started) if started else None,
         title=_text(session, "title"),
         tags=tuple(_string(tag, "a tag") for tag in _list(session.get("tags", []), "tags")),
@@ -146,19 +167,22 @@ def _turn(turn: Mapping[str, _Json]) -> Turn:
     )
 
 
-def _sample(sample: Mapping[str, _Json]) -> Conversation:
+def _sample(sample: Mapping[str, _Json], limits: InputLimits) -> Conversation:
     """Read one LoCoMo sample, or a conversation that stands alone."""
     inner = sample.get("conversation", sample)
     if not isinstance(inner, Mapping) or not any(map(_SESSION.fullmatch, inner)):
         raise DocumentInvalidError("expected sessions, or a LoCoMo conversation with session_1 and so on")
     numbers = sorted(int(found.group(1)) for key in inner if (found := _SESSION.fullmatch(key)))
-    chats = (_locomo_chat(inner, number) for number in numbers)
-    return Conversation(_text(sample, "sample_id"), tuple(chat for chat in chats if chat.turns))
+    _check_count("sessions", len(numbers), limits.sessions)
+    chats = (_locomo_chat(inner, number, limits) for number in numbers)
+    sample_id = _text(sample, "sample_id")
+    check_text("sample_id", sample_id, limits.ref_chars)
+    return Conversation(sample_id, tuple(chat for chat in chats if chat.turns))
 
 
-def _locomo_chat(conversation: Mapping[str, _Json], number: int) -> Chat:
+def _locomo_chat(conversation: Mapping[str, _Json], number: int, limits: InputLimits) -> Chat:
     started = _text(conversation, f"session_{number}_date_time")
-    turns = _objects(conversation[f"session_{number}"], "turns")
+    turns = _objects(conversation[f"session_{number}"], "turns", limits.turns)
     return Chat(
         turns=tuple(map(_locomo_turn, turns)),
         started=_locomo_time(started) if started else None,
@@ -208,8 +232,16 @@ def _list(value: _Json, what: str) -> Sequence[_Json]:
     return value
 
 
-def _objects(value: _Json, what: str) -> list[Mapping[str, _Json]]:
-    objects = [entry for entry in _list(value, what) if isinstance(entry, Mapping)]
-    if len(objects) < len(_list(value, what)):
+def _objects(value: _Json, what: str, limit: int) -> list[Mapping[str, _Json]]:
+    entries = _list(value, what)
+    _check_count(what, len(entries), limit)
+    objects = [entry for entry in entries if isinstance(entry, Mapping)]
+    if len(objects) < len(entries):
         raise DocumentInvalidError(f"expected {what} as a list of objects")
     return objects
+
+
+def _check_count(what: str, count: int, limit: int) -> None:
+    """Refuse too many before any of them is worked on."""
+    if count > limit:
+        raise InputTooLargeError(f"expected at most {limit} {what}, got {count}")

@@ -222,7 +222,7 @@ def test_a_chat_file_that_is_no_honest_json_is_refused(
 
 
 def test_more_chats_than_the_limit_are_refused() -> None:
-    with pytest.raises(InputTooLargeError, match="at most 1 chats, got 2"):
+    with pytest.raises(InputTooLargeError, match="at most 1 sessions, got 2"):
         read_chats(json.dumps({"sessions": OURS["sessions"] * 2}).encode(), InputLimits(sessions=1))
 
 
