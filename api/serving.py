@@ -20,9 +20,11 @@ from api.errors import ExposureRefusedError
 from api.problems import outline
 from api.settings import Settings
 from vault.crypto.root import RootKind
+from vault.opening import Vault
 
 CONNECTIONS_PER_REQUEST: Final = 4
 """Idle connections are borne for each request at one time; the server cuts off what is beyond."""
+_LOGGER: Final = logging.getLogger(__name__)
 _BACKLOG: Final = 128
 _GRACE_SECONDS: Final = 10
 
@@ -84,6 +86,8 @@ def serve(app: FastAPI, settings: Settings, bound: socket.socket, ready: Callabl
     dictConfig(LOGGING)
     # After its own orderly end uvicorn raises the signal once more: let it unwind, so that the vault closes.
     signal.signal(signal.SIGTERM, _unwind)
+    vault: Vault = app.state.vault
+    _LOGGER.debug("detector %s", vault.parts.gate.stamp)  # loads it: the first request does not wait for it
     config = uvicorn.Config(
         app,
         log_config=None,
