@@ -119,7 +119,7 @@ class Credentials:
             "created": row.created,
             "seal": self._seal(row),
         }
-        return parts.store.submit(WriteSet(drafts=[entry], rows=[(CREDENTIAL, values)]))[0]
+        return parts.store.submit(WriteSet(drafts=[entry], rows=[(CREDENTIAL, values)]))[0].index
 
     def find(self, credential_id: str) -> Credential | None:
         """Return a credential by its id; None where there is none.
@@ -160,7 +160,7 @@ class Credentials:
             outcome=Outcome.OK if accepted else Outcome.DENIED,
             resource=credential.id,
         )
-        return self._parts.journal.write([entry])[0]
+        return self._parts.journal.write([entry])[0].index
 
     def note_forged(self, credential_id: str) -> int:
         """Write that a credential was shown whose row is not what was written; return the leaf index.
@@ -180,7 +180,7 @@ class Credentials:
             resource=check_vault_id(IdKind.CREDENTIAL, credential_id),
             payload={"reason": "credential_tampered"},
         )
-        return self._parts.journal.write([entry])[0]
+        return self._parts.journal.write([entry])[0].index
 
     def _read(self, credential_id: str) -> tuple[_Row, bytes] | None:
         with self._parts.store.log_connection(SYSTEM_LOG) as connection:

@@ -10,6 +10,7 @@ from typing import Final
 
 from audit.canonical import JsonValue
 from audit.event import EntryDraft, EventType, Outcome, Verdict
+from audit.log import Leaf
 from policies.model import Action, Principal, Purpose
 from vault.clock import Clock
 from vault.grant import Decider, Grant
@@ -71,8 +72,8 @@ class Journal:
             payload=payload,
         )
 
-    def deny(self, call: Call, *, resource: str | None = None) -> int:
-        """Write the entry of a denial and return its index; the denial is answered only after it."""
+    def deny(self, call: Call, *, resource: str | None = None) -> Leaf:
+        """Write the entry of a denial and return where it stands; the denial is answered only after it."""
         draft = EntryDraft(
             event=EVENTS[call.action],
             time=self._clock(),
@@ -94,8 +95,8 @@ class Journal:
         *,
         resource: str | None = None,
         outcome: Outcome = Outcome.OK,
-    ) -> int:
-        """Write an entry of its own, durably, and return its index."""
+    ) -> Leaf:
+        """Write an entry of its own, durably, and return where it stands."""
         return self._submit(self.allowed(grant, payload, resource=resource, outcome=outcome))
 
     def event(
@@ -119,9 +120,9 @@ class Journal:
             payload=payload,
         )
 
-    def write(self, drafts: Sequence[EntryDraft]) -> list[int]:
-        """Write entries durably and return their indexes."""
+    def write(self, drafts: Sequence[EntryDraft]) -> list[Leaf]:
+        """Write entries durably and return where they stand."""
         return self._store.submit(WriteSet(drafts=list(drafts)))
 
-    def _submit(self, draft: EntryDraft) -> int:
+    def _submit(self, draft: EntryDraft) -> Leaf:
         return self.write([draft])[0]

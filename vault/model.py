@@ -178,7 +178,7 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a caller holds after a write: proof follows with the next checkpoint."""
+    """What a caller holds after a write or a read: proof follows with the next checkpoint."""
 
     memory_ids: tuple[str, ...]
     episode_id: str | None
@@ -227,6 +227,8 @@ class Memory:
     """Whether `text` holds originals in place of tokens."""
     written_in: int
     """Audit leaf index of the entry that wrote this version."""
+    receipt: Receipt | None = None
+    """Of the entry that says it was read by its id; what a search found has the answer's receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,5 +247,10 @@ class Answer:
 
     hits: tuple[Hit, ...]
     masked_query: str
-    read_in: int
-    """Audit leaf index of the read."""
+    receipt: Receipt
+    """Of the entry that says what was read."""
+
+    @property
+    def read_in(self) -> int:
+        """Audit leaf index of the read."""
+        return self.receipt.leaf_index

@@ -12,11 +12,12 @@ A memory out of reach and one that never was are told apart by nobody: same erro
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from audit.canonical import JsonValue
 from audit.event import Outcome
+from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose
 from vault.clock import from_microseconds
@@ -33,7 +34,7 @@ from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.indexes import Match
 from vault.journal import Call
-from vault.model import Answer, Hit, Memory, Provenance
+from vault.model import Answer, Hit, Memory, Provenance, Receipt
 from vault.parts import Parts
 from vault.pipeline.limits import check_visible
 from vault.sealing import OpenedMemory, TokenScope
@@ -93,12 +94,12 @@ class ReadPath:
             "k": question.k,
             "query": parts.sealers.query_digest(grant.tenant, question.text),
         }
-        leaf_index = parts.journal.note(grant, payload)
+        leaf = parts.journal.note(grant, payload)
         if revealing is not None:
             shown = [hit.memory.id for hit in hits if hit.memory.revealed]
-            leaf_index = parts.journal.note(revealing, {"memories": list(shown), "count": len(shown)})
+            leaf = parts.journal.note(revealing, {"memories": list(shown), "count": len(shown)})
         # 6. Return
-        return Answer(hits=hits, masked_query=screened.text, read_in=leaf_index)
+        return Answer(hits=hits, masked_query=screened.text, receipt=self._receipt(grant, read, leaf))
 
     def get(self, principal: Principal, memory_id: str, purpose: Purpose, *, reveal: bool = False) -> Memory:
         """Return one memory by its id, masked or revealed.
@@ -123,8 +124,18 @@ class ReadPath:
         for failure in failures:
             raise failure
         memory = memories[memory_id]
-        self._parts.journal.note(grant, {"memories": [memory_id], "count": 1}, resource=memory_id)
-        return memory
+        leaf = self._parts.journal.note(grant, {"memories": [memory_id], "count": 1}, resource=memory_id)
+        return replace(memory, receipt=self._receipt(grant, [memory_id], leaf))
+
+    def _receipt(self, grant: Grant, memory_ids: Sequence[str], leaf: Leaf) -> Receipt:
+        return Receipt(
+            memory_ids=tuple(memory_ids),
+            episode_id=None,
+            log_origin=self._parts.origin(grant.tenant),
+            leaf_index=leaf.index,
+            leaf_hash=leaf.hash,
+            bundle_digest=grant.bundle_digest,
+        )
 
     def _known(self, grant: Grant, subject_ids: tuple[str, ...]) -> tuple[str, ...]:
         """Return the one subject asked about, if the principal can read anything about it.

@@ -112,9 +112,9 @@ class Store:
         """Open a unit of work for writing under a grant."""
         return WriteUnit(self._commit, grant)
 
-    def submit(self, work: WriteSet) -> list[int]:
+    def submit(self, work: WriteSet) -> list[Leaf]:
         """Commit entries or rows that belong to no principal's call, such as opening the vault."""
-        return [leaf.index for leaf in self._commit.submit(work)]
+        return self._commit.submit(work)
 
     @contextmanager
     def log_connection(self, tenant: str) -> Iterator[Connection]:
