@@ -47,7 +47,4 @@ def receipt_header(receipt: ReceiptView) -> str:
 
     `log="memos-vault/embedded/clinic", index=17, hash=:2s/mvk…:`
     """
-    parts = [f'log="{receipt.log}"', f"index={receipt.leaf_index}"]
-    if receipt.leaf_hash is not None:
-        parts.append(f"hash=:{receipt.leaf_hash}:")
-    return ", ".join(parts)
+    return f'log="{receipt.log}", index={receipt.leaf_index}, hash=:{receipt.leaf_hash}:'

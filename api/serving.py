@@ -24,7 +24,6 @@ from vault.opening import Vault
 
 CONNECTIONS_PER_REQUEST: Final = 4
 """Idle connections are borne for each request at one time; the server cuts off what is beyond."""
-_LOGGER: Final = logging.getLogger(__name__)
 _BACKLOG: Final = 128
 _GRACE_SECONDS: Final = 10
 
@@ -87,7 +86,7 @@ def serve(app: FastAPI, settings: Settings, bound: socket.socket, ready: Callabl
     # After its own orderly end uvicorn raises the signal once more: let it unwind, so that the vault closes.
     signal.signal(signal.SIGTERM, _unwind)
     vault: Vault = app.state.vault
-    _LOGGER.debug("detector %s", vault.parts.gate.stamp)  # loads it: the first request does not wait for it
+    vault.load_models()  # so that the first request does not wait for it
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -118,6 +118,10 @@ class Indexes:
         found = state.index.search(Query(prepared, vector), scopes, k, accept)
         return [Match(one.memory_id, one.score, one.why) for one in found]
 
+    def load(self) -> None:
+        """Load the embedder."""
+        self._embedder.embed(["load"])
+
     def size(self, tenant: str) -> int:
         """Return how many memories of a tenant are searchable."""
         return len(self._state(tenant).index)

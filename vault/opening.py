@@ -231,6 +231,15 @@ class Vault(AbstractContextManager["Vault"]):
         if tenant not in self._tenants:
             raise NotFoundError("there is no such tenant here")
 
+    def load_models(self) -> None:
+        """Load detector and embedder now rather than at the first call.
+
+        Raises:
+            StoreCorruptError: a model file is absent or not the pinned one.
+        """
+        self.parts.gate.stamp  # noqa: B018  # made when it is asked for
+        self.parts.indexes.load()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until every memory has its dense vector."""
         return self.parts.embedding.drain(timeout)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.canonical import JsonValue
+from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose
 from vault.errors import KeyDestroyedError, KeyMissingError, TamperedError
 from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.journal import Call
-from vault.model import EdgeKind, TrustState
+from vault.model import EdgeKind, Receipt, TrustState
 from vault.parts import Parts
 from vault.pipeline.organize import Edge, Link, Proposal, Remembered, TrustChange, propose
 from vault.storage.unit_of_work import StoredMemory
@@ -23,7 +24,12 @@ class Organized:
     examined: int
     links: tuple[Link, ...]
     trust: tuple[TrustChange, ...]
-    leaf_index: int
+    receipt: Receipt
+
+    @property
+    def leaf_index(self) -> int:
+        """Audit leaf index of the entry."""
+        return self.receipt.leaf_index
 
 
 class Organizer:
@@ -53,8 +59,16 @@ class Organizer:
         proposals = _proposed(remembered, stored, known)
         links = tuple(found for found in proposals if isinstance(found, Link))
         changes = tuple(found for found in proposals if isinstance(found, TrustChange))
-        leaf_index = self._apply(grant, stored, links, changes)
-        return Organized(len(remembered), links, changes, leaf_index)
+        leaf = self._apply(grant, stored, links, changes)
+        receipt = Receipt(
+            memory_ids=tuple(change.memory for change in changes),
+            episode_id=None,
+            log_origin=parts.origin(grant.tenant),
+            leaf_index=leaf.index,
+            leaf_hash=leaf.hash,
+            bundle_digest=grant.bundle_digest,
+        )
+        return Organized(len(remembered), links, changes, receipt)
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
         try:
@@ -85,7 +99,7 @@ class Organizer:
         stored: dict[str, StoredMemory],
         links: tuple[Link, ...],
         changes: tuple[TrustChange, ...],
-    ) -> int:
+    ) -> Leaf:
         parts = self._parts
         unit = parts.store.write(grant)
         for link in links:
@@ -104,7 +118,7 @@ class Organizer:
         leaf = unit.commit()[0]
         for change in changes:
             parts.indexes.set_trust(grant.tenant, change.memory, TrustState(change.trust))
-        return leaf.index
+        return leaf
 
 
 def _proposed(

@@ -183,13 +183,17 @@ def _verify_vault(vault: Path | None, caller: Caller) -> "ReportView":
         for tenant in [named] if named else tenants:
             memory = memory_of(opened.vault, opened.principal_at(tenant), caller.purpose)
             found = memory.verify(purpose=caller.purpose)
-            reports.append(ReportView.of(found.log, found.rows_checked, found.row_findings))
+            shown = ReportView.of(found.log, found.rows_checked, found.row_findings)
+            reports.append(
+                shown.model_copy(update={"more_findings": shown.more_findings + found.more_row_findings})
+            )
     return ReportView(
         passed=all(report.passed for report in reports),
         logs=list({log.log: log for report in reports for log in report.logs}.values()),
         rows_checked=sum(report.rows_checked or 0 for report in reports),
         findings=[finding for report in reports for finding in report.findings],
         more_findings=sum(report.more_findings for report in reports),
+        warnings=[warning for report in reports for warning in report.warnings],
     )
 
 
@@ -229,9 +233,10 @@ def _print_report(report: "ReportView", *, as_json: bool) -> None:
         )
     if report.rows_checked is not None:
         say(f"{'rows':<16} {report.rows_checked} compared with the log")
-    for finding in report.findings:
-        place = finding.log if finding.index is None else f"{finding.log}[{finding.index}]"
-        say(f"FAILED           {place}: {finding.check}: expected {finding.expected}, got {finding.got}")
+    for mark, found in (("warning", report.warnings), ("FAILED", report.findings)):
+        for finding in found:
+            place = finding.log if finding.index is None else f"{finding.log}[{finding.index}]"
+            say(f"{mark:<16} {place}: {finding.check}: expected {finding.expected}, got {finding.got}")
     if report.more_findings:
         say(f"and {report.more_findings} more")
     say("verified" if report.passed else "verification failed")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
-from typing import ParamSpec
+from typing import Annotated, ParamSpec
 
 import typer
 
@@ -40,6 +40,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  # typer's callback
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415  # only when asked
+
+        typer.echo(version("memos-vault"))
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[  # noqa: FBT002  # typer's flag
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A memory vault for language-model agents: screened, sealed, logged, provable."""
+    del version  # the callback has answered
+
+
 app.command("init")(start.init)
 app.command("extract")(memories.extract)
 app.command("retrieve")(memories.retrieve)

@@ -186,9 +186,8 @@ def retrieve(
             names = _subjects(subject, subject_file, opened.settings.limits)
             text = _text(opened) if query == STDIN else query
             answer = opened.memory.retrieve(text, k=k, subject=names or None, reveal=show_originals)
-            log = opened.vault.parts.origin(opened.tenant)
     if as_json:
-        print_json(AnswerView.of(answer, log))
+        print_json(AnswerView.of(answer))
         return
     note(f"searched: {answer.masked_query}")
     for place, hit in enumerate(answer.hits, start=1):
@@ -205,7 +204,8 @@ def _origin(memory: "Memory") -> str:
         memory.trust.value,
         came.speaker or came.role.value,
         came.at.date().isoformat() if came.at else "",
-        came.title,
+        came.title or came.name,
+        f"edited by {came.edited_by}" if came.edited_by else "",
         f"{came.episode_id}#{came.position}",
     ]
     return " · ".join(part for part in parts if part)
@@ -272,6 +272,10 @@ def _lines(memory: "Memory") -> Iterator[tuple[str, str]]:
     if came.at:
         yield "said", came.at.isoformat()
     yield "source", f"{came.episode_id}#{came.position} characters {came.source.start} to {came.source.end}"
+    if came.name:
+        yield "file", came.name
+    if came.edited_by:
+        yield "edited by", f"{came.edited_by}; source and speaker are those of the first version"
     yield "recorded", f"{memory.recorded.isoformat()} in entry {memory.written_in}"
     labels = {
         "title": came.title,
@@ -344,9 +348,8 @@ def organize(
         with session(vault, agent(as_, role, tenant, purpose)) as opened:
             names = _subjects([subject] if subject else None, subject_file, opened.settings.limits)
             done = opened.memory.organize(subject=names[0] if names else None)
-            log = opened.vault.parts.origin(opened.tenant)
     if as_json:
-        print_json(OrganizedView.of(done, log))
+        print_json(OrganizedView.of(done))
         return
     for link in done.links:
         say(f"{link.source} {link.kind.value} {link.target}  ({link.reason.value})")

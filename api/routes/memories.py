@@ -8,6 +8,7 @@ from api.routes.call import CallParameter, ParsedRoute
 from api.routes.described import ANSWERS
 from api.schemas.bodies import ExtractBody, OrganizeBody, RetrieveBody, RevealBody, UpdateBody
 from api.schemas.views import MEMORY_EXAMPLE, AnswerView, MemoryView, OrganizedView, WrittenView
+from vault.model import Memory
 
 router = APIRouter(prefix="/v1", tags=["memories"], responses=ANSWERS, route_class=ParsedRoute)
 
@@ -29,7 +30,7 @@ def retrieve(body: RetrieveBody, call: CallParameter) -> AnswerView:
     """Search what the caller may search for this purpose; masked unless `reveal` is asked for and allowed."""
     memory = call.memory(body.purpose)
     answer = memory.retrieve(body.query, k=body.k, subject=body.subject, reveal=body.reveal)
-    found = AnswerView.of(answer, call.log)
+    found = AnswerView.of(answer)
     call.receipt(found.receipt)
     return found
 
@@ -37,7 +38,7 @@ def retrieve(body: RetrieveBody, call: CallParameter) -> AnswerView:
 @router.get("/memories/{memory_id}", operation_id="getMemory", summary="One memory, masked")
 def get_memory(memory_id: MemoryId, call: CallParameter) -> MemoryView:
     """Return one memory, masked. One out of reach and one that never was are told apart by nobody."""
-    return MemoryView.of(call.memory().get(memory_id))
+    return _read(call, call.memory().get(memory_id))
 
 
 @router.patch("/memories/{memory_id}", operation_id="updateMemory", summary="A new version of a memory")
@@ -54,13 +55,21 @@ def update_memory(memory_id: MemoryId, body: UpdateBody, call: CallParameter) ->
 )
 def reveal_memory(memory_id: MemoryId, call: CallParameter, body: RevealBody | None = None) -> MemoryView:
     """Return one memory with originals in place of tokens, where role and purpose allow it."""
-    return MemoryView.of(call.memory(None if body is None else body.purpose).reveal(memory_id))
+    return _read(call, call.memory(None if body is None else body.purpose).reveal(memory_id))
 
 
 @router.post("/organize", operation_id="organize", summary="Link, correct and confirm")
 def organize(call: CallParameter, body: OrganizeBody | None = None) -> OrganizedView:
     """Link, supersede and verify what is known about a subject, by rule."""
     asked = body or OrganizeBody()
-    done = OrganizedView.of(call.memory(asked.purpose).organize(subject=asked.subject), call.log)
+    done = OrganizedView.of(call.memory(asked.purpose).organize(subject=asked.subject))
     call.receipt(done.receipt)
     return done
+
+
+def _read(call: CallParameter, memory: Memory) -> MemoryView:
+    """Show a memory that was read by its id, with the receipt of the read in the header, too."""
+    shown = MemoryView.of(memory)
+    if shown.receipt is not None:
+        call.receipt(shown.receipt)
+    return shown

@@ -46,14 +46,12 @@ class ReceiptView(View):
 
     log: Annotated[str, Field(description="origin of the log", examples=["memos-vault/embedded/clinic"])]
     leaf_index: Annotated[int, Field(description="place of the entry in the log", examples=[17])]
-    leaf_hash: Annotated[
-        str | None, Field(description="hash of the entry's leaf, base64; where the caller may prove it later")
-    ] = None
-    policy: Annotated[str | None, Field(description="digest of the policy bundle that decided")] = None
+    leaf_hash: Annotated[str, Field(description="hash of the entry's leaf, base64")]
+    policy: Annotated[str, Field(description="digest of the policy bundle that decided")]
 
     @classmethod
     def of(cls, receipt: Receipt) -> Self:
-        """Show a receipt of a write."""
+        """Show a receipt of a write or a read."""
         return cls(
             log=receipt.log_origin,
             leaf_index=receipt.leaf_index,
@@ -90,6 +88,11 @@ class ProvenanceView(View):
     at: datetime | None
     title: Annotated[str, Field(description="masked")]
     ref: Annotated[str | None, Field(description="the caller's own id of the turn, masked")]
+    name: Annotated[str, Field(description="file name of a document, masked; empty for a chat")]
+    edited_by: Annotated[
+        str | None,
+        Field(description="who wrote this version; source is where the first one stood. Null for the first"),
+    ]
 
 
 class TimeView(View):
@@ -118,6 +121,9 @@ class MemoryView(View):
     metadata: dict[str, str]
     recorded: datetime
     written_in: Annotated[int, Field(description="leaf index of the entry that wrote this version")]
+    receipt: Annotated[
+        ReceiptView | None, Field(description="of this read; in an answer, the answer has the receipt")
+    ]
 
     @classmethod
     def of(cls, memory: Memory) -> Self:
@@ -140,6 +146,8 @@ class MemoryView(View):
                 at=came.at,
                 title=came.title,
                 ref=came.ref,
+                name=came.name,
+                edited_by=came.edited_by,
             ),
             statements=[SpanView.of(statement.span) for statement in notes.statements],
             keyphrases=list(notes.keyphrases),
@@ -148,6 +156,7 @@ class MemoryView(View):
             metadata=dict(memory.metadata),
             recorded=memory.recorded,
             written_in=memory.written_in,
+            receipt=None if memory.receipt is None else ReceiptView.of(memory.receipt),
         )
 
 
@@ -172,12 +181,12 @@ class AnswerView(View):
     receipt: ReceiptView
 
     @classmethod
-    def of(cls, answer: Answer, log: str) -> Self:
-        """Show an answer, with the log that holds the entry of the read."""
+    def of(cls, answer: Answer) -> Self:
+        """Show an answer, with the receipt of the read."""
         return cls(
             query=answer.masked_query,
             hits=[HitView.of(hit) for hit in answer.hits],
-            receipt=ReceiptView(log=log, leaf_index=answer.read_in),
+            receipt=ReceiptView.of(answer.receipt),
         )
 
 
@@ -206,8 +215,8 @@ class OrganizedView(View):
     receipt: ReceiptView
 
     @classmethod
-    def of(cls, done: Organized, log: str) -> Self:
-        """Show what was done, with the log that holds its entry."""
+    def of(cls, done: Organized) -> Self:
+        """Show what was done, with its receipt."""
         return cls(
             examined=done.examined,
             links=[
@@ -215,7 +224,7 @@ class OrganizedView(View):
                 for one in done.links
             ],
             trust=[TrustView(memory=one.memory, trust=one.trust) for one in done.trust],
-            receipt=ReceiptView(log=log, leaf_index=done.leaf_index),
+            receipt=ReceiptView.of(done.receipt),
         )
 
 
@@ -309,6 +318,13 @@ class FindingView(View):
     expected: str
     got: str
 
+    @classmethod
+    def of(cls, found: Finding) -> Self:
+        """Show a finding."""
+        return cls(
+            log=found.log, index=found.index, check=found.check, expected=found.expected, got=found.got
+        )
+
 
 class ReportView(View):
     """The outcome of a verification."""
@@ -318,6 +334,10 @@ class ReportView(View):
     rows_checked: Annotated[int | None, Field(description="rows compared with the log; null offline")]
     findings: list[FindingView]
     more_findings: int
+    warnings: Annotated[
+        list[FindingView],
+        Field(description="what is odd and no tampering, such as a clock that was set back"),
+    ]
 
     @classmethod
     def of(cls, report: Report, rows_checked: int | None = None, more: Iterable[Finding] = ()) -> Self:
@@ -337,9 +357,7 @@ class ReportView(View):
                 for one in report.logs
             ],
             rows_checked=rows_checked,
-            findings=[
-                FindingView(log=one.log, index=one.index, check=one.check, expected=one.expected, got=one.got)
-                for one in (*report.findings, *rows)
-            ],
+            findings=[FindingView.of(one) for one in (*report.findings, *rows)],
+            warnings=[FindingView.of(one) for one in report.warnings],
             more_findings=report.more_findings,
         )

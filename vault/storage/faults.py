@@ -6,12 +6,14 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from audit.errors import LogDamagedError
 from vault.errors import (
     ConflictError,
     OverloadedError,
     StorageError,
     StorageFullError,
     StoreCorruptError,
+    TamperedError,
 )
 
 _BY_CODE: dict[int, tuple[type[Exception], str]] = {
@@ -33,12 +35,15 @@ def translated() -> Iterator[None]:
 
     Raises:
         ConflictError: a row with this key exists, or a constraint forbids the change.
+        TamperedError: the stored log contradicts itself.
         StorageError: or one of its kinds.
     """
     try:
         yield
     except (IntegrityError, sqlite3.IntegrityError):
         raise ConflictError("a row with this id exists already") from None
+    except LogDamagedError as error:
+        raise TamperedError(f"the stored log contradicts itself: {error.check}") from None
     except DBAPIError as error:
         raise _translate(error.orig) from None
     except sqlite3.Error as error:
