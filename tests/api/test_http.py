@@ -94,13 +94,22 @@ def test_receipts_stand_in_body_and_header_and_name_entries_of_the_log(
     assert len(base64.b64decode(receipt["leaf_hash"])) == 32
     read = owner.client.post("/v1/retrieve", headers=owner.headers("treatment"), json={"query": "knee"})
     reading = read.json()["receipt"]
-    assert read.headers["memvault-receipt"] == f'log="{receipt["log"]}", index={reading["leaf_index"]}'
+    assert read.headers["memvault-receipt"] == (
+        f'log="{receipt["log"]}", index={reading["leaf_index"]}, hash=:{reading["leaf_hash"]}:'
+    )
+    one = f"/v1/memories/{answer.json()['memory_ids'][0]}"
+    shown = owner.client.get(one, headers=owner.headers("treatment"))
+    revealed = owner.client.post(f"{one}/reveal", headers=owner.headers("treatment"))
+    for response in (shown, revealed):
+        assert response.json()["receipt"]["leaf_hash"] in response.headers["memvault-receipt"]
     entries = auditor.client.get(
         "/v1/audit/entries", headers=auditor.headers("audit"), params={"start": 0, "limit": 1000}
     ).json()["entries"]
     by_index = {entry["index"]: entry["event"] for entry in entries}
     assert by_index[receipt["leaf_index"]] == "memory.write"
     assert by_index[reading["leaf_index"]] == "memory.search"
+    assert by_index[shown.json()["receipt"]["leaf_index"]] == "memory.read"
+    assert by_index[revealed.json()["receipt"]["leaf_index"]] == "memory.reveal"
 
 
 def test_a_checkpoint_verifies_with_the_deployments_key(vault: Vault, auditor: Caller) -> None:

@@ -86,6 +86,8 @@ def test_what_was_not_embedded_at_the_close_is_embedded_after_the_next_start(ope
     assert embedder.waiting.wait(20)
     closing = threading.Thread(target=clinic.close)
     closing.start()
+    while not clinic.vault.parts.embedding._closing and closing.is_alive():
+        closing.join(0.01)
     embedder.go.set()
     closing.join(20)
     assert not closing.is_alive()
