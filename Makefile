@@ -45,7 +45,7 @@ test: $(DEV_STAMP) ## All tests, with the coverage floors
 	@$(BIN)/python -m coverage report --include='audit/*,policies/*,vault/crypto/*' --fail-under=100 | tail -n 20
 
 bench: $(DEV_STAMP) ## Measure speed, memory, recall and privacy; writes bench-output/
-	@$(BIN)/memvault bench --output bench-output
+	@$(BIN)/memvault bench --output bench-output $(if $(PEERS),--peers $(PEERS))
 
 docs: $(DEV_STAMP) ## Check that the documentation matches the code
 	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_docs.py
