@@ -141,7 +141,7 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """Text that has passed the privacy gate. Only `vault.privacy.gate` makes one."""
+    """Text that has passed the privacy gate: made by it, by `vault.privacy.names`, or from a row that passed it before."""
 
     text: str
     replacements: tuple[Replacement, ...]
