@@ -5,9 +5,10 @@ exists only as `Source` and `Passage`, and storage has no column that takes eith
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from policies.model import AccessTier
 
@@ -139,14 +140,30 @@ class Replacement:
     """The value itself, to be sealed apart; None where it was redacted for good."""
 
 
+SCREENED_ISSUER: Final = object()
+"""Shown by the gate's modules, and by the opening of what passed it before, when they make a `Screened`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """Text that has passed the privacy gate: made by it, by `vault.privacy.names`, or from a row that passed it before."""
+    """Text that has passed the privacy gate.
+
+    Made by `vault.privacy.gate`, `names` and `kept`, and by `vault.sealing` from a row that passed the gate
+    before; what seals, indexes and embeds takes one, not a string.
+
+    Raises:
+        TypeError: made, or copied with changes, by anyone else.
+    """
 
     text: str
     replacements: tuple[Replacement, ...]
     detector: str
     """Name and version of the detector and digest of its rules, stamped on the record."""
+    issuer: InitVar[object]
+
+    def __post_init__(self, issuer: object) -> None:
+        if issuer is not SCREENED_ISSUER:
+            raise TypeError("screened text is made by the privacy gate alone")
 
 
 @dataclass(frozen=True, slots=True)

@@ -403,7 +403,7 @@ def _unembedded(parts: Parts, tenant: str) -> list[Pending]:
     pending = []
     for row in parts.store.unembedded(tenant):
         try:
-            _attributes, text, _speaker = parts.sealers.screened_again(tenant, row)
+            text = parts.sealers.screened_again(tenant, row).text
         except (TamperedError, KeyDestroyedError, KeyMissingError):
             continue
         pending.append(Pending(tenant, row, embedding_text(text)))

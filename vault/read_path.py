@@ -217,7 +217,7 @@ def _memory(row: StoredMemory, opened: OpenedMemory, episode: EpisodeAttributes 
             role=attributes.role,
             at=attributes.at,
             title=episode.title.text if episode else "",
-            ref=attributes.ref.text or None,
+            ref=opened.ref or None,
             name=episode.name.text if episode else "",
             edited_by=attributes.edited_by,
         ),

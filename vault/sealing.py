@@ -37,6 +37,7 @@ from vault.crypto.sealing_key import SealingKey
 from vault.errors import IdentifierInvalidError, KeyDestroyedError, KeyMissingError, TamperedError
 from vault.indexes import Indexed
 from vault.model import (
+    SCREENED_ISSUER,
     Annotations,
     MemoryTier,
     Replacement,
@@ -105,8 +106,19 @@ class OpenedMemory:
 
     text: str = field(repr=False)
     speaker: str = field(repr=False)
+    ref: str = field(repr=False)
     attributes: MemoryAttributes
     revealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenedAgain:
+    """A row's content as it was when the gate let it through, for work inside the vault alone."""
+
+    attributes: MemoryAttributes
+    text: Screened
+    speaker: Screened
+    ref: Screened | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,26 +339,34 @@ class Sealers:
             raise TamperedError(f"{row.memory_id} has another owner than it was sealed for")
         text = MaskedField(self._text(tenant, row), attributes.text_marks)
         if not reveal:
-            return OpenedMemory(text.text, attributes.speaker.text, attributes, revealed=False)
+            return OpenedMemory(
+                text.text, attributes.speaker.text, attributes.ref.text, attributes, revealed=False
+            )
         originals = self._originals(tenant, row)
         return OpenedMemory(
             text=text.revealed(originals.get(_TEXT, ())),
             speaker=attributes.speaker.revealed(originals.get(_SPEAKER, ())),
+            ref=attributes.ref.revealed(originals.get(_REF, ())),
             attributes=attributes,
             revealed=True,
         )
 
-    def screened_again(self, tenant: str, row: StoredMemory) -> tuple[MemoryAttributes, Screened, Screened]:
-        """Return attributes, text and speaker of a row as they were when the gate let them through.
+    def screened_again(self, tenant: str, row: StoredMemory) -> ScreenedAgain:
+        """Return a row's content as it was when the gate let it through.
 
         For work inside the vault (embedding anew, updating); never for an answer.
         """
         opened = self.open_memory(tenant, row)
         originals = self._originals(tenant, row)
-        marks = opened.attributes.text_marks
-        text = _screened(MaskedField(opened.text, marks), originals.get(_TEXT, ()), row.detector)
-        speaker = _screened(opened.attributes.speaker, originals.get(_SPEAKER, ()), row.detector)
-        return opened.attributes, text, speaker
+        attributes = opened.attributes
+        text = MaskedField(opened.text, attributes.text_marks)
+        ref = _screened(attributes.ref, originals.get(_REF, ()), row.detector)
+        return ScreenedAgain(
+            attributes,
+            text=_screened(text, originals.get(_TEXT, ()), row.detector),
+            speaker=_screened(attributes.speaker, originals.get(_SPEAKER, ()), row.detector),
+            ref=ref if ref.text else None,
+        )
 
     def open_terms(self, tenant: str, place: "IndexPlace", terms: Sealed) -> bytes:
         """Open the packed term record of a row that the index is rebuilt from."""
@@ -427,4 +447,4 @@ def _screened(masked: MaskedField, originals: Sequence[str | None], detector: st
         )
         for mark, original in zip(masked.marks, originals, strict=True)
     )
-    return Screened(masked.text, replacements, detector)
+    return Screened(masked.text, replacements, detector, SCREENED_ISSUER)

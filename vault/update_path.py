@@ -3,14 +3,13 @@
 Older versions stay: what the agent's memory held when it acted has an answer (law 9).
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from audit.canonical import JsonValue
 from audit.event import Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose
 from vault.clock import microseconds
-from vault.content import MemoryAttributes
 from vault.embedding_worker import Pending
 from vault.errors import (
     ConflictError,
@@ -23,12 +22,12 @@ from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.indexes import Indexed
 from vault.journal import Call
-from vault.model import Receipt, Replacement, Screened, Span
+from vault.model import Receipt, Screened
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.pipeline.limits import check_visible
-from vault.privacy.tokens import TOKEN
-from vault.sealing import MemoryContent, RecordPlace, SubjectSealer
+from vault.privacy.kept import with_kept_tokens
+from vault.sealing import MemoryContent, RecordPlace, ScreenedAgain, SubjectSealer
 from vault.storage.unit_of_work import StoredMemory
 
 
@@ -61,11 +60,11 @@ class UpdatePath:
         check_vault_id(IdKind.MEMORY, change.memory_id)
         grant, before = self._present(principal, change)
         check_visible("text", change.text, parts.limits.turn_chars)
-        attributes, old_text, old_speaker = parts.sealers.screened_again(grant.tenant, before)
+        former = parts.sealers.screened_again(grant.tenant, before)
         sealer = parts.sealers.of_row(grant.tenant, before)
-        text = self._screen(grant, change.text, old_text, sealer)
+        text = self._screen(grant, change.text, former.text, sealer)
         parts.probe("screened")
-        after = self._seal(grant, before, attributes, text, old_speaker, sealer)
+        after = self._seal(grant, before, former, text, sealer)
         parts.probe("sealed")
         unit = parts.store.write(grant)
         unit.add_version(after.stored)
@@ -118,21 +117,20 @@ class UpdatePath:
             raise
         return with_kept_tokens(screened, before)
 
-    def _seal(  # noqa: PLR0917  # what was, and what becomes of it
+    def _seal(
         self,
         grant: Grant,
         before: StoredMemory,
-        attributes: MemoryAttributes,
+        former: ScreenedAgain,
         text: Screened,
-        speaker: Screened,
         sealer: SubjectSealer,
     ) -> Indexed:
-        ref = Screened(attributes.ref.text, (), text.detector) if attributes.ref.text else None
+        attributes = former.attributes
         content = MemoryContent(
             owner=attributes.owner,
             text=text,
-            speaker=speaker,
-            ref=ref,
+            speaker=former.speaker,
+            ref=former.ref,
             role=attributes.role,
             at=attributes.at,
             source=attributes.source,
@@ -150,21 +148,3 @@ class UpdatePath:
             recorded=microseconds(self._parts.clock()),
         )
         return sealer.seal_memory(place, content)
-
-
-def with_kept_tokens(screened: Screened, before: Screened) -> Screened:
-    """Let tokens of the former text that still stand in the new one keep their originals.
-
-    Threat: a token that somebody typed in. Only a token of this very memory is known here, and its
-    original was revealed to nobody by being kept.
-    """
-    known = {old.token: old for old in before.replacements}
-    taken = {span for found in screened.replacements for span in range(found.masked.start, found.masked.end)}
-    kept = [
-        Replacement(old.entity_type, place, place, old.token, old.original)
-        for match in TOKEN.finditer(screened.text)
-        if (old := known.get(match.group())) and match.start() not in taken
-        for place in (Span(*match.span()),)
-    ]
-    merged = sorted((*screened.replacements, *kept), key=lambda found: found.masked.start)
-    return replace(screened, replacements=tuple(merged))

@@ -22,7 +22,7 @@ from api.bench.recall import FindsNothing
 from policies.model import Principal, Purpose, Role
 from policies.privacy import PrivacyRules, default_privacy_rules
 from vault.memos import MemOS
-from vault.model import Chat, Screened, SpeakerRole, Turn
+from vault.model import SCREENED_ISSUER, Chat, Screened, SpeakerRole, Turn
 from vault.opening import LocalRootWarning, Vault, VaultOptions
 from vault.privacy.findings import Detector
 from vault.privacy.gate import PrivacyGate
@@ -66,7 +66,7 @@ class OpenGate(PrivacyGate):
     def screen(self, text: str, tokens: SubjectTokens) -> Screened:
         """Return the text as it is."""
         del tokens
-        return Screened(text, (), self.stamp)
+        return Screened(text, (), self.stamp, SCREENED_ISSUER)
 
     def screen_many(self, texts: Sequence[str], tokens: SubjectTokens) -> list[Screened]:
         """Return the texts as they are."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import AccessTier
-from vault.model import Screened
+from vault.model import SCREENED_ISSUER, Screened
 from vault.search.embed import Embedder
 from vault.search.index import Entry, Query, Scope, TenantIndex
 from vault.search.lexical import TermHasher, prepare_query
@@ -178,7 +178,7 @@ def _records(texts: Sequence[str], count: int) -> tuple[list[bytes], float]:
 
 
 def _clear(text: str) -> Screened:
-    return Screened(text, (), "bench")
+    return Screened(text, (), "bench", SCREENED_ISSUER)
 
 
 def _unit_vectors(draw: np.random.Generator, count: int, dimensions: int) -> NDArray[np.float32]:

@@ -86,6 +86,21 @@ def test_a_token_that_still_stands_in_an_updated_text_keeps_its_original(clinic:
     assert view.reveal(memory_id).text == f"back to {kept}", "a token that had gone is only text"
 
 
+def test_an_update_keeps_the_originals_in_a_speaker_and_in_the_callers_own_id(clinic: Clinic) -> None:
+    view = clinic.mem(OWNER)
+    turn = Turn("Maria Keller", "the left knee", ref=f"ticket of {MAIL}")
+    memory_id = view.extract([turn], subject="maria").memory_ids[0]
+    before = view.get(memory_id).provenance
+    assert before.ref is not None
+    assert MAIL not in before.ref
+    for text in ("the right knee", "both knees"):
+        view.update(memory_id, text)
+        masked, revealed = view.get(memory_id).provenance, view.reveal(memory_id)
+        assert (masked.speaker, masked.ref) == (before.speaker, before.ref)
+        assert revealed.text == text
+        assert (revealed.provenance.speaker, revealed.provenance.ref) == ("Maria Keller", turn.ref)
+
+
 def test_an_update_is_found_by_its_new_words_and_not_by_the_old(clinic: Clinic) -> None:
     view = clinic.mem(OWNER)
     memory_id = view.extract("porcupine", subject="maria").memory_ids[0]

@@ -23,7 +23,16 @@ from vault.content import (
     encode_originals,
 )
 from vault.errors import TamperedError
-from vault.model import Annotations, Replacement, Screened, Span, SpeakerRole, Statement, TimeMention
+from vault.model import (
+    SCREENED_ISSUER,
+    Annotations,
+    Replacement,
+    Screened,
+    Span,
+    SpeakerRole,
+    Statement,
+    TimeMention,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 TIME = st.datetimes(timezones=st.just(UTC))
@@ -155,7 +164,7 @@ def test_a_field_revealed_is_the_text_as_it_was(pieces: list[tuple[str, str | No
         place = Span(len(masked), len(masked) + len(token))
         replacements.append(Replacement(EntityType.PERSON, place, place, token, original))
         masked, source = masked + token, source + (token if original is None else original)
-    field = MaskedField.of(Screened(masked + tail, tuple(replacements), "test"))
+    field = MaskedField.of(Screened(masked + tail, tuple(replacements), "test", SCREENED_ISSUER))
     assert field.revealed([original for _, original in pieces]) == source + tail
     with pytest.raises(TamperedError):
         field.revealed([*(original for _, original in pieces), "one too many"])

@@ -1,4 +1,4 @@
-"""The privacy gate: text in, `Screened` text out. The only place where a `Screened` is made.
+"""The privacy gate: text in, `Screened` text out.
 
 1. Bound: refuse what is too long or is not Unicode text.
 2. View: fold what could hide personal data, remembering where it stood.
@@ -21,7 +21,7 @@ from typing import Final
 
 from policies.privacy import EntityType, PrivacyAction, PrivacyRules
 from vault.errors import InputTooLargeError, ScreeningRefusedError, TextInvalidError
-from vault.model import Replacement, Screened, Span
+from vault.model import SCREENED_ISSUER, Replacement, Screened, Span
 from vault.privacy.findings import Detector, Finding
 from vault.privacy.joined import hidden_tags, joined
 from vault.privacy.known_names import KnownNames
@@ -87,7 +87,7 @@ class PrivacyGate:
             ScreeningRefusedError: holds a kind that the rules refuse; the message names the kind alone.
         """
         if not text:
-            return Screened("", (), self.stamp)
+            return Screened("", (), self.stamp, SCREENED_ISSUER)
         self._check(text)
         runs: list[_Run] = []
         masked = text
@@ -103,7 +103,7 @@ class PrivacyGate:
             masked, replacements = self._mask(text, runs, tokens)
             fresh = {run.start for run in found}
             places = _around(masked, [one.masked for one in replacements if one.source.start in fresh])
-        return Screened(text=masked, replacements=replacements, detector=self.stamp)
+        return Screened(masked, replacements, self.stamp, SCREENED_ISSUER)
 
     def screen_many(self, texts: Sequence[str], tokens: SubjectTokens) -> list[Screened]:
         """Return each text screened, in order.

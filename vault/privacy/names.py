@@ -5,7 +5,7 @@ or a part played. So the field decides: what is not a known part is a person.
 """
 
 from policies.privacy import EntityType
-from vault.model import Replacement, Screened, Span
+from vault.model import SCREENED_ISSUER, Replacement, Screened, Span
 from vault.privacy.gate import PrivacyGate
 from vault.privacy.known_names import PARTS
 from vault.privacy.tokens import SubjectTokens
@@ -25,4 +25,4 @@ def screen_name(gate: PrivacyGate, name: str, tokens: SubjectTokens) -> Screened
         return screened
     token = tokens.token(EntityType.PERSON, name)
     whole = Replacement(EntityType.PERSON, Span(0, len(token)), Span(0, len(name)), token, name)
-    return Screened(token, (whole,), screened.detector)
+    return Screened(token, (whole,), screened.detector, SCREENED_ISSUER)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import AccessTier
-from vault.model import Replacement, Screened, Span
+from vault.model import SCREENED_ISSUER, Replacement, Screened, Span
 from vault.search.index import Entry, Query, Scope
 from vault.search.lexical import TermHasher, prepare_query
 from vault.search.record import pack
@@ -21,7 +21,7 @@ SAID = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
 
 def clear(text: str) -> Screened:
     """Text in which the gate found nothing."""
-    return Screened(text, (), "test")
+    return Screened(text, (), "test", SCREENED_ISSUER)
 
 
 def masked(text: str, original: str, kind: str = "PERSON", code: str = "k7f2qa") -> Screened:
@@ -31,7 +31,7 @@ def masked(text: str, original: str, kind: str = "PERSON", code: str = "k7f2qa")
     found = Replacement(
         kind, Span(start, start + len(token)), Span(start, start + len(original)), token, original
     )
-    return Screened(text.replace("{}", token), (found,), "test")
+    return Screened(text.replace("{}", token), (found,), "test", SCREENED_ISSUER)
 
 
 def record(text: str, speaker: str = "", at: datetime | None = SAID) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from policies.privacy import EntityType
 from tests.vault.search.makers import HASHER, SAID, clear, masked
-from vault.model import Replacement, Screened, Span
+from vault.model import SCREENED_ISSUER, Replacement, Screened, Span
 from vault.search.lexical import (
     MAX_EMBEDDED_CHARACTERS,
     MAX_QUERY_TERMS,
@@ -24,6 +24,7 @@ REDACTED = Screened(
     "the code is [CARD_CODE] today",
     (Replacement("CARD_CODE", Span(12, 23), Span(12, 15), "[CARD_CODE]", None),),
     "test",
+    SCREENED_ISSUER,
 )
 
 

@@ -1,0 +1,26 @@
+"""Tokens that a new text takes over from the text before it, with the originals that they stand for.
+
+The gate leaves tokens alone that stand in a text, and knows no original of theirs: whoever changes a
+memory's text has its former one at hand, and this puts both together.
+"""
+
+from vault.model import SCREENED_ISSUER, Replacement, Screened, Span
+from vault.privacy.tokens import TOKEN
+
+
+def with_kept_tokens(screened: Screened, before: Screened) -> Screened:
+    """Let tokens of the former text that still stand in the new one keep their originals.
+
+    Threat: a token that somebody typed in. Only a token of this very memory is known here, and its
+    original was revealed to nobody by being kept.
+    """
+    known = {old.token: old for old in before.replacements}
+    taken = {span for found in screened.replacements for span in range(found.masked.start, found.masked.end)}
+    kept = [
+        Replacement(old.entity_type, place, place, old.token, old.original)
+        for match in TOKEN.finditer(screened.text)
+        if (old := known.get(match.group())) and match.start() not in taken
+        for place in (Span(*match.span()),)
+    ]
+    merged = sorted((*screened.replacements, *kept), key=lambda found: found.masked.start)
+    return Screened(screened.text, tuple(merged), screened.detector, SCREENED_ISSUER)
