@@ -1,15 +1,18 @@
 """Evidence: what the verifier is given, wherever it was read from.
 
-Owns the two values that storage and bundles produce and `audit.verify` consumes. Nothing in them is
-trusted.
+Owns the values that storage and bundles produce and `audit.verify` consumes. Nothing in them is
+trusted: each is what somebody who may own the database, or made the bundle, says.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 SYSTEM_LOG: Final = "system"
 """Reserved tenant id: the log of the deployment itself, which records every tenant's checkpoints."""
+
+HashReader = Callable[[int, int, int], bytes | None]
+"""`(level, index, width)` to the joined hashes of that tile, as the source holds them; None: not held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,21 @@ class StoredEntry:
     event: str | None = None
     time_us: int | None = None
     """Microseconds since 1970."""
+    erased_by: int | None = None
+    """Leaf index of the entry that erased salt and payload; None where they stand."""
+    withheld: bool = False
+    """Salt and payload were left out of this evidence: neither shown nor erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCosignature:
+    """A signature line that a witness gave for the checkpoint of one size."""
+
+    size: int
+    witness: str
+    """Name of the witness's key."""
+    line: str
+    """As in a note: dash, key name, base64; with or without its newline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +52,17 @@ class LogEvidence:
 
     tenant: str
     checkpoints: tuple[bytes, ...]
+    """Smallest tree first. A note may carry cosignatures among its signature lines."""
     entries: Iterable[StoredEntry]
     head: tuple[int, bytes] | None = None
     """Size and encoded compact range that the source holds for the tree; None where it holds none."""
+    cosignatures: tuple[StoredCosignature, ...] = ()
+    """Those that the source keeps beside the notes."""
+    tiles: HashReader | None = None
+    """Tiles as the source holds them, of 256 hashes each once full; None where it keeps no tiles."""
+    subtrees: HashReader | None = None
+    """The same hashes where the source keeps them one by one, level 1 and above; None where it does not."""
+    start: int = 0
+    """Index of the first entry: above 0 where only a range is shown, and tiles speak for the rest."""
+    size: int | None = None
+    """Size of the tree that the range was taken from; None where all entries are shown."""
