@@ -51,6 +51,8 @@ class EventType(StrEnum):
     PRINCIPAL_CREATE = "principal.create"
     """A credential was made, e.g. an API key."""
     PRINCIPAL_LOGIN = "principal.login"
+    PRINCIPAL_REVOKE = "principal.revoke"
+    """A credential was taken back: nobody is known by it any more."""
     VAULT_INIT = "vault.init"
     VAULT_OPEN = "vault.open"
     VAULT_READ = "vault.read"
