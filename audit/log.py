@@ -78,6 +78,7 @@ class _Pending(NamedTuple):
             "payload": self.entry.payload,
             "event": str(self.draft.event),
             "time_us": time_in_microseconds(self.draft.time),
+            "erased_by": None,
         }
 
 

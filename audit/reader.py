@@ -41,6 +41,7 @@ _READ_ENTRIES: Final = (
         LEAF.c.leaf_hash,
         LEAF.c.event,
         LEAF.c.time_us,
+        LEAF.c.erased_by,
     )
     .where(*_IN_RANGE)
     .order_by(LEAF.c.leaf_index)
@@ -181,7 +182,7 @@ def _kept(value: object, kind: type[_Kept], otherwise: _Kept) -> _Kept:
 
 
 def _stored(index: int, *columns: object) -> StoredEntry:
-    header, salt, payload, leaf, event, time = columns
+    header, salt, payload, leaf, event, time, eraser = columns
     return StoredEntry(
         index=index,
         header=_kept(header, str, ""),
@@ -190,6 +191,7 @@ def _stored(index: int, *columns: object) -> StoredEntry:
         leaf_hash=_kept(leaf, bytes, b""),
         event=_kept(event, str, ""),
         time_us=_kept(time, int, -1),
+        erased_by=None if eraser is None else _kept(eraser, int, -1),
     )
 
 

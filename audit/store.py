@@ -16,6 +16,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -45,11 +46,38 @@ LEAF: Final = Table(
     Column("payload", Text),
     Column("event", String(32), nullable=False),
     Column("time_us", BigInteger, nullable=False),
+    Column("erased_by", BigInteger),
     CheckConstraint("leaf_index >= 0", name="ck_audit_leaf_index"),
     CheckConstraint("length(leaf_hash) = 32", name="ck_audit_leaf_hash"),
     CheckConstraint("(salt IS NULL) = (payload IS NULL)", name="ck_audit_leaf_erased_whole"),
+    CheckConstraint("erased_by IS NULL OR payload IS NULL", name="ck_audit_leaf_erased_by"),
     Index("ix_audit_leaf_time", "tenant_id", "time_us"),
-    comment="Entries. event and time_us repeat the header for indexes; the verifier compares them.",
+    comment="Entries. event and time_us repeat the header for indexes; the verifier compares them."
+    " erased_by is the index of the entry that erased this one's payload.",
+)
+
+TILE: Final = Table(
+    "audit_tile",
+    METADATA,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("tile_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary(8192), nullable=False),
+    CheckConstraint("level >= 0 AND tile_index >= 0", name="ck_audit_tile_place"),
+    CheckConstraint("length(hashes) = 8192", name="ck_audit_tile_full"),
+    comment="Full tiles of C2SP tlog-tiles, 256 hashes each, stored when they become full.",
+)
+
+SUBTREE: Final = Table(
+    "audit_subtree",
+    METADATA,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    CheckConstraint("level >= 1 AND position >= 0", name="ck_audit_subtree_place"),
+    CheckConstraint("length(hash) = 32", name="ck_audit_subtree_hash"),
+    comment="Roots of full tiles: an entry of tile level `level` each, so that partial tiles can be read.",
 )
 
 CHECKPOINT: Final = Table(
@@ -61,6 +89,17 @@ CHECKPOINT: Final = Table(
     comment="Signed checkpoints, as C2SP tlog-checkpoint notes.",
 )
 
+COSIGNATURE: Final = Table(
+    "audit_cosignature",
+    METADATA,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("tree_size", BigInteger, primary_key=True, autoincrement=False),
+    Column("witness", String(255), primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    comment="What witnesses signed of a checkpoint, as signature lines of C2SP tlog-cosignature.",
+)
+
 
 def _refuse(name: str, when: str, table: str, message: str, condition: str = "") -> str:
     guard = f" WHEN {condition}" if condition else ""
@@ -68,28 +107,55 @@ def _refuse(name: str, when: str, table: str, message: str, condition: str = "")
 
 
 # INSERT OR REPLACE deletes without firing delete triggers, hence a guard on insert too: it lets
-# only the next index in.
-_NEXT_INDEX: Final = "NEW.leaf_index <> coalesce((SELECT max(leaf_index) + 1 FROM audit_leaf WHERE tenant_id = NEW.tenant_id), 0)"
-_CHECKPOINT_KNOWN: Final = (
-    "EXISTS (SELECT 1 FROM audit_checkpoint WHERE tenant_id = NEW.tenant_id AND tree_size = NEW.tree_size)"
+# only what comes next in.
+def _not_next(table: str, column: str, *within: str) -> str:
+    place = " AND ".join(f"{name} = NEW.{name}" for name in ("tenant_id", *within))
+    return f"NEW.{column} <> coalesce((SELECT max({column}) + 1 FROM {table} WHERE {place}), 0)"  # noqa: S608  # names of our own tables
+
+
+def _known(table: str, *key: str) -> str:
+    place = " AND ".join(f"{name} = NEW.{name}" for name in ("tenant_id", *key))
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {place})"  # noqa: S608  # names of our own tables
+
+
+def _only_added(table: str, what: str, on_insert: str) -> tuple[str, str, str]:
+    return (
+        _refuse(f"{table}_once", "INSERT", table, f"{what} are only added", on_insert),
+        _refuse(f"{table}_keep", "DELETE", table, f"{what} are never deleted"),
+        _refuse(f"{table}_fixed", "UPDATE", table, f"{what} are never changed"),
+    )
+
+
+_ERASED: Final = "NEW.erased_by IS NOT NULL OR (NEW.payload IS NULL AND NEW.salt IS NULL)"
+_NOT_APPENDED: Final = f"{_ERASED} OR {_not_next('audit_leaf', 'leaf_index')}"
+# What says that something was signed, erased or handed over keeps its payload: the verifier needs it.
+_LASTING: Final = "OLD.event IN ('log.checkpoint', 'log.key', 'payload.erase')"
+_ERASURE_KNOWN: Final = "EXISTS (SELECT 1 FROM audit_leaf WHERE tenant_id = OLD.tenant_id AND leaf_index = NEW.erased_by AND leaf_index > OLD.leaf_index AND event = 'payload.erase')"
+_NOT_AN_ERASURE: Final = (
+    "NEW.payload IS NOT NULL OR NEW.salt IS NOT NULL OR NEW.erased_by IS NULL OR OLD.erased_by IS NOT NULL"
+    f" OR {_LASTING} OR NOT {_ERASURE_KNOWN}"
 )
-_HEAD_KNOWN: Final = "EXISTS (SELECT 1 FROM audit_head WHERE tenant_id = NEW.tenant_id)"
-_NOT_AN_ERASURE: Final = "NEW.payload IS NOT NULL OR NEW.salt IS NOT NULL OR OLD.event = 'log.checkpoint'"
 _LEAF_HEADER: Final = "UPDATE OF tenant_id, leaf_index, leaf_hash, header, event, time_us"
 
 GUARDS: Final[Mapping[str, tuple[str, ...]]] = {
     "sqlite": (
-        _refuse("audit_leaf_append", "INSERT", "audit_leaf", "leaves are only appended", _NEXT_INDEX),
+        _refuse("audit_leaf_append", "INSERT", "audit_leaf", "leaves are only appended", _NOT_APPENDED),
         _refuse("audit_leaf_keep", "DELETE", "audit_leaf", "leaves are never deleted"),
         _refuse("audit_leaf_fixed", _LEAF_HEADER, "audit_leaf", "leaves are never changed"),
         _refuse(
             "audit_leaf_erase",
-            "UPDATE OF salt, payload",
+            "UPDATE OF salt, payload, erased_by",
             "audit_leaf",
             "payloads are only erased",
             _NOT_AN_ERASURE,
         ),
-        _refuse("audit_head_once", "INSERT", "audit_head", "heads are only advanced", _HEAD_KNOWN),
+        _refuse(
+            "audit_head_once",
+            "INSERT",
+            "audit_head",
+            "heads are only advanced",
+            _known("audit_head"),
+        ),
         _refuse("audit_head_keep", "DELETE", "audit_head", "heads are never deleted"),
         _refuse(
             "audit_head_grow",
@@ -98,15 +164,12 @@ GUARDS: Final[Mapping[str, tuple[str, ...]]] = {
             "heads only grow",
             "NEW.size <= OLD.size OR NEW.tenant_id <> OLD.tenant_id",
         ),
-        _refuse(
-            "audit_checkpoint_once",
-            "INSERT",
-            "audit_checkpoint",
-            "checkpoints are only added",
-            _CHECKPOINT_KNOWN,
+        *_only_added("audit_tile", "tiles", _not_next("audit_tile", "tile_index", "level")),
+        *_only_added("audit_subtree", "subtrees", _not_next("audit_subtree", "position", "level")),
+        *_only_added("audit_checkpoint", "checkpoints", _known("audit_checkpoint", "tree_size")),
+        *_only_added(
+            "audit_cosignature", "cosignatures", _known("audit_cosignature", "tree_size", "witness")
         ),
-        _refuse("audit_checkpoint_keep", "DELETE", "audit_checkpoint", "checkpoints are never deleted"),
-        _refuse("audit_checkpoint_fixed", "UPDATE", "audit_checkpoint", "checkpoints are never changed"),
     ),
 }
 """Statements by dialect, to run once after the tables are made; `METADATA.create_all` runs them itself."""

@@ -24,7 +24,7 @@ from audit.evidence import SYSTEM_LOG
 from audit.log import AuditLog, Leaf
 from audit.merkle import CompactRange, verify_consistency, verify_inclusion
 from audit.reader import PAGE_SIZE, LogReader
-from audit.store import CHECKPOINT, GUARDS, HEAD, LEAF, METADATA
+from audit.store import GUARDS, HEAD, LEAF, METADATA
 from tests.simulators.small_deployment import LOG_KEY, POLICY, SmallDeployment, draft
 from tests.simulators.tampering_store import TamperingStore
 
@@ -275,21 +275,40 @@ def test_the_database_lets_a_payload_be_erased_whole_and_nothing_else_be_done_to
     lived: SmallDeployment,
 ) -> None:
     place = (LEAF.c.tenant_id == A, LEAF.c.leaf_index == 2)
-    for values in ({"payload": "{}"}, {"salt": bytes(32)}, {"salt": None, "payload": "{}"}):
+    erased = {"salt": None, "payload": None}
+    [eraser] = lived.log.append(lived.connection, [draft(EventType.PAYLOAD_ERASE, tenant=A)])
+    for values in (
+        {"payload": "{}"},
+        {"salt": bytes(32)},
+        {"salt": None, "payload": "{}"},
+        {"salt": None},
+        {"payload": None},
+        {"erased_by": eraser.index},
+        erased,
+        erased | {"erased_by": 1},
+        erased | {"erased_by": eraser.index - 1},
+        erased | {"erased_by": eraser.index + 1},
+    ):
         with pytest.raises(IntegrityError, match="payloads are only erased"):
             lived.connection.execute(update(LEAF).where(*place).values(values))
-    for column in ("salt", "payload"):
-        with pytest.raises(IntegrityError):
-            lived.connection.execute(update(LEAF).where(*place).values({column: None}))
-    lived.connection.execute(update(LEAF).where(*place).values(salt=None, payload=None))
+    lived.connection.execute(update(LEAF).where(*place).values(erased | {"erased_by": eraser.index}))
     entry = next(lived.log.entries(lived.connection, A, 2, 3))
-    assert (entry.salt, entry.payload) == (None, None)
+    assert (entry.salt, entry.payload, entry.erased_by) == (None, None, eraser.index)
+    [later] = lived.log.append(lived.connection, [draft(EventType.PAYLOAD_ERASE, tenant=A)])
+    for again in (None, eraser.index, later.index):
+        with pytest.raises(IntegrityError, match="payloads are only erased"):
+            lived.connection.execute(update(LEAF).where(*place).values(erased_by=again))
+    itself = (LEAF.c.tenant_id == A, LEAF.c.leaf_index == eraser.index)
+    with pytest.raises(IntegrityError, match="payloads are only erased"):
+        lived.connection.execute(update(LEAF).where(*itself).values(erased | {"erased_by": later.index}))
 
 
 def test_the_database_refuses_to_erase_the_record_of_a_checkpoint(lived: SmallDeployment) -> None:
     records = (LEAF.c.tenant_id == SYSTEM_LOG, LEAF.c.event == EventType.LOG_CHECKPOINT)
+    [eraser] = lived.log.append(lived.connection, [draft(EventType.PAYLOAD_ERASE, tenant=SYSTEM_LOG)])
+    erased = {"salt": None, "payload": None, "erased_by": eraser.index}
     with pytest.raises(IntegrityError, match="payloads are only erased"):
-        lived.connection.execute(update(LEAF).where(*records).values(salt=None, payload=None))
+        lived.connection.execute(update(LEAF).where(*records).values(erased))
 
 
 @pytest.mark.parametrize(
@@ -309,11 +328,27 @@ def test_the_database_refuses_to_erase_the_record_of_a_checkpoint(lived: SmallDe
             "INSERT OR REPLACE INTO audit_checkpoint SELECT * FROM audit_checkpoint",
             "checkpoints are only added",
         ),
+        ("DELETE FROM audit_tile", "tiles are never deleted"),
+        ("UPDATE audit_tile SET hashes = hashes", "tiles are never changed"),
+        ("INSERT OR REPLACE INTO audit_tile SELECT * FROM audit_tile", "tiles are only added"),
+        ("INSERT INTO audit_tile VALUES ('clinic-a', 0, 2, zeroblob(8192))", "tiles are only added"),
+        ("DELETE FROM audit_subtree", "subtrees are never deleted"),
+        ("UPDATE audit_subtree SET hash = hash", "subtrees are never changed"),
+        ("INSERT OR REPLACE INTO audit_subtree SELECT * FROM audit_subtree", "subtrees are only added"),
+        ("DELETE FROM audit_cosignature", "cosignatures are never deleted"),
+        ("UPDATE audit_cosignature SET line = line", "cosignatures are never changed"),
+        (
+            "INSERT OR REPLACE INTO audit_cosignature SELECT * FROM audit_cosignature",
+            "cosignatures are only added",
+        ),
     ],
 )
-def test_the_database_refuses_to_set_back_heads_and_checkpoints(
+def test_the_database_refuses_to_set_back_heads_and_what_is_only_added(
     lived: SmallDeployment, statement: str, message: str
 ) -> None:
+    lived.connection.execute(text("INSERT INTO audit_tile VALUES ('clinic-a', 0, 0, zeroblob(8192))"))
+    lived.connection.execute(text("INSERT INTO audit_subtree VALUES ('clinic-a', 1, 0, zeroblob(32))"))
+    lived.connection.execute(text("INSERT INTO audit_cosignature VALUES ('clinic-a', 9, 'w', '-', 0)"))
     with pytest.raises(IntegrityError, match=f"audit log: {message}"):
         lived.connection.execute(text(statement))
 
@@ -331,6 +366,7 @@ def test_the_database_refuses_leaves_of_the_wrong_shape(
         "payload": "{}",
         "event": "x",
         "time_us": 0,
+        "erased_by": None,
     }
     with pytest.raises(IntegrityError, match="CHECK constraint"):
         deployment.connection.execute(insert(LEAF), row | bad)
@@ -341,7 +377,7 @@ def test_a_migration_that_makes_the_tables_and_runs_the_guards_has_the_same_sche
     METADATA.create_all(made)
     schema = text("SELECT type, name, sql FROM sqlite_master ORDER BY name")
     with made.connect() as one, migrated.connect() as two:
-        for table in (HEAD, LEAF, CHECKPOINT):
+        for table in METADATA.sorted_tables:
             statement = one.execute(
                 text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": table.name}
             )

@@ -61,7 +61,7 @@ def test_the_migrations_make_the_logs_guards(tmp_path: Path) -> None:
         triggers = {
             row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='trigger'")
         }
-        assert len(triggers) == 10
+        assert len(triggers) == 19
         connection.execute(
             "INSERT INTO audit_leaf VALUES ('t', 0, zeroblob(32), '{}', zeroblob(32), '{}', 'memory.write', 0)"
         )

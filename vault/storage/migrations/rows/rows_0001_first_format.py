@@ -108,6 +108,16 @@ def upgrade() -> None:
         comment="Signed checkpoints, as C2SP tlog-checkpoint notes.",
     )
     op.create_table(
+        "audit_cosignature",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("tree_size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("witness", sa.String(length=255), nullable=False),
+        sa.Column("line", sa.Text(), nullable=False),
+        sa.Column("received_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "tree_size", "witness"),
+        comment="What witnesses signed of a checkpoint, as signature lines of C2SP tlog-cosignature.",
+    )
+    op.create_table(
         "audit_head",
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
@@ -126,12 +136,36 @@ def upgrade() -> None:
         sa.Column("payload", sa.Text(), nullable=True),
         sa.Column("event", sa.String(length=32), nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("erased_by", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("(salt IS NULL) = (payload IS NULL)", name="ck_audit_leaf_erased_whole"),
+        sa.CheckConstraint("erased_by IS NULL OR payload IS NULL", name="ck_audit_leaf_erased_by"),
         sa.CheckConstraint("leaf_index >= 0", name="ck_audit_leaf_index"),
         sa.CheckConstraint("length(leaf_hash) = 32", name="ck_audit_leaf_hash"),
         sa.PrimaryKeyConstraint("tenant_id", "leaf_index"),
-        comment="Entries. event and time_us repeat the header for indexes; the verifier compares them.",
+        comment="Entries. event and time_us repeat the header for indexes; the verifier compares them. erased_by is the index of the entry that erased this one's payload.",
     )
     op.create_index("ix_audit_leaf_time", "audit_leaf", ["tenant_id", "time_us"], unique=False)
+    op.create_table(
+        "audit_subtree",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.CheckConstraint("length(hash) = 32", name="ck_audit_subtree_hash"),
+        sa.CheckConstraint("level >= 1 AND position >= 0", name="ck_audit_subtree_place"),
+        sa.PrimaryKeyConstraint("tenant_id", "level", "position"),
+        comment="Roots of full tiles: an entry of tile level `level` each, so that partial tiles can be read.",
+    )
+    op.create_table(
+        "audit_tile",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("tile_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hashes", sa.LargeBinary(length=8192), nullable=False),
+        sa.CheckConstraint("length(hashes) = 8192", name="ck_audit_tile_full"),
+        sa.CheckConstraint("level >= 0 AND tile_index >= 0", name="ck_audit_tile_place"),
+        sa.PrimaryKeyConstraint("tenant_id", "level", "tile_index"),
+        comment="Full tiles of C2SP tlog-tiles, 256 hashes each, stored when they become full.",
+    )
     for statement in GUARDS.get(op.get_bind().dialect.name, ()):
         op.execute(statement)
