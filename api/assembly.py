@@ -11,7 +11,7 @@ from typing import Final
 
 from api.settings import Settings
 from policies.model import Principal, Purpose
-from vault.errors import KeyFileUnsafeError, KeyMissingError, TextInvalidError
+from vault.errors import KeyFileUnsafeError, KeyWrongError, TextInvalidError
 from vault.memos import MemOS
 from vault.opening import Vault, VaultOptions, default_path
 
@@ -70,14 +70,14 @@ def read_passphrase(path: Path) -> str:
     """Return the one line of a passphrase file, without its newline.
 
     Raises:
-        KeyMissingError: there is no such file.
+        KeyWrongError: there is no such file: like a passphrase that is missing.
         KeyFileUnsafeError: others may read it, or it is no regular file of one short line.
         TextInvalidError: it is not UTF-8.
     """
     try:
         content = _read_private(path)
     except FileNotFoundError:
-        raise KeyMissingError("there is no passphrase file at the path that was given") from None
+        raise KeyWrongError("there is no passphrase file at the path that was given") from None
     except OSError as error:
         raise KeyFileUnsafeError(f"the passphrase file cannot be read: {error.strerror}") from None
     try:

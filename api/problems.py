@@ -75,7 +75,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         vault.TextInvalidError: Problem("text-invalid", 422, "The text cannot be stored"),
         vault.TimeInvalidError: Problem("time-invalid", 422, "A time is unreadable"),
         vault.DocumentInvalidError: Problem("document-invalid", 422, "The document is not of its kind"),
-        vault.IdentifierInvalidError: Problem("identifier-invalid", 422, "An identifier is malformed"),
+        vault.IdentifierInvalidError: Problem(
+            "identifier-invalid", 422, "An identifier is malformed", Exit.USAGE
+        ),
         vault.ScreeningRefusedError: Problem(
             "screening-refused", 422, "The privacy rules refuse the content"
         ),

@@ -1,7 +1,7 @@
 """What who runs the vault sees of it: the states of keys and the vault's health, and no content.
 
-Owns the figures behind `keys status` and `doctor`, each under an allowed `administer` decision and with an
-entry of its own. Nothing is opened here but term records, whose binding shows whether a row is what was
+Owns the figures behind `keys status`, `principal list` and `doctor`, and the taking back of a credential,
+each under an allowed `administer` decision and with an entry of its own. Nothing is opened here but term records, whose binding shows whether a row is what was
 written; hashes of terms are all they hold. What the figures mean is left to the edge.
 """
 
@@ -12,13 +12,15 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select, text
 
-from audit.event import EventType
+from audit.event import EventType, Outcome
 from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation, SystemResource
+from vault.credentials import Credentials, CredentialStatus
 from vault.crypto.root import RootKind
-from vault.errors import KeyAccessError, TamperedError
+from vault.errors import KeyAccessError, NotFoundError, TamperedError
 from vault.grant import Grant, authorise
+from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
 from vault.parts import Parts
 from vault.sealing import IndexPlace
@@ -55,6 +57,16 @@ class KeyReport:
     root_fingerprint: str
     seals_limit: int
     keys: tuple[KeyStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A credential that is none any more."""
+
+    credential_id: str
+    principal: str | None
+    """Whom it stood for; None where its row was not what was written."""
+    leaf_index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,42 @@ class Administration:
         draft = self._parts.journal.allowed(grant, {"count": len(keys)}, resource=_VAULT)
         self._parts.journal.write([replace(draft, event=EventType.KEY_READ)])
         return KeyReport(sealers.root.kind, sealers.root.fingerprint, sealers.key_limits.seals, keys)
+
+    def credentials(self, principal: Principal, purpose: Purpose) -> tuple[CredentialStatus, ...]:
+        """Return whom the tenant's credentials stand for.
+
+        Raises:
+            DeniedError: not allowed; the denial is logged.
+        """
+        grant = self._authorise(principal, purpose)
+        found = Credentials(self._parts).of_tenant(grant.tenant)
+        self._parts.journal.note(grant, {"credentials": len(found)}, resource=_VAULT)
+        return found
+
+    def revoke(self, principal: Principal, purpose: Purpose, credential_id: str) -> Revoked:
+        """Take a credential of the tenant back: from here on nobody is known by it.
+
+        Raises:
+            DeniedError: not allowed; the denial is logged.
+            IdentifierInvalidError: the id is malformed.
+            NotFoundError: the tenant has no such credential; the attempt is logged.
+        """
+        check_vault_id(IdKind.CREDENTIAL, credential_id)
+        grant = self._authorise(principal, purpose)
+        credentials, journal = Credentials(self._parts), self._parts.journal
+        lost = next((one for one in credentials.of_tenant(grant.tenant) if one.id == credential_id), None)
+        of = lost.principal.id if lost is not None and lost.principal is not None else None
+        draft = replace(
+            journal.allowed(grant, {"principal": of}, resource=credential_id),
+            event=EventType.PRINCIPAL_REVOKE,
+            action="revoke",
+        )
+        try:
+            leaf_index = credentials.remove(draft, credential_id)
+        except NotFoundError:
+            journal.write([replace(draft, outcome=Outcome.NOT_FOUND)])
+            raise
+        return Revoked(credential_id, of, leaf_index)
 
     def health(self, principal: Principal, purpose: Purpose) -> Health:
         """Return the vault's figures, after looking at every row of the tenant.

@@ -1,7 +1,7 @@
 """Credentials: which principal a key of the edge stands for, and the entries that say so.
 
 Owns the rows of the credential table and the entries around them: that a credential was made, that it
-was used, that it was refused. It leaves secrets, their verifiers and what a key looks like to
+was used, that it was refused; taking one away is authorised and told by `vault.administration`. It leaves secrets, their verifiers and what a key looks like to
 `api.auth`: here a verifier is bytes, and a secret never arrives.
 
 Threat: whoever can write to the database, and has no key, gives itself a credential or a role, and has
@@ -14,16 +14,19 @@ back: what must never be used again has to be gone from the snapshots, too.
 """
 
 import hmac
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from audit.canonical import JsonValue
 from audit.event import EntryDraft, EventType, Outcome, Verdict
 from audit.evidence import SYSTEM_LOG
+from audit.log import Leaf
 from policies.model import Principal, Role
-from vault.clock import microseconds
+from vault.clock import from_microseconds, microseconds
 from vault.crypto.encoding import frame
 from vault.errors import IdentifierInvalidError, KeyMissingError, NotFoundError, TamperedError
 from vault.ids import IdKind, check_vault_id, new_id
@@ -34,6 +37,10 @@ from vault.storage.schema import CREDENTIAL
 
 _DOMAIN: Final = b"memos-vault/credential/1"
 # Not by the table's columns: their types would convert, and a row that was tampered with may hold any.
+_OF_TENANT: Final = text(
+    "SELECT credential_id FROM credential WHERE tenant_id = :tenant ORDER BY credential_id"
+)
+_REMOVE: Final = text("DELETE FROM credential WHERE tenant_id = :tenant AND credential_id = :id")
 _ROW: Final = text(
     "SELECT tenant_id, principal_id, roles, verifier, created, seal FROM credential WHERE credential_id = :id"
 )
@@ -47,6 +54,16 @@ class Credential:
     principal: Principal
     verifier: bytes
     """What the edge checks a secret against."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialStatus:
+    """A credential as who runs the vault sees it."""
+
+    id: str
+    principal: Principal | None
+    """None where the row is not what was written: what it says may be made up."""
+    created: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +107,10 @@ class Credentials:
         parts, principal = self._parts, credential.principal
         if principal.tenant not in parts.store.tenants():
             raise NotFoundError("there is no such tenant here")
-        entry = EntryDraft(
-            event=EventType.PRINCIPAL_CREATE,
-            time=parts.clock(),
-            principal=by,
-            tenant=principal.tenant,
-            action="create",
-            decision=Verdict.ALLOWED,
-            policy=parts.policy.digest,
-            outcome=Outcome.OK,
+        payload: dict[str, JsonValue] = {"principal": principal.id, "roles": list(_ordered(principal.roles))}
+        entry = replace(
+            parts.journal.event(EventType.PRINCIPAL_CREATE, principal.tenant, payload, principal=by),
             resource=check_vault_id(IdKind.CREDENTIAL, credential.id),
-            payload={"principal": principal.id, "roles": list(_ordered(principal.roles))},
         )
         row = _Row(
             principal.tenant,
@@ -120,6 +130,33 @@ class Credentials:
             "seal": self._seal(row),
         }
         return parts.store.submit(WriteSet(drafts=[entry], rows=[(CREDENTIAL, values)]))[0].index
+
+    def of_tenant(self, tenant: str) -> tuple[CredentialStatus, ...]:
+        """Return what is known of a tenant's credentials, oldest first; never a verifier."""
+        with self._parts.store.log_connection(SYSTEM_LOG) as connection:
+            ids = [str(row[0]) for row in connection.execute(_OF_TENANT, {"tenant": tenant})]
+        return tuple(self._status(credential_id) for credential_id in ids)
+
+    def remove(self, entry: EntryDraft, credential_id: str) -> int:
+        """Take a credential of the entry's tenant away, in one transaction with the entry that says so.
+
+        Args:
+            entry: Of who did it.
+            credential_id: Which.
+
+        Returns:
+            The entry's leaf index.
+
+        Raises:
+            NotFoundError: the tenant has no such credential; nothing was written.
+        """
+        known = {"tenant": entry.tenant, "id": credential_id}
+
+        def delete(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            if not connection.execute(_REMOVE, known).rowcount:
+                raise NotFoundError("there is no such credential here")
+
+        return self._parts.store.submit(WriteSet(drafts=[entry], changes=[delete]))[0].index
 
     def find(self, credential_id: str) -> Credential | None:
         """Return a credential by its id; None where there is none.
@@ -181,6 +218,15 @@ class Credentials:
             payload={"reason": "credential_tampered"},
         )
         return self._parts.journal.write([entry])[0].index
+
+    def _status(self, credential_id: str) -> CredentialStatus:
+        try:
+            found, read = self.find(credential_id), self._read(credential_id)
+        except TamperedError:
+            return CredentialStatus(credential_id, None, None)
+        if found is None or read is None:  # removed meanwhile
+            return CredentialStatus(credential_id, None, None)
+        return CredentialStatus(credential_id, found.principal, from_microseconds(read[0].created))
 
     def _read(self, credential_id: str) -> tuple[_Row, bytes] | None:
         with self._parts.store.log_connection(SYSTEM_LOG) as connection:

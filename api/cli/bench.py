@@ -1,6 +1,7 @@
 """`memvault bench`: every figure that this project claims, measured again."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from api.bench.report import Report
+    from api.bench.run import Setting
 
 
 def bench(  # noqa: PLR0917  # typer's options
@@ -33,41 +35,49 @@ def bench(  # noqa: PLR0917  # typer's options
     json_: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,  # noqa: FBT002  # typer's flag
 ) -> None:
     """Measure speed, memory, recall and privacy, each beside its target."""
-    from rich.console import Console  # noqa: PLC0415  # heavy imports stay out of --help
+    from api.bench.report import as_json, recorded  # noqa: PLC0415  # heavy imports stay out of --help
+    from api.bench.run import Setting, default_shared  # noqa: PLC0415
 
-    from api.bench.report import as_json, recorded, write  # noqa: PLC0415
-    from api.bench.run import SUITES, Setting, default_shared, run  # noqa: PLC0415
-    from vault.clock import system_clock  # noqa: PLC0415
-
-    names = tuple(dict.fromkeys(only or SUITES))
-    unknown = [name for name in names if name not in SUITES]
-    if unknown:
-        raise typer.BadParameter(f"expected suites of {', '.join(SUITES)}")
-    command = " ".join(
-        ["memvault bench", *(f"--only {name}" for name in only or ()), *(["--quick"] if quick else [])]
-    )
+    names, command = _suites(only or []), _command(only or [], quick=quick)
     output.mkdir(parents=True, exist_ok=True)
-    errors = Console(stderr=True)
     # On the disk of the output: a folder in memory would make every commit look durable.
-    with (
-        tempfile.TemporaryDirectory(dir=output, prefix=".stores-") as scratch,
-        errors.status("", spinner="line") as status,
-    ):
-        setting = Setting(
-            scratch=Path(scratch),
-            shared=shared or default_shared(),
-            peers=peers,
-            quick=quick,
-            step=status.update,
-        )
-        for report in run(names, setting, command=command, clock=system_clock):
-            write(report, output)
+    with tempfile.TemporaryDirectory(dir=output, prefix=".stores-") as scratch:
+        setting = Setting(Path(scratch), shared or default_shared(), peers, quick=quick)
+        report = _measure(names, command, setting, output)
     if record is not None:
         record.write_text(recorded(record.read_text(encoding="utf-8"), report), encoding="utf-8")
     if json_:
         typer.echo(as_json(report))
         return
     _show(report)
+
+
+def _measure(names: tuple[str, ...], command: str, setting: "Setting", output: Path) -> "Report":
+    """Run suites; what was measured is written after each, so that a run cut short leaves it."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from api.bench.report import write  # noqa: PLC0415
+    from api.bench.run import run  # noqa: PLC0415
+    from vault.clock import system_clock  # noqa: PLC0415
+
+    with Console(stderr=True).status("", spinner="line") as status:
+        for report in run(names, replace(setting, step=status.update), command=command, clock=system_clock):
+            write(report, output)
+    return report
+
+
+def _suites(only: list[str]) -> tuple[str, ...]:
+    """Return the suites to run: those that are named, or all."""
+    from api.bench.run import SUITES  # noqa: PLC0415
+
+    if any(name not in SUITES for name in only):
+        raise typer.BadParameter(f"expected suites of {', '.join(SUITES)}")
+    return tuple(dict.fromkeys(only or SUITES))
+
+
+def _command(only: list[str], *, quick: bool) -> str:
+    """Return the command that measures the same again."""
+    return " ".join(["memvault bench", *(f"--only {name}" for name in only), *(["--quick"] if quick else [])])
 
 
 def _show(report: "Report") -> None:

@@ -4,9 +4,13 @@ import json
 import shutil
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from api.demo.run import Played
+    from api.demo.story import Story
 
 
 def demo(
@@ -21,18 +25,30 @@ def demo(
 ) -> None:
     """Play a conversation through the vault, in the terminal and as one HTML page."""
     from rich.console import Console  # noqa: PLC0415  # heavy imports stay out of --help
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
 
     from api.demo.figures import figures  # noqa: PLC0415
     from api.demo.report import write_report  # noqa: PLC0415
-    from api.demo.run import TENANT, play  # noqa: PLC0415
     from api.demo.story import read_story, shipped_story  # noqa: PLC0415
     from api.demo.terminal import show  # noqa: PLC0415
     from vault.clock import system_clock  # noqa: PLC0415
+
+    played = _play(shipped_story() if data is None else read_story(data), _fresh(output))
+    report = output / "report.html"
+    write_report(played, report, system_clock())
+    if json_:
+        typer.echo(json.dumps(figures(played), indent=2))
+    else:
+        show(played, report, Console(width=max(100, Console().width)))
+
+
+def _play(story: "Story", folder: Path) -> "Played":
+    """Play a story into a new vault, telling on standard error how far it is."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    from api.demo.run import TENANT, play  # noqa: PLC0415
     from vault.opening import LocalRootWarning, Vault  # noqa: PLC0415
 
-    story = shipped_story() if data is None else read_story(data)
-    folder = _fresh(output)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with warnings.catch_warnings(), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         warnings.simplefilter(
@@ -45,13 +61,7 @@ def demo(
             bar.update(task, completed=done)  # type: ignore[arg-type]
 
         with Vault.create(folder, tenant=TENANT) as vault:
-            played = play(story, vault, folder, progress)
-    report = output / "report.html"
-    write_report(played, report, system_clock())
-    if json_:
-        typer.echo(json.dumps(figures(played), indent=2))
-    else:
-        show(played, report, Console(width=max(100, Console().width)))
+            return play(story, vault, folder, progress)
 
 
 def _fresh(output: Path) -> Path:

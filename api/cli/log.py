@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from api.cli.options import (
-    AsOption,
-    Caller,
-    JsonOption,
-    PurposeOption,
-    RoleOption,
-    TenantOption,
-    VaultOption,
-    auditor,
-)
-from api.cli.output import note, print_json, reported, say
+from api.cli.options import Invocation, auditor, called_by
+from api.cli.output import counted, note, print_json, say
 
 if TYPE_CHECKING:
     from api.schemas.views import ReportView
@@ -28,27 +19,21 @@ app = typer.Typer(help="Read, verify and export the audit log.", no_args_is_help
 
 
 @app.command("tail")
+@called_by(auditor)
 def tail(
+    call: Invocation,
     *,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many entries.")] = 20,
     start: Annotated[
         int | None, typer.Option(min=0, max=2**53 - 1, help="First index [default: the last entries].")
     ] = None,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show entries, oldest first. Looking is an entry, too."""
-    with reported(as_json=as_json):
-        from api.cli.session import session  # noqa: PLC0415  # loads the vault; `--help` does not
-        from api.schemas.views import EntriesView, EntryView  # noqa: PLC0415
+    from api.schemas.views import EntriesView, EntryView  # noqa: PLC0415  # loads the vault; `--help` does not
 
-        with session(vault, auditor(as_, role, tenant, purpose)) as opened:
-            entries = opened.memory.entries(start=start, limit=count, purpose=opened.caller.purpose)
-    if as_json:
+    with call.session() as opened:
+        entries = opened.memory.entries(start=start, limit=count, purpose=opened.caller.purpose)
+    if call.as_json:
         print_json(EntriesView(entries=[EntryView.of(entry) for entry in entries]))
         return
     for entry in entries:
@@ -60,53 +45,38 @@ def tail(
 
 
 @app.command("checkpoint")
-def checkpoint(
-    *,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@called_by(auditor)
+def checkpoint(call: Invocation) -> None:
     """Sign the log as it stands and print the note: keep it, and a cut tail will show."""
-    with reported(as_json=as_json):
-        from api.cli.session import session  # noqa: PLC0415
-        from api.schemas.views import CheckpointView  # noqa: PLC0415
+    from api.schemas.views import CheckpointView  # noqa: PLC0415
 
-        with session(vault, auditor(as_, role, tenant, purpose)) as opened:
-            signed = opened.memory.checkpoint(purpose=opened.caller.purpose)
-    if as_json:
+    with call.session() as opened:
+        signed = opened.memory.checkpoint(purpose=opened.caller.purpose)
+    if call.as_json:
         print_json(CheckpointView.of(signed))
         return
     sys.stdout.write(signed.signed.note.decode())
 
 
 @app.command("export")
+@called_by(auditor)
 def export(
+    call: Invocation,
     *,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A new file; - is standard output.")],
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write the tenant's log as an evidence bundle that can be verified without the vault."""
-    with reported(as_json=as_json):
-        from api.cli.session import session  # noqa: PLC0415
-        from api.cli.shapes import ExportView  # noqa: PLC0415
+    from api.cli.shapes import ExportView  # noqa: PLC0415
 
-        with session(vault, auditor(as_, role, tenant, purpose)) as opened:
-            memory = opened.memory
-            with _new_file(file) as target:
-                count = memory.export(target, purpose=opened.caller.purpose)
-            key = str(opened.vault.parts.verifier_key)
-    if as_json and file != "-":
+    with call.session() as opened:
+        memory = opened.memory
+        with _new_file(file) as target:
+            count = memory.export(target, purpose=opened.caller.purpose)
+        key = str(opened.vault.parts.verifier_key)
+    if call.as_json and file != "-":
         print_json(ExportView(file=file, entries=count, verifier_key=key))
         return
-    note(f"{count} entries; verify with: memvault audit verify {file} --key {key}")
+    note(f"{counted(count, 'entry', 'entries')}; verify with: memvault audit verify {file} --key {key}")
 
 
 @contextmanager
@@ -135,7 +105,9 @@ def _new_file(name: str) -> Iterator[BinaryIO]:
 
 
 @app.command("verify")
+@called_by(auditor)
 def verify(
+    call: Invocation,
     *,
     bundle: Annotated[
         Path | None,
@@ -150,39 +122,32 @@ def verify(
         list[Path] | None,
         typer.Option(metavar="NOTE", help="A checkpoint that was kept: only these show that a tail was cut."),
     ] = None,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Recompute the whole log: of the vault, against its rows; or of a bundle, with a public key only."""
     if (bundle is None) != (key is None and key_file is None) or (key is not None and key_file is not None):
         raise typer.BadParameter("expected a bundle together with --key or --key-file", param_hint="BUNDLE")
-    with reported(as_json=as_json):
-        if bundle is None:
-            report = _verify_vault(vault, auditor(as_, role, tenant, purpose))
-        else:
-            report = _verify_bundle(bundle, key, key_file, remembered or [])
-    _print_report(report, as_json=as_json)
+    if bundle is None:
+        report = _verify_vault(call)
+    else:
+        report = _verify_bundle(bundle, key, key_file, remembered or [])
+    _print_report(report, as_json=call.as_json)
     if not report.passed:
         raise typer.Exit(3)
 
 
-def _verify_vault(vault: Path | None, caller: Caller) -> "ReportView":
+def _verify_vault(call: Invocation) -> "ReportView":
     """Verify every tenant's log, or the one that is named."""
     from api.assembly import memory_of  # noqa: PLC0415
-    from api.cli.session import session  # noqa: PLC0415
     from api.schemas.views import ReportView  # noqa: PLC0415
 
-    with session(vault, caller) as opened:
+    purpose = call.caller.purpose
+    with call.session() as opened:
         tenants = opened.vault.parts.store.tenants()
-        named = caller.tenant or opened.settings.tenant
+        named = call.caller.tenant or opened.settings.tenant
         reports = []
         for tenant in [named] if named else tenants:
-            memory = memory_of(opened.vault, opened.principal_at(tenant), caller.purpose)
-            found = memory.verify(purpose=caller.purpose)
+            memory = memory_of(opened.vault, opened.principal_at(tenant), purpose)
+            found = memory.verify(purpose=purpose)
             shown = ReportView.of(found.log, found.rows_checked, found.row_findings)
             reports.append(
                 shown.model_copy(update={"more_findings": shown.more_findings + found.more_row_findings})
@@ -229,7 +194,7 @@ def _print_report(report: "ReportView", *, as_json: bool) -> None:
         return
     for log in report.logs:
         say(
-            f"{log.log:<16} {log.size} entries, {log.signed_size} signed, {log.erased} erased, root {log.root}"
+            f"{log.log:<16} {counted(log.size, 'entry', 'entries')}, {log.signed_size} signed, {log.erased} erased, root {log.root}"
         )
     if report.rows_checked is not None:
         say(f"{'rows':<16} {report.rows_checked} compared with the log")

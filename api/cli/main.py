@@ -8,17 +8,21 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 verification failed, 4 denied, 5 not authe
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import takewhile
 from types import TracebackType
-from typing import Annotated, ParamSpec
+from typing import Annotated, Final, ParamSpec
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from api.cli import bench, demo, log, memories, operate, serve, start
-from api.cli.output import reported
+from api.cli import bench, demo, log, memories, operate, principals, serve, start
+from api.cli.output import print_problem, reported
 
 _Parameters = ParamSpec("_Parameters")
+_USAGE_TYPE: Final = "urn:memvault:problem:usage"
 
 
 def _reporting(command: Callable[_Parameters, None]) -> Callable[_Parameters, None]:
@@ -32,7 +36,39 @@ def _reporting(command: Callable[_Parameters, None]) -> Callable[_Parameters, No
     return reporting
 
 
+class _Commands(TyperGroup):
+    """The commands; with `--json` a usage error is told like any other, as one JSON value."""
+
+    def main(  # Typer's own signature
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002
+        **extra: object,
+    ) -> object:
+        """Run the command that the arguments name."""
+        given = list(sys.argv[1:] if args is None else args)
+        as_json = standalone_mode and "--json" in takewhile(lambda word: word != "--", given)
+        try:
+            ended = super().main(
+                given, prog_name, complete_var, standalone_mode and not as_json, windows_expand_args, **extra
+            )
+        except TyperException as error:
+            if not as_json:
+                raise
+            print_problem(
+                _USAGE_TYPE, "The command is not used as it must be", error.format_message(), error.exit_code
+            )
+            sys.exit(error.exit_code)
+        if as_json:
+            sys.exit(ended if isinstance(ended, int) else 0)
+        return ended
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="memvault",
     help="A memory vault for language-model agents: screened, sealed, logged, provable.",
     no_args_is_help=True,
@@ -69,7 +105,7 @@ app.command("update")(memories.update)
 app.command("organize")(memories.organize)
 app.add_typer(log.app, name="audit")
 app.add_typer(operate.keys, name="keys")
-app.add_typer(operate.principals, name="principal")
+app.add_typer(principals.app, name="principal")
 app.command("doctor")(operate.doctor)
 app.command("serve")(serve.serve)
 app.command("demo")(_reporting(demo.demo))

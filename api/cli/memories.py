@@ -2,25 +2,19 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.cli.options import (
-    AsOption,
-    Caller,
-    JsonOption,
-    PurposeOption,
-    RoleOption,
-    TenantOption,
-    VaultOption,
-    agent,
-)
-from api.cli.output import flat, note, print_json, progress, reported, say
+from api.cli.options import Invocation, agent, called_by
+from api.cli.output import counted, flat, note, placed, print_json, progress, say
 from policies.model import AccessTier
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from api.cli.session import Session
     from api.cli.shapes import SourceView
     from api.cli.sources import FileKind
@@ -48,7 +42,9 @@ SubjectFileOption = Annotated[
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A memory's id: mem_…")]
 
 
+@called_by(agent)
 def extract(
+    call: Invocation,
     *,
     files: Annotated[
         list[str],
@@ -63,52 +59,52 @@ def extract(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Leave dense vectors to the next opening.")
     ] = False,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write conversations and documents into the vault: screened, sealed, logged."""
     if kind not in _KINDS:
         raise typer.BadParameter(f"expected one of {', '.join(_KINDS)}", param_hint="--kind")
-    with reported(as_json=as_json):
-        from api.cli.session import session  # noqa: PLC0415  # loads the vault; `--help` does not
-        from api.cli.sources import FileKind  # noqa: PLC0415
+    from api.cli.sources import FileKind  # noqa: PLC0415  # loads the vault; `--help` does not
 
-        with session(vault, agent(as_, role, tenant, purpose)) as opened:
-            written: list[SourceView] = []
-            embedded = False
-            try:
-                names = _subjects(subject, subject_file, opened.settings.limits)
-                _write_all(opened, files, FileKind(kind), names, tier, written=written, quiet=as_json)
-                embedded = not no_wait and _wait(opened, quiet=as_json)
-            finally:
-                _print_written(written, embedded=embedded, as_json=as_json)
+    with call.session() as opened:
+        written: list[SourceView] = []
+        embedded = False
+        try:
+            names = _subjects(subject, subject_file, opened.settings.limits)
+            plan = _Plan(opened, FileKind(kind), names, tier, quiet=call.as_json)
+            _write_all(plan, files, written)
+            embedded = not no_wait and _wait(opened, quiet=call.as_json)
+        finally:
+            _print_written(written, embedded=embedded, as_json=call.as_json)
 
 
-def _write_all(
-    opened: "Session",
-    files: list[str],
-    kind: "FileKind",
-    names: tuple[str, ...],
-    tier: AccessTier,
-    *,
-    written: "list[SourceView]",
-    quiet: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How files are to be written."""
+
+    opened: "Session"
+    kind: "FileKind"
+    subjects: tuple[str, ...]
+    tier: AccessTier
+    quiet: bool
+
+
+def _write_all(plan: _Plan, files: list[str], written: "list[SourceView]") -> None:
+    with progress(quiet=plan.quiet) as bar:
+        for place, file in enumerate(files, start=1):
+            # By its place: a file's name may be personal, and errors hold no content.
+            with placed(f"file {place} of {len(files)}" if len(files) > 1 else ""):
+                _write_file(plan, file, written, bar)
+
+
+def _write_file(plan: _Plan, file: str, written: "list[SourceView]", bar: "Progress") -> None:
     from api.cli.shapes import SourceView  # noqa: PLC0415
 
-    memory = opened.memory
-    with progress(quiet=quiet) as bar:
-        for file in files:
-            sources = _sources(opened, file, kind)
-            task = bar.add_task(flat(Path(file).name), total=len(sources))
-            for source in sources:
-                receipt = memory.extract(source, subject=names or None, access_tier=tier)
-                written.append(SourceView.of(file, receipt))
-                bar.advance(task)
+    sources = _sources(plan.opened, file, plan.kind)
+    task = bar.add_task(flat(Path(file).name), total=len(sources))
+    for source in sources:
+        receipt = plan.opened.memory.extract(source, subject=plan.subjects or None, access_tier=plan.tier)
+        written.append(SourceView.of(file, receipt))
+        bar.advance(task)
 
 
 def _sources(opened: "Session", file: str, kind: "FileKind") -> "tuple[Source, ...]":
@@ -155,11 +151,14 @@ def _print_written(written: "list[SourceView]", *, embedded: bool, as_json: bool
     for source in written:
         ids = source.memory_ids
         shown = ids[0] if len(ids) == 1 else f"{ids[0]} … {ids[-1]}"
-        say(f"{source.episode_id}  {len(ids):>5} memories  {shown}  entry {source.receipt.leaf_index}")
-    note(f"{count} memories in {len(written)} episodes")
+        number = f"{len(ids):>5} {'memory  ' if len(ids) == 1 else 'memories'}"
+        say(f"{source.episode_id}  {number}  {shown}  entry {source.receipt.leaf_index}")
+    note(f"{counted(count, 'memory', 'memories')} in {counted(len(written), 'episode', 'episodes')}")
 
 
+@called_by(agent)
 def retrieve(
+    call: Invocation,
     *,
     query: Annotated[
         str, typer.Argument(metavar="QUERY", help="The question; - reads it from standard input.")
@@ -170,30 +169,22 @@ def retrieve(
     show_originals: Annotated[
         bool, typer.Option("--reveal", help="Show originals where that is allowed.")
     ] = False,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Find the memories that answer a question best."""
-    with reported(as_json=as_json):
-        from api.cli.session import session  # noqa: PLC0415
-        from api.schemas.views import AnswerView  # noqa: PLC0415
+    from api.schemas.views import AnswerView  # noqa: PLC0415
 
-        with session(vault, agent(as_, role, tenant, purpose)) as opened:
-            names = _subjects(subject, subject_file, opened.settings.limits)
-            text = _text(opened) if query == STDIN else query
-            answer = opened.memory.retrieve(text, k=k, subject=names or None, reveal=show_originals)
-    if as_json:
+    with call.session() as opened:
+        names = _subjects(subject, subject_file, opened.settings.limits)
+        text = _text(opened) if query == STDIN else query
+        answer = opened.memory.retrieve(text, k=k, subject=names or None, reveal=show_originals)
+    if call.as_json:
         print_json(AnswerView.of(answer))
         return
     note(f"searched: {answer.masked_query}")
     for place, hit in enumerate(answer.hits, start=1):
         say(f"{place:>3}. {hit.score:6.2f}  {hit.memory.text}", _HIT_INDENT)
         say(" " * _HIT_INDENT + _origin(hit.memory), _HIT_INDENT)
-    note(f"{len(answer.hits)} memories; this read is entry {answer.read_in}")
+    note(f"{counted(len(answer.hits), 'memory', 'memories')}; this read is entry {answer.read_in}")
 
 
 def _origin(memory: "Memory") -> str:
@@ -220,42 +211,24 @@ def _text(opened: "Session") -> str:
     return decode(read_stream(sys.stdin.buffer, limits), limits.document_bytes).removesuffix("\n")
 
 
-def show(
-    *,
-    memory_id: IdArgument,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@called_by(agent)
+def show(call: Invocation, *, memory_id: IdArgument) -> None:
     """Show one memory, masked."""
-    _show_one(vault, agent(as_, role, tenant, purpose), memory_id, originals=False, as_json=as_json)
+    _show_one(call, memory_id, originals=False)
 
 
-def reveal(
-    *,
-    memory_id: IdArgument,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@called_by(agent)
+def reveal(call: Invocation, *, memory_id: IdArgument) -> None:
     """Show one memory with its originals in place of tokens, if role and purpose allow it."""
-    _show_one(vault, agent(as_, role, tenant, purpose), memory_id, originals=True, as_json=as_json)
+    _show_one(call, memory_id, originals=True)
 
 
-def _show_one(vault: Path | None, caller: Caller, memory_id: str, *, originals: bool, as_json: bool) -> None:
-    with reported(as_json=as_json):
-        from api.cli.session import session  # noqa: PLC0415
-        from api.schemas.views import MemoryView  # noqa: PLC0415
+def _show_one(call: Invocation, memory_id: str, *, originals: bool) -> None:
+    from api.schemas.views import MemoryView  # noqa: PLC0415
 
-        with session(vault, caller) as opened:
-            memory = opened.memory.reveal(memory_id) if originals else opened.memory.get(memory_id)
-    if as_json:
+    with call.session() as opened:
+        memory = opened.memory.reveal(memory_id) if originals else opened.memory.get(memory_id)
+    if call.as_json:
         print_json(MemoryView.of(memory))
         return
     for label, value in _lines(memory):
@@ -287,7 +260,9 @@ def _lines(memory: "Memory") -> Iterator[tuple[str, str]]:
     yield from ((label, value) for label, value in labels.items() if value)
 
 
+@called_by(agent)
 def update(
+    call: Invocation,
     *,
     memory_id: IdArgument,
     text: Annotated[
@@ -297,62 +272,48 @@ def update(
     expect_version: Annotated[
         int | None, typer.Option(min=1, help="Only if it still has this version.")
     ] = None,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write a new version of a memory's text; tokens that still stand in it keep their originals."""
     if file is not None and text != STDIN:
         raise typer.BadParameter("expected a text or a file, not both", param_hint="--file")
-    with reported(as_json=as_json):
-        from api.cli.session import session  # noqa: PLC0415
-        from api.cli.sources import read_bytes  # noqa: PLC0415
-        from api.schemas.views import WrittenView  # noqa: PLC0415
-        from vault.pipeline.documents import decode  # noqa: PLC0415
+    from api.cli.sources import read_bytes  # noqa: PLC0415
+    from api.schemas.views import WrittenView  # noqa: PLC0415
+    from vault.pipeline.documents import decode  # noqa: PLC0415
 
-        with session(vault, agent(as_, role, tenant, purpose)) as opened:
-            limits = opened.settings.limits
-            if file is not None:
-                text = decode(read_bytes(file, limits), limits.document_bytes).removesuffix("\n")
-            elif text == STDIN:
-                text = _text(opened)
-            receipt = opened.memory.update(memory_id, text, expected_version=expect_version)
-            _wait(opened, quiet=as_json)
-    if as_json:
+    with call.session() as opened:
+        limits = opened.settings.limits
+        if file is not None:
+            text = decode(read_bytes(file, limits), limits.document_bytes).removesuffix("\n")
+        elif text == STDIN:
+            text = _text(opened)
+        receipt = opened.memory.update(memory_id, text, expected_version=expect_version)
+        _wait(opened, quiet=call.as_json)
+    if call.as_json:
         print_json(WrittenView.of(receipt))
         return
     say(f"{receipt.memory_ids[0]}  entry {receipt.leaf_index}")
 
 
+@called_by(agent)
 def organize(
+    call: Invocation,
     *,
     subject: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whom it is about; none is your own notes.")
     ] = None,
     subject_file: SubjectFileOption = None,
-    vault: VaultOption = None,
-    as_: AsOption = None,
-    role: RoleOption = None,
-    tenant: TenantOption = None,
-    purpose: PurposeOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Link, correct and confirm what is known about a subject, by rule."""
-    with reported(as_json=as_json):
-        from api.cli.session import session  # noqa: PLC0415
-        from api.schemas.views import OrganizedView  # noqa: PLC0415
+    from api.schemas.views import OrganizedView  # noqa: PLC0415
 
-        with session(vault, agent(as_, role, tenant, purpose)) as opened:
-            names = _subjects([subject] if subject else None, subject_file, opened.settings.limits)
-            done = opened.memory.organize(subject=names[0] if names else None)
-    if as_json:
+    with call.session() as opened:
+        names = _subjects([subject] if subject else None, subject_file, opened.settings.limits)
+        done = opened.memory.organize(subject=names[0] if names else None)
+    if call.as_json:
         print_json(OrganizedView.of(done))
         return
     for link in done.links:
         say(f"{link.source} {link.kind.value} {link.target}  ({link.reason.value})")
     for change in done.trust:
         say(f"{change.memory} is now {change.trust.value}")
-    note(f"{done.examined} memories examined; entry {done.leaf_index}")
+    note(f"{counted(done.examined, 'memory', 'memories')} examined; entry {done.leaf_index}")

@@ -68,6 +68,28 @@ def print_json(view: "BaseModel") -> None:
     sys.stdout.write(json.dumps(view.model_dump(mode="json"), indent=2) + "\n")
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number and what there is so much of: `1 memory`, `2 memories`."""
+    return f"{count} {one if count == 1 else many}"
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Have an error that arises say where: `reported` puts the place before its message. Empty adds none."""
+    try:
+        yield
+    except Exception as error:
+        if place:
+            error.add_note(place)
+        raise
+
+
+def print_problem(kind: str, title: str, detail: str, code: int) -> None:
+    """Print an error as one JSON value."""
+    shape = {"type": kind, "title": title, "detail": detail, "exit": code}
+    sys.stderr.write(json.dumps(shape) + "\n")
+
+
 @contextmanager
 def reported(*, as_json: bool) -> Iterator[None]:
     """End the command as the table of problems says when one of our errors arises.
@@ -80,16 +102,11 @@ def reported(*, as_json: bool) -> Iterator[None]:
         yield
     except EXPECTED as error:
         problem = problem_of(type(error))
+        detail = ": ".join([*getattr(error, "__notes__", ()), detail_of(error)])
         if as_json:
-            shape = {
-                "type": problem.type,
-                "title": problem.title,
-                "detail": detail_of(error),
-                "exit": problem.exit,
-            }
-            sys.stderr.write(json.dumps(shape) + "\n")
+            print_problem(problem.type, problem.title, detail, problem.exit)
         else:
-            note(f"memvault: {detail_of(error)}")
+            note(f"memvault: {detail}")
         raise typer.Exit(problem.exit) from None
 
 

@@ -30,6 +30,30 @@ class PrincipalView(View):
     api_key: Annotated[str, Field(description="shown this once")]
 
 
+class CredentialView(View):
+    """An API key's credential: never the key."""
+
+    credential: str
+    principal: Annotated[str | None, Field(description="null: the row is not what was written")]
+    roles: list[str]
+    created: str | None
+
+
+class CredentialsView(View):
+    """The credentials of a tenant."""
+
+    tenant: str
+    credentials: list[CredentialView]
+
+
+class RevokedView(View):
+    """A credential that was taken back."""
+
+    credential: str
+    principal: str | None
+    entry: Annotated[int, Field(description="audit leaf index")]
+
+
 class SourceView(View):
     """What became of one chat or document."""
 

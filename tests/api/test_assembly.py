@@ -9,7 +9,7 @@ from api.assembly import create_vault, memory_of, open_vault, read_passphrase, v
 from api.settings import Settings, read_settings
 from policies.model import Principal, Purpose, Role
 from tests.simulators.fakes import fake_options
-from vault.errors import KeyFileUnsafeError, KeyMissingError, KeyWrongError, NotFoundError, TextInvalidError
+from vault.errors import KeyFileUnsafeError, KeyWrongError, NotFoundError, TextInvalidError
 from vault.opening import default_path
 from vault.pipeline.limits import InputLimits
 
@@ -48,7 +48,7 @@ def test_a_passphrase_that_is_no_text_is_refused_without_being_shown(tmp_path: P
 
 
 def test_a_missing_passphrase_file_is_named_as_missing(tmp_path: Path) -> None:
-    with pytest.raises(KeyMissingError):
+    with pytest.raises(KeyWrongError, match="no passphrase file"):
         read_passphrase(tmp_path / "none")
 
 

@@ -13,14 +13,17 @@ import pytest
 from api.auth import Argon2Cost, Attempts, Authenticator, _verifier, issue_key
 from api.errors import AttemptsExceededError, NotAuthenticatedError
 from audit.evidence import SYSTEM_LOG
+from policies.errors import DeniedError
 from policies.model import Principal, Purpose, Role
 from tests.api.conftest import CHEAP, TENANT
+from vault.administration import Administration
 from vault.clock import system_entropy
 from vault.credentials import Credential, Credentials
 from vault.errors import ConflictError, NotFoundError, TamperedError
 from vault.memos import MemOS
 from vault.opening import Vault
 
+ADMINISTRATOR = Principal("admin-a", TENANT, frozenset({Role.ADMINISTRATOR}))
 AGENT = Principal("agent-1", TENANT, frozenset({Role.OWNER_AGENT, Role.SERVICE}))
 HERE = "127.0.0.1"
 
@@ -258,6 +261,48 @@ def test_many_threads_may_show_one_key(authenticator: Authenticator, key: str) -
     for thread in threads:
         thread.join()
     assert found == [AGENT] * 8
+
+
+def test_a_key_that_was_taken_back_is_refused_at_once_though_it_was_remembered(
+    vault: Vault, authenticator: Authenticator, credentials: Credentials, key: str
+) -> None:
+    other = issue_key(credentials, AGENT, system_entropy, cost=CHEAP)
+    assert authenticator.authenticate(f"Bearer {key}", "here") == AGENT
+    assert authenticator.remembered(f"Bearer {key}") == AGENT
+    administration = Administration(vault.parts)
+    done = administration.revoke(ADMINISTRATOR, Purpose.OPERATIONS, _credential(key))
+    assert (done.credential_id, done.principal) == (_credential(key), AGENT.id)
+    assert authenticator.remembered(f"Bearer {key}") is None
+    with pytest.raises(NotAuthenticatedError):
+        authenticator.authenticate(f"Bearer {key}", "here")
+    assert authenticator.authenticate(f"Bearer {other}", "here") == AGENT
+    left = administration.credentials(ADMINISTRATOR, Purpose.OPERATIONS)
+    assert [one.id for one in left] == [_credential(other)]
+
+
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.ADMINISTRATOR}))
+def test_nobody_but_an_administrator_takes_a_key_back_or_sees_whose_there_are(
+    vault: Vault, credentials: Credentials, key: str, role: Role
+) -> None:
+    administration = Administration(vault.parts)
+    caller = Principal("caller", TENANT, frozenset({role}))
+    with pytest.raises(DeniedError):
+        administration.revoke(caller, Purpose.OPERATIONS, _credential(key))
+    with pytest.raises(DeniedError):
+        administration.credentials(caller, Purpose.OPERATIONS)
+    assert credentials.find(_credential(key)) is not None
+
+
+def test_an_administrator_of_another_tenant_neither_sees_nor_takes_back_a_key(
+    vault: Vault, credentials: Credentials, key: str
+) -> None:
+    vault.add_tenant("bank")
+    stranger = Principal("admin-b", "bank", frozenset({Role.ADMINISTRATOR}))
+    administration = Administration(vault.parts)
+    assert administration.credentials(stranger, Purpose.OPERATIONS) == ()
+    with pytest.raises(NotFoundError):
+        administration.revoke(stranger, Purpose.OPERATIONS, _credential(key))
+    assert credentials.find(_credential(key)) is not None
 
 
 def test_a_credential_of_an_unknown_tenant_is_refused(credentials: Credentials) -> None:

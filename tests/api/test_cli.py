@@ -44,6 +44,10 @@ def test_init_under_a_passphrase(empty: Memvault, tmp_path: Path, monkeypatch: p
     (tmp_path / "pass").write_text("another passphrase\n")
     wrong = empty("retrieve", "tea")
     assert (wrong.exit_code, wrong.stdout) == (5, "")
+    (tmp_path / "pass").unlink()
+    assert [empty(*command).exit_code for command in (["retrieve", "tea"], ["serve"])] == [5, 5]
+    assert empty("init", "--vault", str(tmp_path / "other")).exit_code == 5
+    assert not (tmp_path / "other").exists()
     monkeypatch.delenv("MEMVAULT_PASSPHRASE_FILE")
     assert empty("retrieve", "tea").exit_code == 5
 
@@ -191,6 +195,56 @@ def test_a_bad_file_is_an_error_of_its_own_without_its_content(
     assert json.loads(result.stdout)["memories"] == 0
 
 
+def test_of_several_files_the_bad_one_is_named_by_its_place_alone(memvault: Memvault, tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("tea at four")
+    (tmp_path / "maria.txt").write_bytes(b"\xff")
+    files = [str(tmp_path / name) for name in ("good.txt", "maria.txt", "good.txt")]
+    told = memvault("extract", *files, "--json")
+    assert json.loads(told.stderr)["detail"].startswith("file 2 of 3: ")
+    assert "maria" not in told.stderr
+    assert "memvault: file 2 of 3: " in memvault("extract", *files).stderr
+    assert memvault.json("retrieve", "tea")["hits"], "what was written before it stands"
+    alone = memvault("extract", files[1], "--json")
+    assert not json.loads(alone.stderr)["detail"].startswith("file")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show"],
+        ["retrieve", "x", "--k", "0"],
+        ["retrieve", "x", "--role", "king"],
+        ["extract", "-", "--kind", "video"],
+        ["audit", "verify", "--key", "x"],
+        ["nonsense"],
+        ["keys", "nonsense"],
+        ["bench", "--only", "nonsense"],
+    ],
+)
+def test_with_json_a_usage_error_is_one_json_value_too(empty: Memvault, arguments: list[str]) -> None:
+    result = empty(*arguments, "--json")
+    problem = json.loads(result.stderr)
+    assert set(problem) == {"type", "title", "detail", "exit"}
+    assert (problem["type"], problem["exit"]) == ("urn:memvault:problem:usage", 2)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error" in empty(*arguments).stderr, "people get text"
+
+
+def test_json_behind_two_dashes_is_an_argument(empty: Memvault) -> None:
+    result = empty("retrieve", "x", "--k", "0", "--", "--json")
+    assert result.exit_code == 2
+    assert not result.stderr.startswith("{")
+
+
+def test_one_is_no_plural(memvault: Memvault) -> None:
+    one = memvault("extract", "-", stdin="tea at four")
+    assert "1 memory in 1 episode\n" in one.stderr
+    assert "1 memory  " in one.stdout
+    assert "1 memory; this read" in memvault("retrieve", "tea").stderr
+    assert "1 memory examined" in memvault("organize").stderr
+    assert "4 memories in 2 episodes\n" in memvault("extract", "-", stdin=json.dumps(CHAT)).stderr
+
+
 def test_a_missing_file_is_an_error(memvault: Memvault) -> None:
     assert memvault("extract", "/no/such/file.txt").exit_code == 1
 
@@ -205,7 +259,12 @@ def test_a_kind_that_is_none_is_a_usage_error(memvault: Memvault) -> None:
         (["show", f"mem_{'0' * 26}"], 6),
         (["reveal", f"mem_{'0' * 26}"], 6),
         (["update", f"mem_{'0' * 26}", "x"], 6),
-        (["show", "nonsense"], 1),
+        (["show", "nonsense"], 2),
+        (["show", "mem_bad"], 2),
+        (["principal", "revoke", "crd_bad"], 2),
+        (["principal", "revoke", f"crd_{'0' * 26}"], 6),
+        (["principal", "revoke", f"crd_{'0' * 26}", "--role", "auditor"], 4),
+        (["principal", "list", "--role", "auditor"], 4),
         (["show"], 2),
         (["retrieve", "x", "--k", "0"], 2),
         (["retrieve", "x", "--role", "king"], 2),
@@ -300,6 +359,8 @@ def test_every_command_says_what_it_does(empty: Memvault) -> None:
         "audit export",
         "keys status",
         "principal add",
+        "principal list",
+        "principal revoke",
     ):
         result = empty(*command.split(), "--help")
         assert result.exit_code == 0

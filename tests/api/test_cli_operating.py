@@ -152,6 +152,49 @@ def test_a_principal_gets_a_key_of_its_own(memvault: Memvault) -> None:
     assert memvault("principal", "add", "dr-a").exit_code == 2
 
 
+def test_keys_of_principals_are_listed_and_taken_back(memvault: Memvault) -> None:
+    key = memvault.json("principal", "add", "dr-a", "--role", "clinician")["api_key"]
+    credential = f"crd_{key.split('_')[1]}"
+    listed = memvault.json("principal", "list")
+    assert listed["tenant"] == "clinic"
+    assert [(one["principal"], one["roles"]) for one in listed["credentials"]] == [
+        ("local-agent", ["owner-agent"]),
+        ("dr-a", ["clinician"]),
+    ]
+    assert listed["credentials"][1]["credential"] == credential
+    assert key not in json.dumps(listed)
+    assert f"{credential}  dr-a" in memvault("principal", "list").stdout
+    done = memvault.json("principal", "revoke", credential)
+    assert (done["credential"], done["principal"]) == (credential, "dr-a")
+    entry = next(
+        one for one in memvault.json("audit", "tail")["entries"] if one["event"] == "principal.revoke"
+    )
+    assert (entry["index"], entry["resource"], entry["principal"]) == (
+        done["entry"],
+        credential,
+        "local-operator",
+    )
+    assert entry["payload"] == {"principal": "dr-a"}
+    assert len(memvault.json("principal", "list")["credentials"]) == 1
+    again = memvault("principal", "revoke", credential)
+    assert (again.exit_code, again.stdout) == (6, "")
+    entries = memvault.json("audit", "tail", "-n", "100")["entries"]
+    outcomes = [one["outcome"] for one in entries if one["event"] == "principal.revoke"]
+    assert outcomes == ["ok", "not-found"]
+    assert memvault("audit", "verify").exit_code == 0
+
+
+def test_a_credential_that_was_changed_is_listed_without_a_name_and_can_be_taken_back(
+    memvault: Memvault, tmp_path: Path
+) -> None:
+    _tamper(tmp_path, "UPDATE credential SET principal_id = 'dr-evil'")
+    (shown,) = memvault.json("principal", "list")["credentials"]
+    assert (shown["principal"], shown["roles"], shown["created"]) == (None, [], None)
+    assert "not what was written" in memvault("principal", "list").stdout
+    assert memvault("principal", "revoke", shown["credential"]).stdout.startswith(shown["credential"])
+    assert memvault.json("principal", "list")["credentials"] == []
+
+
 def test_the_doctor_finds_a_new_vault_healthy(memvault: Memvault, memory_id: str) -> None:
     shown = memvault.json("doctor")
     assert shown["healthy"]
