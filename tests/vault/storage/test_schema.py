@@ -63,14 +63,14 @@ def test_the_migrations_make_the_logs_guards(tmp_path: Path) -> None:
         }
         assert len(triggers) == 19
         connection.execute(
-            "INSERT INTO audit_leaf VALUES ('t', 0, zeroblob(32), '{}', zeroblob(32), '{}', 'memory.write', 0)"
+            "INSERT INTO audit_leaf VALUES ('t', 0, zeroblob(32), '{}', zeroblob(32), '{}', 'memory.write', 0, NULL)"
         )
         for change in (
             "DELETE FROM audit_leaf",
             "UPDATE audit_leaf SET header = 'x'",
             "UPDATE audit_leaf SET leaf_hash = zeroblob(32)",
             "INSERT OR REPLACE INTO audit_leaf SELECT * FROM audit_leaf",
-            "INSERT INTO audit_leaf VALUES ('t', 2, zeroblob(32), '{}', NULL, NULL, 'memory.write', 0)",
+            "INSERT INTO audit_leaf VALUES ('t', 2, zeroblob(32), '{}', NULL, NULL, 'memory.write', 0, NULL)",
         ):
             with pytest.raises(sqlite3.IntegrityError, match="audit log"):
                 connection.execute(change)
