@@ -28,10 +28,22 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
+class Everywhere:
+    """The counts of one term in every unit, zero where it does not stand: cheaper than a posting of many units."""
+
+    counts: NDArray[np.float32]
+
+    @property
+    def having(self) -> int:
+        """In how many units the term stands."""
+        return int(np.count_nonzero(self.counts.astype(np.bool_)))
+
+
+@dataclass(frozen=True, slots=True)
 class FieldView:
     """One field of the searched scopes, for the terms of a query."""
 
-    postings: tuple[Posting, ...]
+    postings: tuple[Posting | Everywhere, ...]
     """One a query term, in order."""
     lengths: NDArray[np.float32]
     """Of every unit, in words."""
@@ -50,11 +62,12 @@ def scores(field: FieldView) -> NDArray[np.float32]:
     """Score of every unit; zero where no term stands."""
     mean = field.words / field.units if field.units and field.words > 0 else 1.0
     total = np.zeros(len(field.lengths), np.float32)
+    damping = field.lengths * np.float32(K1 * B / mean) + np.float32(K1 * (1 - B))
     for posting in field.postings:
-        weight = rarity(field.units, len(posting.units))
-        if weight > 0:
-            damping = field.lengths[posting.units] * np.float32(K1 * B / mean) + np.float32(K1 * (1 - B))
-            total[posting.units] += (
-                np.float32(weight * (K1 + 1)) * posting.counts / (posting.counts + damping)
-            )
+        counts = posting.counts
+        if isinstance(posting, Everywhere):
+            weight = np.float32(rarity(field.units, posting.having) * (K1 + 1))
+            total += weight * counts / (counts + damping)
+        elif weight := np.float32(rarity(field.units, len(posting.units)) * (K1 + 1)):
+            total[posting.units] += weight * counts / (counts + damping[posting.units])
     return total

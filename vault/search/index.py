@@ -265,17 +265,21 @@ class _Choice:
 
     def best(self, values: NDArray[np.float32], most: int) -> list[int]:
         """Places of the best values that may be returned, best first."""
-        values = np.where(np.isnan(values), np.float32(-np.inf), values)
+        if np.isnan(values.max(initial=-np.inf)):
+            values = np.where(np.isnan(values), np.float32(-np.inf), values)
         if self.eligible is not None:
             values = np.where(self.eligible, values, np.float32(-np.inf))
-        if self.accept is None:
-            return [int(place) for place in ranked(values, most) if values[place] > -np.inf]
         found: list[int] = []
-        looked_at, depth = 0, 4 * most
+        looked_at, depth = 0, most
         while len(found) < most and looked_at < len(values):
-            for place in ranked(values, depth)[looked_at:]:
-                memory_id = self.candidates.memory_id(int(place))
-                if values[place] > -np.inf and memory_id is not None and self.accept(memory_id):
-                    found.append(int(place))
+            for place in map(int, ranked(values, depth)[looked_at:]):
+                if len(found) < most and values[place] > -np.inf and self._accepts(place):
+                    found.append(place)
             looked_at, depth = depth, 4 * depth
-        return found[:most]
+        return found
+
+    def _accepts(self, place: int) -> bool:
+        if self.accept is None:
+            return True
+        memory_id = self.candidates.memory_id(place)
+        return memory_id is not None and self.accept(memory_id)

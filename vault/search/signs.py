@@ -57,7 +57,7 @@ def gather(view: PartitionView, vector: NDArray[np.float32] | None) -> Candidate
         dense=dense,
         dense_window=_mean_beside(view, dense),
         dated=_dated(view),
-        named=np.isin(view.speaker, view.named).astype(np.float32),
+        named=_named(view),
         question=view.question.astype(np.float32),
         after_question=view.after_question.astype(np.float32),
         length=np.log1p(np.minimum(view.length, LONG)),
@@ -74,6 +74,13 @@ def _dated(view: PartitionView) -> NDArray[np.float32]:
     return total
 
 
+def _named(view: PartitionView) -> NDArray[np.float32]:
+    """1 where the question names the speaker."""
+    if not view.named:
+        return np.zeros(len(view.alive), np.float32)
+    return np.isin(view.speaker, view.named).astype(np.float32)
+
+
 def _mean_beside(view: PartitionView, dense: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean over the row and the one before and after it, as far as they have vectors; else NaN."""
     rows = len(dense)
@@ -83,8 +90,8 @@ def _mean_beside(view: PartitionView, dense: NDArray[np.float32]) -> NDArray[np.
     total, count = scores[:rows].copy(), present[:rows].copy()
     for side in BESIDE:
         beside = view.beside(side)
-        total += scores[beside]
-        count += present[beside]
+        total += scores.take(beside)
+        count += present.take(beside)
     total[count == 0] = np.nan
     return np.divide(total, np.maximum(count, 1), dtype=np.float32)
 

@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vault.search.bm25 import FieldView, Posting
+from vault.search.bm25 import Everywhere, FieldView, Posting
 from vault.search.dense import VectorView
 
 ABSENT: Final = -1
-_SPARSE: Final = 512
-"""Below this many entries, sorting beats counting over all units."""
+_SPARSE: Final = 32
+"""Where fewer than one in so many units gets an entry, sorting the entries beats counting over all units."""
 EMPTY: Final = Posting(np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
@@ -83,22 +83,19 @@ class PartitionView:
         found = [vectors.scores(query) for vectors in self.vectors]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
-    def beside(self, side: int) -> NDArray[np.int64]:
+    def beside(self, side: int) -> NDArray[np.uint32]:
         """One column of the neighbours; the number of rows where there was none at the time of the view."""
-        found = self.neighbours[:, side].astype(np.int64)
-        rows = len(self.alive)
-        return np.where((found < 0) | (found >= rows), rows, found)
+        return _or_past_the_end(self.neighbours[:, side], len(self.alive))
 
-    def _spread(self, posting: Posting) -> Posting:
+    def _spread(self, posting: Posting) -> Posting | Everywhere:
         if not len(posting.units):
             return EMPTY
-        beside = self.neighbours[posting.units]
-        near = (beside >= 0) & (beside < len(self.alive))
-        units = np.concatenate((posting.units, beside[near].astype(np.int64)))
-        counts = np.concatenate((posting.counts, np.broadcast_to(posting.counts[:, None], near.shape)[near]))
-        return _summed(units, counts, len(self.alive))
+        rows = len(self.alive)
+        near = _or_past_the_end(self.neighbours.take(posting.units, axis=0), rows)
+        units = np.concatenate((posting.units[:, None], near.astype(np.int64)), axis=1).ravel()
+        return _summed(units, posting.counts.repeat(1 + near.shape[1]), rows)
 
-    def _gathered(self, posting: Posting) -> Posting:
+    def _gathered(self, posting: Posting) -> Posting | Everywhere:
         if not len(posting.units):
             return EMPTY
         return _summed(self.episode[posting.units], posting.counts, len(self.episode_length))
@@ -176,11 +173,22 @@ def _renumbered(view: PartitionView, start: int) -> NDArray[np.int32]:
     return np.where(known, neighbours + np.int32(start), np.int32(ABSENT))
 
 
-def _summed(units: NDArray[np.int64] | NDArray[np.int32], counts: NDArray[np.float32], size: int) -> Posting:
-    """Add up the counts of each unit."""
-    if len(units) > _SPARSE:
-        total = np.bincount(units, weights=counts, minlength=size)
-        found = np.flatnonzero(total)
-        return Posting(found, total[found].astype(np.float32))
-    found, places = np.unique(units, return_inverse=True)
-    return Posting(found.astype(np.int64), np.bincount(places, weights=counts).astype(np.float32))
+def _or_past_the_end(neighbours: NDArray[np.int32], rows: int) -> NDArray[np.uint32]:
+    """Neighbours, with the place past the end for none; so, too, for one that came after the view."""
+    return np.minimum(neighbours.view(np.uint32), np.uint32(rows))  # -1 reads as the greatest of all
+
+
+def _summed(
+    units: NDArray[np.int64] | NDArray[np.int32], counts: NDArray[np.float32], size: int
+) -> Posting | Everywhere:
+    """Add up the counts of each unit; what stands past the end is left out."""
+    if len(units) * _SPARSE > size:
+        total = np.zeros(size + 1, np.float32)
+        np.add.at(total, units, counts)
+        return Everywhere(total[:size])
+    order = units.argsort(kind="stable")
+    ordered = units[order]
+    firsts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    found, sums = ordered[firsts], np.add.reduceat(counts[order], firsts)
+    inside = len(found) - int(found[-1] == size)
+    return Posting(found[:inside].astype(np.int64), sums[:inside])

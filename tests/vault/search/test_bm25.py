@@ -1,14 +1,18 @@
 """BM25 and exact vectors against slow, plain references."""
 
 import math
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.vault.search.makers import DIMENSIONS, vector
-from vault.search.bm25 import K1, B, FieldView, Posting, scores
+from tests.vault.search.makers import DIMENSIONS, HASHER, record, vector
+from vault.search.bm25 import K1, B, Everywhere, FieldView, Posting, scores
 from vault.search.dense import FIRST_BLOCK, VectorBlocks
+from vault.search.partition import Partition
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, 6), max_size=12), max_size=12)
 
@@ -21,6 +25,16 @@ def view(documents: list[list[int]], query: list[int]) -> FieldView:
         postings.append(Posting(np.array(units, np.int64), np.array(counts, np.float32)))
     lengths = np.array([len(document) for document in documents], np.float32)
     return FieldView(tuple(postings), lengths, len(documents), float(lengths.sum()))
+
+
+def everywhere(field: FieldView) -> FieldView:
+    """The same field with a count for every unit in place of each posting."""
+    counts = []
+    for posting in field.postings:
+        assert isinstance(posting, Posting)
+        counts.append(np.zeros(len(field.lengths), np.float32))
+        counts[-1][posting.units] = posting.counts
+    return replace(field, postings=tuple(map(Everywhere, counts)))
 
 
 def by_the_book(documents: list[list[int]], query: list[int], document: list[int]) -> float:
@@ -38,9 +52,9 @@ def by_the_book(documents: list[list[int]], query: list[int], document: list[int
 @given(DOCUMENTS, st.lists(st.integers(0, 7), max_size=5, unique=True))
 def test_scores_agree_with_the_formula(documents: list[list[int]], query: list[int]) -> None:
     expected = [by_the_book(documents, query, document) for document in documents]
-    np.testing.assert_allclose(
-        scores(view(documents, query)), np.array(expected, np.float32), rtol=1e-5, atol=1e-6
-    )
+    sparse = view(documents, query)
+    np.testing.assert_allclose(scores(sparse), np.array(expected, np.float32), rtol=1e-5, atol=1e-6)
+    assert (scores(sparse) == scores(everywhere(sparse))).all()
 
 
 def test_vectors_in_many_blocks_score_as_one_matrix_would() -> None:
@@ -69,3 +83,34 @@ def test_a_view_does_not_see_what_comes_after_it() -> None:
     before = blocks.view(2)
     blocks.put(1, vector(1))
     assert before.present.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("rows", [8, 4_000])
+def test_a_term_counts_for_the_turns_beside_it_whether_it_is_rare_or_common(rows: int) -> None:
+    part = Partition(DIMENSIONS)
+    said = [f"turn {row}" + (" lantern" if row % 7 == 3 and row < 40 else "") for row in range(rows)]
+    for row, text in enumerate(said):
+        part.add(f"m{row}", f"e{row // 4}", row % 4, record(text))
+    seen = part.view((HASHER.hash("lantern"),), (), ())
+    having = {row for row, text in enumerate(said) if "lantern" in text}
+    near = {
+        row: sum(row // 4 == other // 4 and abs(row - other) <= 2 for other in having) for row in range(rows)
+    }
+    assert counts_of(seen.windows()) == {row: count for row, count in near.items() if count}
+    sessions = Counter(row // 4 for row in having)
+    assert counts_of(seen.sessions()) == sessions
+
+
+def counts_of(field: FieldView) -> dict[int, float]:
+    (posting,) = field.postings
+    units = np.flatnonzero(posting.counts) if isinstance(posting, Everywhere) else posting.units
+    return dict(zip(units.tolist(), posting.counts[posting.counts > 0].tolist(), strict=True))
+
+
+def test_a_neighbour_that_came_after_the_view_counts_for_nothing() -> None:
+    part = Partition(DIMENSIONS)
+    part.add("m0", "e", 0, record("a lantern"))
+    seen = part.view((HASHER.hash("lantern"),), (), ())
+    part.add("m1", "e", 1, record("a boat"))
+    assert counts_of(seen.windows()) == {0: 1}
+    assert seen.beside(2).tolist() == [1], "past the end of the view"
