@@ -97,6 +97,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         vault.TamperedError: Problem(
             "tampered", 500, "Something stored is not what was written", Exit.VERIFICATION_FAILED
         ),
+        vault.LogRolledBackError: Problem(
+            "log-rolled-back", 500, "The log is not the one that was anchored", Exit.VERIFICATION_FAILED
+        ),
         vault.StorageError: Problem("storage", 500, "The store failed"),
         vault.StorageFullError: Problem("storage-full", 507, "No space is left"),
         vault.StoreCorruptError: Problem("store-corrupt", 500, "The store is damaged"),
@@ -112,6 +115,8 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         audit.RangeInvalidError: Problem("range-invalid", 422, "The log has no such range", Exit.USAGE),
         audit.LogConflictError: Problem("log-conflict", 503, "The log moved: try again", retry_after=1),
         audit.KeyFileUnsafeError: Problem("log-key-unsafe", 500, "The log's key file is not safe to use"),
+        audit.AnchorUnusableError: Problem("anchor-unusable", 500, "The log's anchor cannot be used"),
+        audit.WitnessStateError: Problem("witness-state", 500, "The witness's state cannot be used"),
         audit.MalformedError: Problem("malformed", 500, "Evidence is malformed", Exit.NOT_CHECKED),
         audit.HeaderMalformedError: Problem(
             "header-malformed", 500, "An entry's header is malformed", Exit.NOT_CHECKED
@@ -127,6 +132,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         audit.BundleMalformedError: Problem(
             "bundle-malformed", 500, "An evidence bundle is malformed", Exit.NOT_CHECKED
         ),
+        audit.SubmissionMalformedError: Problem("submission-malformed", 400, "A submission is malformed"),
         audit.VerificationError: Problem(
             "verification-failed", 500, "A verification failed", Exit.VERIFICATION_FAILED
         ),

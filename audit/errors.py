@@ -5,12 +5,15 @@ AuditError
 ├── RangeInvalidError        fix the call: an index or size that the log does not have
 ├── LogConflictError         retry the transaction: another writer moved the log's head
 ├── KeyFileUnsafeError       fix permissions, place or content of the signing key's file
+├── AnchorUnusableError      bring the anchor back: it is missing, another file, shorter, or cannot be written
+├── WitnessStateError        bring the witness's own state back: it is missing, unsafe or damaged
 ├── MalformedError           reject what was received: it is not in the format that it claims
 │   ├── HeaderMalformedError
 │   ├── PayloadMalformedError
 │   ├── NoteMalformedError
 │   ├── CheckpointMalformedError
 │   ├── KeyMalformedError
+│   ├── SubmissionMalformedError
 │   └── BundleMalformedError
 └── VerificationError        raise the alarm: a check failed (names check, expected and got)
     └── LogDamagedError      the stored log contradicts itself: serve nothing from it
@@ -37,6 +40,14 @@ class KeyFileUnsafeError(AuditError):
     """The signing key's file is missing, open to others, or not what it should be."""
 
 
+class AnchorUnusableError(AuditError):
+    """The anchor outside the database is not the file that it was, or cannot be written."""
+
+
+class WitnessStateError(AuditError):
+    """What a witness remembers is missing, open to others, or damaged."""
+
+
 class MalformedError(AuditError):
     """Bytes are not in the format that they claim."""
 
@@ -59,6 +70,10 @@ class CheckpointMalformedError(MalformedError):
 
 class KeyMalformedError(MalformedError):
     """A string is not a signer or verifier key in the note format."""
+
+
+class SubmissionMalformedError(MalformedError):
+    """A body is not what C2SP tlog-witness says of add-checkpoint."""
 
 
 class BundleMalformedError(MalformedError):

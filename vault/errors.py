@@ -21,6 +21,7 @@ VaultError
 │   ├── KeyExhaustedError        its seal limit is reached: rotate
 │   └── KeyFileUnsafeError       permissions or shape of the key file
 ├── TamperedError                raise the alarm: a sealed value or row is not what was written
+│   └── LogRolledBackError       the log is shorter or another than what an anchor or a witness saw
 └── StorageError                 the store
     ├── StorageFullError         no space left: nothing was acknowledged
     ├── StoreCorruptError        truncated or damaged: restore
@@ -110,6 +111,27 @@ class KeyFileUnsafeError(KeyAccessError):
 
 class TamperedError(VaultError):
     """Something stored is not what was written."""
+
+
+class LogRolledBackError(TamperedError):
+    """A log is not the one that was anchored or witnessed: an old copy, a cut or a fork.
+
+    Attributes:
+        log: Origin of the log.
+        seen_by: Who saw the other one: the anchor, or a witness by its name.
+        seen: Size that was seen.
+        size: Size that the store holds.
+    """
+
+    def __init__(self, log: str, *, seen_by: str, seen: int, size: int, what: str) -> None:
+        super().__init__(
+            f"{log}: {seen_by} saw size {seen}, the store holds {size}: {what};"
+            " nothing was appended; look with `memvault audit forensics`"
+        )
+        self.log = log
+        self.seen_by = seen_by
+        self.seen = seen
+        self.size = size
 
 
 class StorageError(VaultError):
