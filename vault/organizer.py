@@ -1,7 +1,13 @@
-"""Organizing: proposals of `vault.pipeline.organize`, authorised, written and logged as one change."""
+"""Organizing: proposals of `vault.pipeline.organize`, authorised, written and logged as one change.
 
-from collections.abc import Mapping, Sequence
+An entry's payload is bounded, and a subject's links are not: what one entry does not hold stands in parts
+right behind it, written in the same transaction. The first says how many `parts` follow, and each of these
+which `part` it is; rows carry the index of the first.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from audit.canonical import JsonValue
 from audit.log import Leaf
@@ -15,6 +21,9 @@ from vault.parts import Parts
 from vault.pipeline.organize import Edge, Link, Proposal, Remembered, TrustChange, propose
 from vault.storage.unit_of_work import StoredMemory
 from vault.write_path import own_subject
+
+PER_ENTRY: Final = 4_000
+"""Links, and changes of trust, in one entry: about 180 bytes for one of each, of 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +42,16 @@ class Organized:
 
 
 class Organizer:
-    """Applies what the rules propose about one subject's memories."""
+    """Applies what the rules propose about one subject's memories.
 
-    def __init__(self, parts: Parts) -> None:
+    Args:
+        parts: Of the vault.
+        per_entry: Links, and changes of trust, that one entry names.
+    """
+
+    def __init__(self, parts: Parts, per_entry: int = PER_ENTRY) -> None:
         self._parts = parts
+        self._per_entry = per_entry
 
     def organize(self, principal: Principal, subject: str | None, purpose: Purpose) -> Organized:
         """Link, supersede, verify and dispute within what the principal may organize.
@@ -106,19 +121,34 @@ class Organizer:
             unit.add_edge(link.source, link.kind, link.target)
         for change in changes:
             unit.set_trust(change.memory, stored[change.memory].version, change.trust)
-        payload: dict[str, JsonValue] = {
-            "examined": len(stored),
-            "edges": len(links),
-            "links": [[link.kind.value, link.source, link.target] for link in links],
-            "memories": [change.memory for change in changes],
-            "trust": [change.trust.value for change in changes],
-            "reasons": [change.link.reason.value for change in changes],
-        }
-        unit.entry(parts.journal.allowed(grant, payload))
+        for payload in _payloads(len(stored), links, changes, self._per_entry):
+            unit.entry(parts.journal.allowed(grant, payload))
         leaf = unit.commit()[0]
         for change in changes:
             parts.indexes.set_trust(grant.tenant, change.memory, TrustState(change.trust))
         return leaf
+
+
+def _payloads(
+    examined: int, links: Sequence[Link], changes: Sequence[TrustChange], size: int
+) -> Iterator[dict[str, JsonValue]]:
+    """Yield the payload of the entry, and of each part that follows it."""
+    starts = range(0, max(len(links), len(changes), 1), size)
+    for part, start in enumerate(starts):
+        changed = changes[start : start + size]
+        payload: dict[str, JsonValue] = {
+            "links": [[link.kind.value, link.source, link.target] for link in links[start : start + size]],
+            "memories": [change.memory for change in changed],
+            "trust": [change.trust.value for change in changed],
+            "reasons": [change.link.reason.value for change in changed],
+        }
+        if part:
+            payload["part"] = part
+        else:
+            payload |= {"examined": examined, "edges": len(links)}
+            if len(starts) > 1:
+                payload["parts"] = len(starts) - 1
+        yield payload
 
 
 def _proposed(

@@ -84,6 +84,9 @@ class _Logged:
     episodes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
     """Id and digest; None in entries of before there was one."""
     links: dict[int, frozenset[_Edge]] = field(default_factory=dict)
+    """By the entry that edges name; what its parts say is here, too."""
+    parts: dict[int, int] = field(default_factory=dict)
+    """How many entries right behind one go on with its links."""
     counts: dict[int, int] = field(default_factory=dict)
     """Number of edges in entries of before they were named."""
     unsaid: set[int] = field(default_factory=set)
@@ -124,7 +127,8 @@ class _Comparison:
         digests, trust = _texts(payload.get("digests", [])), _words(payload.get("trust", []))
         links, count = payload.get("links"), payload.get("edges", 0)
         edges = None if links is None else frozenset(_edges(links))
-        if not isinstance(count, int):
+        part, parts = payload.get("part", 0), payload.get("parts", 0)
+        if not isinstance(count, int) or not isinstance(part, int) or not isinstance(parts, int):
             raise _FormError
         episode = payload.get("episode")
         if not isinstance(episode, str | None):
@@ -136,7 +140,8 @@ class _Comparison:
         if edges is None:
             logged.counts[index] = count
         else:
-            logged.links[index] = edges
+            logged.links[index - part] = logged.links.get(index - part, frozenset()) | edges
+            logged.parts[index] = parts
 
     def memories(self, rows: Iterable[RowDigest]) -> set[tuple[str, str]]:
         """Compare memories; return what their rows say that they are about."""
@@ -199,10 +204,15 @@ class _Comparison:
 
     def edges(self, rows: Iterable[EdgePlace]) -> None:
         unseen = {edge: index for index, links in self.logged.links.items() for edge in links}
+        unsaid = self.logged.unsaid | {
+            first
+            for first, count in self.logged.parts.items()
+            if count and any(first < index <= first + count for index in self.logged.unsaid)
+        }
         for row in rows:
             edge, index = (row.kind, row.source_id, row.target_id), row.leaf_index
             unseen.pop(edge, None)
-            if index in self.logged.unsaid:
+            if index in unsaid:
                 continue
             self.logged.counts[index] = self.logged.counts.get(index, 0) - 1
             named = edge in self.logged.links.get(index, ())

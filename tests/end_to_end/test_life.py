@@ -10,9 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from audit.canonical import canonical
+from audit.event import MAX_PAYLOAD_SIZE
 from audit.merkle import leaf_hash
 from policies.bundle import Bundle
 from policies.errors import DeniedError
@@ -38,6 +41,8 @@ from vault.grant import EVERY_MEMORY, authorise
 from vault.memos import LOCAL_PRINCIPAL
 from vault.model import Chat, Document, EdgeKind, SourceKind, SpeakerRole, TrustState, Turn
 from vault.opening import LocalRootWarning, Vault, default_path
+from vault.organizer import PER_ENTRY, Organizer, _payloads
+from vault.pipeline.organize import Link, Reason, TrustChange
 from vault.privacy.gate import PrivacyGate
 
 MAIL = "maria@example.com"
@@ -299,6 +304,45 @@ def test_organizing_links_a_correction_once_and_says_so_in_the_log(clinic: Clini
     assert clinic.audit().verify().passed
     clinic.reopen()
     assert clinic.audit().verify().passed
+
+
+def test_more_links_than_one_entry_holds_stand_in_parts_behind_it_and_are_verified(clinic: Clinic) -> None:
+    view = clinic.mem(OWNER)
+    for part in ("knee", "shoulder", "elbow", "ankle", "wrist"):
+        view.extract(
+            said(
+                (f"My surgery is on the left {part}.", SpeakerRole.USER),
+                (f"Your surgery is on the left {part}.", SpeakerRole.ASSISTANT),
+                (f"Actually, my surgery is on the right {part}.", SpeakerRole.USER),
+            ),
+            subject="maria",
+        )
+    before = len(clinic.log())
+    done = Organizer(clinic.vault.parts, per_entry=2).organize(OWNER, "maria", Purpose.TREATMENT)
+    wrote = clinic.log()[before:]
+    assert len(done.links) > 4, "more than two entries hold"
+    assert {entry.event for entry in wrote} == {"memory.organize"}
+    assert len(wrote) == -(-max(len(done.links), len(done.trust)) // 2)
+    assert (wrote[0].payload["edges"], wrote[0].payload["parts"]) == (len(done.links), len(wrote) - 1)
+    assert [entry.payload.get("part") for entry in wrote] == [None, *range(1, len(wrote))]
+    named = [link for entry in wrote for link in cast("list[object]", entry.payload["links"])]
+    assert named == [[link.kind.value, link.source, link.target] for link in done.links]
+    assert done.leaf_index == wrote[0].index
+    assert {row[0] for row in clinic.sql("SELECT leaf_index FROM edge")} == {wrote[0].index}
+    assert clinic.audit().verify().passed
+    again = view.organize(subject="maria")
+    assert (again.links, again.trust) == ((), ())
+    clinic.sql("DELETE FROM edge WHERE rowid = (SELECT max(rowid) FROM edge)")
+    assert not clinic.audit().verify().passed
+
+
+def test_the_links_that_one_entry_names_fit_into_it() -> None:
+    memory = f"mem_{'z' * 26}"
+    link = Link(max(EdgeKind, key=len), memory, memory, max(Reason, key=len))
+    change = TrustChange(memory, max(TrustState, key=len), link)
+    payloads = list(_payloads(10**6, [link] * (PER_ENTRY + 1), [change] * PER_ENTRY, PER_ENTRY))
+    assert len(payloads) == 2
+    assert all(len(canonical(payload)) <= MAX_PAYLOAD_SIZE for payload in payloads)
 
 
 def test_a_revoked_memory_is_found_no_more(clinic: Clinic) -> None:

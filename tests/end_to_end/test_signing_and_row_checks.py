@@ -211,6 +211,8 @@ def test_rows_of_every_kind_that_were_altered_are_found(clinic: Clinic, statemen
         '{"edges":"x"}',
         '{"links":1}',
         '{"links":[["a","b"]]}',
+        '{"links":[],"part":"x"}',
+        '{"links":[],"parts":null}',
         '{"digests":[],"episode":1}',
         '[{"digests":1}]',
         '{"digests":' + "[" * 5000 + "]" * 5000 + "}",
@@ -233,6 +235,24 @@ def test_edges_of_entries_that_only_counted_them_are_held_against_the_count() ->
     found, more, _ = compare_rows("clinic", [entry], Rows([], [], [], edges))
     assert [finding.check for finding in found] == [ROW_EDGE]
     assert more == 0
+
+
+def test_edges_that_parts_of_an_entry_name_are_held_against_the_first() -> None:
+    first = StoredEntry(3, "", b"", '{"links":[["a","b","c"]],"parts":1}')
+    second = StoredEntry(4, "", b"", '{"links":[["a","b","d"]],"part":1}')
+    whole = [EdgePlace("a", "b", "c", 3), EdgePlace("a", "b", "d", 3)]
+    forged = EdgePlace("a", "b", "e", 3)
+
+    def found(entries: list[StoredEntry], edges: list[EdgePlace]) -> list[str]:
+        return [one.check for one in compare_rows("clinic", entries, Rows([], [], [], edges))[0]]
+
+    assert found([first, second], whole) == []
+    assert found([first, second], whole[:1]) == [ROW_PRESENT]
+    assert found([first, second], [*whole, forged]) == [ROW_EDGE]
+    erased = StoredEntry(4, "", None, None)
+    assert found([first, erased], [*whole, forged]) == [], "nobody can say what an erased part named"
+    later = StoredEntry(5, "", None, None)
+    assert found([first, second, later], [*whole, forged]) == [ROW_EDGE]
 
 
 def test_an_erased_entry_leaves_its_rows_uncompared() -> None:
