@@ -1,0 +1,110 @@
+"""Which keys a payload may have, and what leaves the vault of their values.
+
+Owns the list of payload keys, which docs/audit-log.md repeats, and the one sieve through which payloads
+pass on their way to systems that are not ours. It leaves writing payloads to the vault: a test holds
+every place that writes one against this list. Pure.
+
+Threat: a SIEM keeps what it was sent for years, outside every erasure. So a payload leaves as ids,
+numbers and fixed words or not at all: an unknown key, or a value of another form, is withheld and counted.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from audit.canonical import JsonValue
+
+PAYLOAD_KEYS: Final[Mapping[str, str]] = {
+    "access_tier": "access tier of what was written",
+    "after": "index after which a stream began",
+    "before": "what a state was before",
+    "closes": "leaf index of the intent that an operator closed",
+    "complete": "whether all was covered",
+    "cosignatures": "number of cosignatures",
+    "count": "how many",
+    "credential": "credential id",
+    "deployment": "name of the deployment's log key",
+    "digests": "digests of the rows that were written",
+    "digest": "SHA-256 of a file that was written",
+    "edges": "number of edges",
+    "entries": "leaf indexes that an erasure names, or how many entries",
+    "episode": "digest of the episode's row",
+    "examined": "number of memories looked at",
+    "export": "the whole log was exported",
+    "facets": "which facets were asked for",
+    "findings": "number of findings",
+    "first": "first leaf index of a range",
+    "follow": "whether a stream goes on after the end",
+    "format": "format of an export",
+    "forms": "keyed hashes of the value that was looked up",
+    "intent": "leaf index of the intent that an outcome belongs to",
+    "k": "number of memories asked for",
+    "key": "verifier key or its id",
+    "keys": "number of keys",
+    "kind": "kind of an effect or key",
+    "limit": "most rows of an answer",
+    "links": "edges: kind, source and target",
+    "log": "tenant of a log",
+    "memories": "ids of memories that were found, read, revealed or changed",
+    "origin": "origin of a log",
+    "principal": "principal id",
+    "query": "keyed hash of a query",
+    "reason": "reason code",
+    "reasons": "reasons of changes",
+    "required": "number of cosignatures that a policy asks for",
+    "resource": "what an effect is about",
+    "reviewed": "whether a person gave this outcome",
+    "roles": "roles of a credential",
+    "root": "root of a tree, in hex",
+    "rows": "number of rows",
+    "size": "size of a tree",
+    "start": "first leaf index that was looked at",
+    "state": "a state",
+    "stop": "leaf index after the last of a range",
+    "subject": "vault id of a subject",
+    "subjects": "vault ids of subjects",
+    "tiles": "number of tiles",
+    "tree_size": "size of the tree that an answer speaks of",
+    "trust": "trust states of what was written or changed",
+    "unreadable": "ids of memories whose row cannot be opened, or how many",
+    "unsigned": "entries that no checkpoint had signed",
+    "verified": "entries that were verified",
+    "version": "version of a memory",
+    "witness": "name of a witness",
+    "written": "ids of memories that came to be",
+}
+"""Every key that a payload may have, and what it holds: ids, numbers, fixed words and keyed hashes."""
+
+_ID: Final = r"(?![a-z0-9._:/-]*?(?:[0-9][._:/-]?){7})[a-z0-9]++(?:[._:/-][a-z0-9]++)*+"
+_VAULT_ID: Final = r"[a-z]{2,12}_[a-z0-9]{8,64}"
+_HEX: Final = r"(?:sha256:)?(?:[0-9a-f]{2}){16,64}"
+# Sixteen bytes of hash at least: sixteen digits could be the number of a card.
+_PLAIN: Final = re.compile(rf"{_VAULT_ID}|{_HEX}|{_ID}", re.ASCII)
+_MAX_PLAIN: Final = 160
+_MAX_DEPTH: Final = 3
+
+
+class Outgoing(NamedTuple):
+    """What of a payload may leave, and how many of its fields may not."""
+
+    fields: dict[str, JsonValue]
+    withheld: int
+
+
+def outgoing(payload: Mapping[str, JsonValue]) -> Outgoing:
+    """Return the fields of a payload that hold nothing but ids, numbers and fixed words."""
+    fields = {
+        key: value for key, value in sorted(payload.items()) if key in PAYLOAD_KEYS and is_identifying(value)
+    }
+    return Outgoing(fields, len(payload) - len(fields))
+
+
+def is_identifying(value: JsonValue, depth: int = _MAX_DEPTH) -> bool:
+    """Say whether a value is made of vault ids, plain ids, hashes, fixed words, numbers and truth values."""
+    if value is None or isinstance(value, bool | int):
+        return True
+    if isinstance(value, str):
+        return value == "" or (len(value) <= _MAX_PLAIN and _PLAIN.fullmatch(value) is not None)
+    if isinstance(value, Mapping):
+        return False  # an object has names of its own making
+    return depth > 0 and all(is_identifying(item, depth - 1) for item in value)
