@@ -88,6 +88,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
             "vault-in-use", 503, "Another process has the vault open", Exit.CONFLICT, retry_after=5
         ),
         vault.OverloadedError: Problem("overloaded", 503, "Too much at one time", retry_after=1),
+        vault.LogIndexBehindError: Problem(
+            "log-index-behind", 503, "The log's index is not complete yet", retry_after=5
+        ),
         vault.KeyAccessError: Problem("key-unusable", 500, "A key cannot be used"),
         vault.KeyMissingError: Problem("key-missing", 500, "A key is missing"),
         vault.KeyWrongError: Problem("key-wrong", 500, "A key does not fit", Exit.NOT_AUTHENTICATED),
@@ -113,6 +116,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         audit.AuditError: Problem("log", 500, "The log failed"),
         audit.EntryInvalidError: Problem("entry-invalid", 500, "An entry cannot be written"),
         audit.RangeInvalidError: Problem("range-invalid", 422, "The log has no such range", Exit.USAGE),
+        audit.QueryInvalidError: Problem("query-invalid", 422, "The query cannot be read", Exit.USAGE),
         audit.LogConflictError: Problem("log-conflict", 503, "The log moved: try again", retry_after=1),
         audit.KeyFileUnsafeError: Problem("log-key-unsafe", 500, "The log's key file is not safe to use"),
         audit.AnchorUnusableError: Problem("anchor-unusable", 500, "The log's anchor cannot be used"),

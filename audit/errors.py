@@ -3,6 +3,7 @@
 AuditError
 ├── EntryInvalidError        fix the draft: a header value or payload is not of the accepted form
 ├── RangeInvalidError        fix the call: an index or size that the log does not have
+├── QueryInvalidError        fix the query: it stops being one at a position
 ├── LogConflictError         retry the transaction: another writer moved the log's head
 ├── KeyFileUnsafeError       fix permissions, place or content of the signing key's file
 ├── AnchorUnusableError      bring the anchor back: it is missing, another file, shorter, or cannot be written
@@ -14,6 +15,7 @@ AuditError
 │   ├── CheckpointMalformedError
 │   ├── KeyMalformedError
 │   ├── SubmissionMalformedError
+│   ├── TileMalformedError
 │   └── BundleMalformedError
 └── VerificationError        raise the alarm: a check failed (names check, expected and got)
     └── LogDamagedError      the stored log contradicts itself: serve nothing from it
@@ -30,6 +32,20 @@ class EntryInvalidError(AuditError):
 
 class RangeInvalidError(AuditError):
     """An index or size lies outside the log."""
+
+
+class QueryInvalidError(AuditError):
+    """A text is no query of the log.
+
+    Attributes:
+        position: Where it stops being one, in code points from 0.
+        expected: What may stand there, where that is a short list.
+    """
+
+    def __init__(self, reason: str, *, position: int, expected: tuple[str, ...] = ()) -> None:
+        super().__init__(f"query, column {position + 1}: {reason}")
+        self.position = position
+        self.expected = expected
 
 
 class LogConflictError(AuditError):
@@ -74,6 +90,10 @@ class KeyMalformedError(MalformedError):
 
 class SubmissionMalformedError(MalformedError):
     """A body is not what C2SP tlog-witness says of add-checkpoint."""
+
+
+class TileMalformedError(MalformedError):
+    """A tile's path or an entry bundle is not in the form of C2SP tlog-tiles."""
 
 
 class BundleMalformedError(MalformedError):

@@ -13,7 +13,8 @@ VaultError
 ├── ConflictError                the thing changed, exists already, or is held
 ├── BusyError                    retry later, or elsewhere
 │   ├── VaultInUseError          another process has this vault open
-│   └── OverloadedError          a queue or a time limit was reached
+│   ├── OverloadedError          a queue or a time limit was reached
+│   └── LogIndexBehindError      the log's index cannot answer for the whole tree yet
 ├── KeyAccessError               keys
 │   ├── KeyMissingError          never existed here
 │   ├── KeyWrongError            exists, and does not fit: wrong passphrase or root key
@@ -83,6 +84,10 @@ class VaultInUseError(BusyError):
 
 class OverloadedError(BusyError):
     """A queue or time limit was reached."""
+
+
+class LogIndexBehindError(BusyError):
+    """The derived index of a log does not reach the size that was asked, and the rest is too long to scan."""
 
 
 class KeyAccessError(VaultError):

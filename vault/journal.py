@@ -56,10 +56,11 @@ class Journal:
         *,
         resource: str | None = None,
         outcome: Outcome = Outcome.OK,
+        event: EventType | None = None,
     ) -> EntryDraft:
-        """Draft the entry of something that a grant allowed."""
+        """Draft the entry of something that a grant allowed; `event` where it is not the action's own."""
         return EntryDraft(
-            event=EVENTS[grant.action],
+            event=event or EVENTS[grant.action],
             time=self._clock(),
             principal=grant.principal.id,
             tenant=grant.tenant,
@@ -72,10 +73,10 @@ class Journal:
             payload=payload,
         )
 
-    def deny(self, call: Call, *, resource: str | None = None) -> Leaf:
+    def deny(self, call: Call, *, resource: str | None = None, event: EventType | None = None) -> Leaf:
         """Write the entry of a denial and return where it stands; the denial is answered only after it."""
         draft = EntryDraft(
-            event=EVENTS[call.action],
+            event=event or EVENTS[call.action],
             time=self._clock(),
             principal=call.principal.id,
             tenant=call.principal.tenant,
@@ -95,9 +96,10 @@ class Journal:
         *,
         resource: str | None = None,
         outcome: Outcome = Outcome.OK,
+        event: EventType | None = None,
     ) -> Leaf:
         """Write an entry of its own, durably, and return where it stands."""
-        return self._submit(self.allowed(grant, payload, resource=resource, outcome=outcome))
+        return self._submit(self.allowed(grant, payload, resource=resource, outcome=outcome, event=event))
 
     def event(
         self,
