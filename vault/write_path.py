@@ -12,13 +12,12 @@ The dense vector follows from a background worker; until then words find the mem
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from audit.canonical import JsonValue
 from audit.event import Outcome
-from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation
 from vault.clock import Stock, microseconds
@@ -37,7 +36,7 @@ from vault.pipeline.segment import segment
 from vault.privacy.names import screen_name
 from vault.privacy.tokens import SubjectTokens
 from vault.sealing import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
-from vault.storage.unit_of_work import StoredEpisode, StoredMemory
+from vault.storage.unit_of_work import StoredEpisode, WriteUnit
 
 SELF: Final = "self:"
 """What the subject of a principal's own notes begins with; nobody else writes under it."""
@@ -73,11 +72,14 @@ class _Work:
 
     grant: Grant
     request: WriteRequest
+    passages: tuple[Passage, ...]
     screens: _Screens
     sealer: SubjectSealer
     stock: Stock
     episode_id: str
     recorded: datetime
+    written: list[Indexed] = field(default_factory=list)
+    """Its memories, once they are sealed."""
 
 
 class WritePath:
@@ -110,24 +112,16 @@ class WritePath:
         sealer = parts.sealers.for_writing(grant.tenant, names, scope, stock)
         screens = self._screen(grant, request.source, passages, sealer.tokens)
         parts.probe("screened")
-        # 4. Guard, 5. Seal
         now = parts.clock()
-        work = _Work(grant, request, screens, sealer, stock, new_id(IdKind.EPISODE, now, stock), now)
-        episode = self._seal_episode(work)
-        written = [
-            self._seal_memory(work, passage, screened)
-            for passage, screened in zip(passages, screens.texts, strict=True)
-        ]
-        parts.probe("sealed")
-        # 6. Commit
-        leaf = self._commit(work, episode, [item.stored for item in written])
-        parts.probe("durable")
+        work = _Work(
+            grant, request, passages, screens, sealer, stock, new_id(IdKind.EPISODE, now, stock), now
+        )
+        unit = parts.store.write(grant)
+        # 4. Guard, 5. Seal, 6. Commit, by whichever writer leads: for all who wait, one after another
+        (leaf,) = unit.commit(prepare=lambda: self._seal(unit, work), finish=lambda: self._index(work))
         # 7. Receipt
-        parts.indexes.add(grant.tenant, written)
-        parts.embedding.put([Pending(grant.tenant, item.stored, item.embedding_text) for item in written])
-        parts.probe("indexed")
         return Receipt(
-            memory_ids=tuple(item.stored.memory_id for item in written),
+            memory_ids=tuple([item.stored.memory_id for item in work.written]),
             episode_id=work.episode_id,
             log_origin=parts.origin(grant.tenant),
             leaf_index=leaf.index,
@@ -224,9 +218,15 @@ class WritePath:
         )
         return work.sealer.seal_memory(place, content)
 
-    def _commit(self, work: _Work, episode: StoredEpisode, memories: Sequence[StoredMemory]) -> Leaf:
+    def _seal(self, unit: WriteUnit, work: _Work) -> None:
+        """Add to a unit all that one source becomes, sealed, and its entry."""
         parts, grant = self._parts, work.grant
-        unit = parts.store.write(grant)
+        episode = self._seal_episode(work)
+        work.written[:] = [
+            self._seal_memory(work, passage, screened)
+            for passage, screened in zip(work.passages, work.screens.texts, strict=True)
+        ]
+        memories = [item.stored for item in work.written]
         for subject_id, name in parts.sealers.unrecorded(grant.tenant, work.sealer).items():
             unit.add_subject(subject_id, name, microseconds(work.recorded))
         unit.add_episode(episode)
@@ -241,9 +241,16 @@ class WritePath:
             "access_tier": episode.access_tier.value,
         }
         unit.entry(parts.journal.allowed(grant, payload, resource=episode.episode_id))
-        (leaf,) = unit.commit()
-        parts.sealers.note_recorded(grant.tenant, work.sealer)
-        return leaf
+        parts.probe("sealed")
+
+    def _index(self, work: _Work) -> None:
+        """Let words find at once what is durable, and queue it for its vector."""
+        parts, tenant = self._parts, work.grant.tenant
+        parts.probe("durable")
+        parts.sealers.note_recorded(tenant, work.sealer)
+        parts.indexes.add(tenant, work.written)
+        parts.embedding.put([Pending(tenant, item.stored, item.embedding_text) for item in work.written])
+        parts.probe("indexed")
 
 
 def kind_of(source: Source) -> SourceKind:

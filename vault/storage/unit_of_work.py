@@ -5,10 +5,10 @@ collects rows and audit entries of the grant's tenant and makes them durable tog
 or opens anything: content comes and goes as `Sealed`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Final
 
@@ -457,16 +457,37 @@ class WriteUnit:
 
         self._work.changes.append(insert_once)
 
-    def commit(self) -> list[Leaf]:
+    def commit(
+        self, *, prepare: Callable[[], None] | None = None, finish: Callable[[], None] | None = None
+    ) -> list[Leaf]:
         """Make everything durable together with its entries.
+
+        Args:
+            prepare: Adds what is to be written, in the thread that commits; run again from the start if
+                that is interrupted.
+            finish: Run when all is durable, by that thread or this one.
 
         Raises:
             ConflictError: there is no entry: nothing unlogged happens; or a row changed meanwhile.
             StorageError: nothing was written.
         """
+        if prepare is not None:
+            self._work.prepare = partial(self._fill, prepare)
+        else:
+            self._expect_entry()
+        self._work.finish = finish
+        return self._commit.submit(self._work)
+
+    def _fill(self, prepare: Callable[[], None]) -> None:
+        work = self._work
+        for part in (work.drafts, work.rows, work.changes):
+            part.clear()
+        prepare()
+        self._expect_entry()
+
+    def _expect_entry(self) -> None:
         if not self._work.drafts:
             raise ConflictError("expected at least one audit entry")
-        return self._commit.submit(self._work)
 
     def _current(self, memory_id: str, version: int) -> ColumnElement[bool]:
         return and_(
