@@ -30,6 +30,8 @@ from audit.evidence import SYSTEM_LOG
 from audit.reader import LogReader
 from audit.signing import SignerKey
 from audit.store import CHECKPOINT, HEAD, LEAF
+from audit.tile_store import StoredTiles
+from audit.tiles import grow
 
 LOG_PRINCIPAL: Final = "audit-log"
 """Principal of the entries that the log makes itself."""
@@ -105,12 +107,14 @@ class AuditLog(LogReader):
         """Append entries in the caller's transaction and return their leaves, in the order given.
 
         One head read, one head update and one batch insert for each tenant, whatever the number of
-        entries. Nothing is committed here: entries stand if and when the caller's transaction does.
+        entries, and a tile whenever 256 are there. Nothing is committed here: entries stand if and when
+        the caller's transaction does.
 
         Raises:
             EntryInvalidError: a draft is not of the accepted form; nothing was appended.
             LogConflictError: another transaction moved a head: roll back and retry.
-            LogDamagedError: a head is missing where entries are, or is none.
+            LogDamagedError: a head is missing where entries are, or is none; or a tile became full and
+                the stored hashes are not those that the head was made of.
         """
         salts = self._salt_source(SALT_SIZE * len(drafts))
         entries: dict[str, list[_Pending]] = {}
@@ -129,8 +133,12 @@ class AuditLog(LogReader):
         old = self.head(connection, tenant, lock=True)
         if old.size == 0 and connection.execute(_READ_ANY, {"tenant": tenant}).first() is not None:
             raise LogDamagedError(f"head of log {tenant}", expected="one, as there are entries", got="none")
-        new = old.extended(pending.entry.leaf_hash for pending in entries)
+        tiles = StoredTiles(connection, tenant)
+        growth = grow(old, [pending.entry.leaf_hash for pending in entries], tiles.hashes)
+        new = growth.edge
         _ADD_LEAVES.add(connection, [pending.row(old.size + nth) for nth, pending in enumerate(entries)])
+        if growth.tiles:
+            tiles.add(growth.tiles)
         if old.size == 0:
             _ADD_HEAD.add(connection, [{"tenant_id": tenant, "size": new.size, "nodes": new.encode()}])
             return 0

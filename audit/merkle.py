@@ -1,6 +1,6 @@
 """Merkle trees as in RFC 6962 section 2.1 and RFC 9162 section 2.1: hashing, proofs, verification.
 
-Owns the arithmetic of trees. It leaves fetching of hashes to `audit.tree` and `audit.log`: a proof is
+Owns the arithmetic of trees. It leaves fetching of hashes to `audit.tiles`: a proof is
 described here as the list of leaf ranges `[start, end)` whose hashes it consists of, so that the same
 description is answered from memory, a table or tiles. Proofs over subtrees follow
 draft-ietf-plants-merkle-tree-certs section 4, of which RFC 9162's are the case `start = 0`.

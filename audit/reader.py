@@ -1,28 +1,29 @@
 """Reading a stored log: entries, checkpoints and proofs, without any key.
 
 Owns every SELECT over the log's tables. It leaves appending to `audit.log` and judging to
-`audit.verify`: what is read here is evidence, not truth. Between calls only hashes for proofs are
-kept, and they are checked against the head each time: the truth is what the transaction sees.
+`audit.verify`: what is read here is evidence, not truth. Nothing is kept between calls: proofs come
+from tiles, each is held against the head, and the truth is what the transaction sees.
 """
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from threading import Lock
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, union
 
 from audit.checkpoint import Checkpoint
 from audit.driver import DriverStatement
-from audit.errors import LogDamagedError, MalformedError, RangeInvalidError
-from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
-from audit.merkle import MAX_TREE_SIZE, CompactRange
+from audit.errors import LogDamagedError, MalformedError, RangeInvalidError, VerificationError
+from audit.evidence import SYSTEM_LOG, LogEvidence, StoredCosignature, StoredEntry
+from audit.merkle import HASH_SIZE, CompactRange, verify_consistency, verify_inclusion
 from audit.signing import VerifierKey
-from audit.store import CHECKPOINT, HEAD, LEAF
-from audit.tree import Tree
+from audit.store import CHECKPOINT, COSIGNATURE, HEAD, LEAF
+from audit.tile_store import StoredTiles
+from audit.tiles import TILE_WIDTH, KeptTiles, TileTree, encode_entry_bundle, grow, tile_width
 from audit.verify import Report, verify_logs
 
 PAGE_SIZE: Final = 1000
+_CHECKED_AT_ONCE: Final = 16 * TILE_WIDTH
 
 _READ_HEAD: Final = select(HEAD.c.size, HEAD.c.nodes).where(HEAD.c.tenant_id == bindparam("tenant"))
 _HEAD_NOW: Final = DriverStatement(_READ_HEAD)
@@ -47,7 +48,12 @@ _READ_ENTRIES: Final = (
     .order_by(LEAF.c.leaf_index)
     .limit(PAGE_SIZE)
 )
-_READ_HASHES: Final = select(LEAF.c.leaf_hash).where(*_IN_RANGE).order_by(LEAF.c.leaf_index)
+_READ_HEADERS: Final = DriverStatement(select(LEAF.c.header).where(*_IN_RANGE).order_by(LEAF.c.leaf_index))
+_READ_COSIGNATURES: Final = (
+    select(COSIGNATURE.c.tree_size, COSIGNATURE.c.witness, COSIGNATURE.c.line)
+    .where(COSIGNATURE.c.tenant_id == bindparam("tenant"))
+    .order_by(COSIGNATURE.c.tree_size, COSIGNATURE.c.witness)
+)
 _READ_NOTES: Final = (
     select(CHECKPOINT.c.note)
     .where(CHECKPOINT.c.tenant_id == bindparam("tenant"))
@@ -59,10 +65,6 @@ _READ_ALL_TENANTS: Final = union(_READ_TENANTS, select(LEAF.c.tenant_id), select
 
 class LogReader:
     """Reads every tenant's log through the caller's connection."""
-
-    def __init__(self) -> None:
-        self._trees: dict[str, Tree] = {}
-        self._trees_lock = Lock()
 
     def tenants(self, connection: Connection) -> list[str]:
         """Return the ids of all logs that have entries, the system log first."""
@@ -112,65 +114,147 @@ class LogReader:
             head = (0, b"") if row is None else (_kept(row.size, int, 0), _kept(row.nodes, bytes, b""))
             # One beyond the head is read on purpose: an entry there shows that the head was set back.
             entries = self.entries(connection, tenant, 0, head[0] + 1)
-            yield LogEvidence(tenant, self.checkpoints(connection, tenant), entries, head)
+            tiles = StoredTiles(connection, tenant)
+            yield LogEvidence(
+                tenant,
+                self.checkpoints(connection, tenant),
+                entries,
+                head,
+                cosignatures=self.cosignatures(connection, tenant),
+                tiles=tiles.shown_tile,
+                subtrees=tiles.shown_subtrees,
+            )
+
+    def cosignatures(self, connection: Connection, tenant: str) -> tuple[StoredCosignature, ...]:
+        """Return what witnesses signed of a tenant's checkpoints, smallest tree first, not verified."""
+        rows = connection.execute(_READ_COSIGNATURES, {"tenant": tenant}).all()
+        return tuple(
+            StoredCosignature(_kept(size, int, -1), _kept(witness, str, ""), _kept(line, str, ""))
+            for size, witness, line in rows
+        )
+
+    def tile(self, connection: Connection, tenant: str, level: int, index: int, width: int) -> bytes:
+        """Return the first `width` hashes of a tile, joined: full ones as stored, others from rows.
+
+        Raises:
+            RangeInvalidError: the tenant's tree has no such tile, or it is not so wide yet.
+            LogDamagedError: it is not there whole.
+        """
+        self._check_tile(connection, tenant, level, index, width)
+        hashes = StoredTiles(connection, tenant).tile(level, index, width)
+        if len(hashes) != width * HASH_SIZE:
+            raise LogDamagedError(
+                f"tile {index} of level {level} of log {tenant}",
+                expected=f"{width} hashes",
+                got=f"{len(hashes)} bytes",
+            )
+        return hashes
+
+    def entry_bundle(self, connection: Connection, tenant: str, index: int, width: int) -> bytes:
+        """Return the first `width` entries of a bundle, as C2SP tlog-tiles frames them: headers alone.
+
+        Raises:
+            RangeInvalidError: the tenant's log has no such bundle, or it is not so wide yet.
+            LogDamagedError: it is not there whole.
+        """
+        self._check_tile(connection, tenant, 0, index, width)
+        start = index * TILE_WIDTH
+        rows = _READ_HEADERS.rows(connection, {"tenant": tenant, "start": start, "stop": start + width})
+        if len(rows) != width:
+            raise LogDamagedError(
+                f"entries of log {tenant} from {start}", expected=str(width), got=str(len(rows))
+            )
+        return encode_entry_bundle([_kept(header, str, "").encode() for (header,) in rows])
+
+    def _check_tile(self, connection: Connection, tenant: str, level: int, index: int, width: int) -> None:
+        if (
+            level < 0
+            or index < 0
+            or not 0 < width <= tile_width(level, index, self.head(connection, tenant).size)
+        ):
+            raise RangeInvalidError(f"log {tenant}: expected a tile that its tree has")
 
     def check_head(self, connection: Connection, tenant: str, checkpoint: Checkpoint | None) -> None:
-        """Recompute a log's tree from its leaf hashes and hold it against its head and a checkpoint.
+        """Hold a log against its head and a checkpoint, without reading what older tiles stand for.
+
+        The tree's edge before the tile in which the checkpoint ends comes from tiles; from there on every
+        leaf hash is read, and tiles, subtrees and head have to be what they give. What stands under older
+        tiles is for `audit.verify`: it cannot alter what is signed from here on.
 
         Raises:
             LogDamagedError: the log is shorter than the checkpoint, or has another root at its size; or its
-                head is missing or another.
+                head is missing or another, or tiles are.
         """
-        head, tree = self.head(connection, tenant), CompactRange()
+        head, stored = self.head(connection, tenant), StoredTiles(connection, tenant)
+        signed = 0 if checkpoint is None else checkpoint.size
+        start = signed // TILE_WIDTH * TILE_WIDTH
+        edge = TileTree(stored, start).edge()
         if checkpoint is not None:
-            tree = _extended(connection, tenant, tree, checkpoint.size)
+            tree = edge.extended(_leaves(stored, start, signed))
             if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
                 raise LogDamagedError(
                     f"log {tenant} at its last checkpoint",
                     expected=f"size {checkpoint.size}, root {checkpoint.root.hex()}",
                     got=f"size {tree.size}, root {tree.root().hex()}",
                 )
-        tree = _extended(connection, tenant, tree, MAX_TREE_SIZE)
-        if tree != head:
+        while leaves := _leaves(stored, edge.size, edge.size + _CHECKED_AT_ONCE):
+            growth = grow(edge, leaves, stored.hashes)
+            stored.check(growth.tiles)
+            edge = growth.edge
+        if edge != head:
             raise LogDamagedError(
                 f"head of log {tenant}",
-                expected=f"size {tree.size}",
+                expected=f"size {edge.size}",
                 got=f"size {head.size}, or another edge",
             )
+        stored.check_last(head.size)
 
     def inclusion_proof(self, connection: Connection, tenant: str, index: int, size: int) -> list[bytes]:
         """Return the proof that entry `index` is in the tenant's tree of `size`.
 
         Raises:
             RangeInvalidError: not index < size <= the log's size.
-            LogDamagedError: the stored leaf hashes do not give the head's root.
+            LogDamagedError: tiles, leaf hash and head contradict each other.
         """
-        with self._trees_lock:
-            return self._tree(connection, tenant, size).inclusion_proof(index, size)
+        tree, root = self._tree(connection, tenant, size)
+        proof = tree.inclusion_proof(index)
+        leaf = StoredTiles(connection, tenant).hashes(0, index, index + 1)
+        try:
+            verify_inclusion(index, size, leaf, proof, root)
+        except VerificationError as error:
+            raise _damaged(tenant, error) from None
+        return proof
 
     def consistency_proof(self, connection: Connection, tenant: str, first: int, second: int) -> list[bytes]:
         """Return the proof that the tenant's tree of `second` extends that of `first`.
 
         Raises:
             RangeInvalidError: not 0 < first <= second <= the log's size.
-            LogDamagedError: the stored leaf hashes do not give the head's root.
+            LogDamagedError: tiles and head contradict each other.
         """
-        with self._trees_lock:
-            return self._tree(connection, tenant, second).consistency_proof(first, second)
+        tree, root = self._tree(connection, tenant, second)
+        proof = tree.consistency_proof(first)
+        try:
+            verify_consistency(first, second, proof, tree.range_hash(0, first), root)
+        except VerificationError as error:
+            raise _damaged(tenant, error) from None
+        return proof
 
-    def _tree(self, connection: Connection, tenant: str, size: int) -> Tree:
+    def _tree(self, connection: Connection, tenant: str, size: int) -> tuple[TileTree, bytes]:
+        """Return the tree of `size`, and its root as held against the head's."""
         head = self.head(connection, tenant)
-        if size > head.size:
+        if not 0 <= size <= head.size:
             raise RangeInvalidError(f"log {tenant}: expected a tree size of at most {head.size}, got {size}")
-        tree = self._trees.pop(tenant, Tree())
-        # A tree filled inside a transaction that was rolled back holds hashes that never came to be:
-        # it is dropped and filled once more.
-        if not _fill(connection, tenant, tree, head):
-            tree = Tree()
-            if not _fill(connection, tenant, tree, head):
-                raise LogDamagedError(f"tree of log {tenant}", expected=head.root().hex(), got="another root")
-        self._trees[tenant] = tree
-        return tree
+        tiles = KeptTiles(StoredTiles(connection, tenant), head.size)
+        if size in {0, head.size}:
+            return TileTree(tiles, size), CompactRange().root() if size == 0 else head.root()
+        whole, tree = TileTree(tiles, head.size), TileTree(tiles, size)
+        root = tree.root()
+        try:
+            verify_consistency(size, head.size, whole.consistency_proof(size), root, head.root())
+        except VerificationError as error:
+            raise _damaged(tenant, error) from None
+        return tree, root
 
 
 _Kept = TypeVar("_Kept", int, str, bytes)
@@ -199,16 +283,13 @@ def _system_first(tenant: str) -> tuple[bool, str]:
     return tenant != SYSTEM_LOG, tenant
 
 
-def _extended(connection: Connection, tenant: str, tree: CompactRange, stop: int) -> CompactRange:
-    span = {"tenant": tenant, "start": tree.size, "stop": stop}
-    found = connection.execute(_READ_HASHES, span, execution_options={"yield_per": PAGE_SIZE}).scalars()
-    return tree.extended(_kept(leaf, bytes, b"") for leaf in found)
+def _leaves(stored: StoredTiles, start: int, stop: int) -> list[bytes]:
+    hashes = stored.hashes(0, start, stop)
+    return [hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)]
 
 
-def _fill(connection: Connection, tenant: str, tree: Tree, head: CompactRange) -> bool:
-    span = {"tenant": tenant, "start": tree.size, "stop": head.size}
-    tree.extend(connection.execute(_READ_HASHES, span).scalars())
-    return tree.size == head.size and tree.root(head.size) == head.root()
+def _damaged(tenant: str, error: VerificationError) -> LogDamagedError:
+    return LogDamagedError(f"tiles of log {tenant}: {error.check}", expected=error.expected, got=error.got)
 
 
 def verify_stored(

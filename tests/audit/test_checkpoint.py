@@ -13,7 +13,7 @@ from audit.errors import CheckpointMalformedError, NoteMalformedError, Verificat
 from audit.merkle import MAX_TREE_SIZE, leaf_hash, verify_consistency, verify_inclusion
 from audit.note import sign_note
 from audit.signing import SignerKey, VerifierKey
-from audit.tree import Tree
+from tests.simulators.reference_tree import Tree
 
 KEY = SignerKey("example.org/log", bytes(32))
 ROOT = b64encode(bytes(32)).decode()

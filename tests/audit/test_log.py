@@ -154,7 +154,7 @@ def test_a_proof_beyond_the_log_is_refused(lived: SmallDeployment) -> None:
 
 def test_proofs_from_damaged_leaf_hashes_are_not_given(lived: SmallDeployment) -> None:
     TamperingStore(lived.connection).alter(A, 3, leaf_hash=bytes(32))
-    with pytest.raises(LogDamagedError, match="tree of log clinic-a"):
+    with pytest.raises(LogDamagedError, match="tiles of log clinic-a"):
         lived.log.inclusion_proof(lived.connection, A, 0, 9)
 
 

@@ -21,7 +21,7 @@ from audit.merkle import (
     verify_subtree_consistency,
     verify_subtree_inclusion,
 )
-from audit.tree import Tree
+from tests.simulators.reference_tree import Tree
 
 ALL_SIZES = 130
 LEAVES = [leaf_hash(b"entry %d" % index) for index in range(ALL_SIZES)]

@@ -1,7 +1,6 @@
-"""A Merkle tree in memory that grows by leaf hashes and answers any proof.
+"""A Merkle tree in memory, level by level: a second way to what `audit.tiles` computes.
 
-Owns the hashes of perfect subtrees, level by level, 64 bytes a leaf. It holds no entries and knows no
-storage: `audit.log` keeps one for each tenant that asked for a proof, and fills it from the table.
+Owns the hashes of perfect subtrees, 64 bytes a leaf. Nothing of the product uses it.
 """
 
 from collections.abc import Iterable
