@@ -118,9 +118,13 @@ def _chat(gate: PrivacyGate, locomo: Path | None, *, quick: bool) -> Iterator[Fi
 
 
 def _technical(gate: PrivacyGate) -> Iterator[Figure]:
-    if TECHNICAL.is_file():
-        lines = load(gate, TECHNICAL.read_text(encoding="utf-8").splitlines())
-        yield Figure("masked runs a technical line", lines.runs_per_text, "", TECHNICAL_RUNS)
+    for name, file in TECHNICAL.items():
+        label = f"masked runs a line, {name}"
+        if file.is_file():
+            lines = load(gate, file.read_text(encoding="utf-8").splitlines())
+            yield Figure(label, lines.runs_per_text, "", TECHNICAL_RUNS)
+        else:
+            yield not_measured(label, "", "the tests are not beside the program", TECHNICAL_RUNS)
 
 
 def recall(locomo: Path, *, quick: bool = False, step: Step = lambda _: None) -> list[Figure]:

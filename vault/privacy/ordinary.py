@@ -41,6 +41,14 @@ EXCLAMATIONS: Final = frozenset(
 )
 NO_NAMES: Final = MEDICINES | EXCLAMATIONS
 """Case-folded words that name nobody, wherever they stand."""
+COUNTS: Final = frozenset(
+    """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand half
+    quarter dozen
+    """.split()  # noqa: SIM905  # a list of words reads better as text
+)
+"""Amounts in words: with a capital at the beginning of a sentence, the tagger takes them for names."""
 
 CREATURES: Final = frozenset(
     """

@@ -12,6 +12,7 @@ from vault.privacy.findings import Finding
 from vault.privacy.ordinary import (
     CLEAR_EPONYMS,
     CONDITIONS,
+    COUNTS,
     DOSING,
     EPONYMS,
     LAB_VALUES,
@@ -64,6 +65,9 @@ _POSSESSIVE_AFTER: Final = re.compile(r"['’]s?(?![\w])")
 _LUCKY_AFTER: Final = re.compile(
     r" (?:you|me|him|her|us|them|one|ones|guy|girl|charm|break|day|number|for|that|to)\b"
 )
+_COUNT: Final = re.compile(
+    rf"(?:{'|'.join(sorted(COUNTS))})(?:(?:[ -]| and )(?:{'|'.join(sorted(COUNTS))}))*", re.IGNORECASE
+)
 _ONLY_JOINTS: Final = re.compile(r"(?:and|or|of|the|a|an|to|in|on|at|for|with)(?: |$)", re.IGNORECASE)
 
 
@@ -111,6 +115,7 @@ def settled(text: str, run: Finding) -> Finding | None:
         return None
     if run.kind in {EntityType.PERSON, EntityType.ORGANIZATION} and (
         _ONLY_JOINTS.fullmatch(value)
+        or _COUNT.fullmatch(value)
         or _is_saying(text, run, value.casefold())
         or _is_thing(text, run, value)
     ):

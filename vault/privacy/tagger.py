@@ -16,7 +16,7 @@ import pycrfsuite
 from policies.privacy import EntityType
 from vault.privacy.features import is_code, lexicon_flags, text_features
 from vault.privacy.findings import Finding
-from vault.privacy.lexicon import load_lexicon, read_asset
+from vault.privacy.lexicon import LEXICON_SHA256, load_lexicon, read_asset
 from vault.privacy.reading import Reading
 from vault.privacy.words import Word
 
@@ -69,8 +69,8 @@ class Tagger:
 
     @property
     def digest(self) -> str:
-        """First 16 hex digits of the model's SHA-256."""
-        return hashlib.sha256(self._model).hexdigest()[:16]
+        """First 16 hex digits of a SHA-256 over the model and the word list's digest: both decide what is found."""
+        return hashlib.sha256(self._model + bytes.fromhex(LEXICON_SHA256)).hexdigest()[:16]
 
     def _crf(self) -> "pycrfsuite.Tagger":
         """Return this thread's CRFsuite tagger."""

@@ -58,6 +58,10 @@ def runs(text: str, *parts: tuple[E, str, float]) -> list[tuple[E, str]]:
         "Docker, Kubernetes and Terraform",
         "We run Docker, Kubernetes and Terraform.",
         "Apples, Pears and Oranges are cheap",
+        "How many? Twenty, maybe.",
+        "Seven tablets left.",
+        "Eleven.",
+        "Twenty-five of them came back",
     ],
 )
 def test_text_about_nobody_stays_as_it_is(text: str, gate: PrivacyGate, tokens: SubjectTokens) -> None:

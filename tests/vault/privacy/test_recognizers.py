@@ -55,6 +55,13 @@ def found(text: str) -> set[tuple[E, str]]:
         ("IMEI 490154203237518", E.DEVICE, "490154203237518"),
         ("write to ann.lee+x@mail.example.org.", E.EMAIL, "ann.lee+x@mail.example.org"),
         ("ann (at) mail (dot) org", E.EMAIL, "ann (at) mail (dot) org"),
+        ("to ann.lee@\nmail.org today", E.EMAIL, "ann.lee@\nmail.org"),
+        ("to ann.lee\n@mail.org today", E.EMAIL, "ann.lee\n@mail.org"),
+        ("to ann.lee@ma\r\nil.org today", E.EMAIL, "ann.lee@ma\r\nil.org"),
+        ("to ann.lee@mail.\norg today", E.EMAIL, "ann.lee@mail.\norg"),
+        ("to ann.lee@mail\n.org today", E.EMAIL, "ann.lee@mail\n.org"),
+        ("ann.lee@ma=\r\nil.org", E.EMAIL, "ann.lee@ma=\r\nil.org"),
+        ("> ann.lee@\n> mail.org", E.EMAIL, "ann.lee@\n> mail.org"),
         ("?user=ann%40mail.org&x=1", E.EMAIL, "ann%40mail.org"),
         ("see https://mail.org/~ann?id=4.", E.URL, "https://mail.org/~ann?id=4"),
         ("my page is annlee.net", E.URL, "annlee.net"),
@@ -140,3 +147,22 @@ def test_every_family_finds_only_kinds_that_it_declares() -> None:
     text = "Dr. Ann Lee, 12 Main St, 4111 1111 1111 1111, ann@mail.org, SSN 123-45-6789, born 3/4/1980, password: hunter2!, 203.0.113.9, MRN 123456, Norway"
     for family in FAMILIES:
         assert {one.kind for one in family.find(text)} <= family.kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("ann.lee@mail.org\nsee example.org", "ann.lee@mail.org"),
+        ("mail ann@corp.com.\nIs that right?", "ann@corp.com"),
+        ("mail ann@corp.com.\nComing soon", "ann@corp.com"),
+    ],
+)
+def test_a_line_break_after_an_address_does_not_make_it_longer(text: str, whole: str) -> None:
+    assert {value for kind, value in found(text) if kind is E.EMAIL} == {whole}
+
+
+@pytest.mark.parametrize(
+    "text", ["we met @\nexample.org", "anna@host\nruns well. com", "ping root@host\nfoo.py", "@\n.com"]
+)
+def test_an_at_sign_at_the_end_of_a_line_alone_is_no_address(text: str) -> None:
+    assert not [value for kind, value in found(text) if kind is E.EMAIL]

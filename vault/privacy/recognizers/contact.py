@@ -17,6 +17,8 @@ _DIGIT: Final = re.compile(r"[0-9]")
 _EMAIL: Final = re.compile(
     r"(?<![\w.+%'-])[\w.+%'-]{1,64}(?:@|%40)(?:\[[0-9a-fA-F.:]{2,45}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})"
 )
+_BREAK: Final = r"=?\r?\n[ \t>]{0,4}"
+"""The end of a line, a soft one of quoted-printable text as well, and the quotation marks of the next."""
 _EMAIL_SPELT: Final = re.compile(
     r"(?<![\w.+-])[\w.+-]{2,64} {0,2}(?:\(at\)|\[at\]|\{at\}| at ) {0,2}[\w-]{2,63} {0,2}(?:\(dot\)|\[dot\]|\{dot\}| dot |\.) {0,2}"
     r"(?:com|org|net|edu|gov|info|io|co|uk|de|fr|es|it|nl|eu|ch|us|ca|au)(?![\w])",
@@ -27,6 +29,16 @@ _TLD: Final = (
     "uk|us|ca|au|nz|ie|de|fr|es|it|nl|be|ch|at|dk|se|no|fi|pl|cz|pt|gr|hu|ro|ru|ua|tr|il|in|cn|jp|kr|br|mx|ar|cl|za|eu|io|co|ai|tv|me|"
     "sk|si|hr|bg|lt|lv|ee|lu|is|hk|sg|tw|th|vn|id|ph|my|ae|sa|eg|ng|ke|tn|gl|cy|mt|li"
 )
+_LABEL: Final = r"[\w-]{1,63}"
+_PLAIN_TLD: Final = r"(?-i:com|org|net|edu|gov|biz|uk|fr|nl|ch|eu|ca|au)"
+"""Endings that no sentence begins with."""
+_EMAIL_BROKEN: Final = re.compile(
+    rf"(?<![\w.+%'-])[\w.+%'-]{{1,64}}(?:(?:{_BREAK}@|@{_BREAK})(?:{_LABEL}\.){{1,5}}(?:{_TLD})"
+    rf"|@(?:{_LABEL}{_BREAK}(?:{_LABEL}\.){{1,5}}|(?:{_LABEL}\.){{0,4}}{_LABEL}(?:{_BREAK}\.|\.{_BREAK}))"
+    rf"{_PLAIN_TLD})(?![\w-]|\.[\w])",
+    re.IGNORECASE,
+)
+"""An address that a line break split at its sign, within its first label or before its ending."""
 _URL: Final = re.compile(
     r"(?<![\w@])(?:(?:https?|ftp|ftps|sftp|ssh|git|wss?)://|www\.)[^\s<>\"'`{}|\\^\[\]]{3,2000}",
     re.IGNORECASE,
@@ -77,14 +89,7 @@ _GROUPS: Final = re.compile(r"[0-9]+")
 
 def find(text: str) -> Iterator[Finding]:
     """Yield findings about ways to reach a person; each family costs one search where nothing speaks for it."""
-    if "@" in text or "%40" in text:
-        for match in _EMAIL.finditer(text):
-            yield _finding(EntityType.EMAIL, match, 1.0)
-        for match in _HANDLE.finditer(text):
-            yield _finding(EntityType.USERNAME, match, 0.5)
-    if "at" in text or "AT" in text:
-        for match in _EMAIL_SPELT.finditer(text):
-            yield _finding(EntityType.EMAIL, match, 0.8)
+    yield from _mail(text)
     if "." in text:
         yield from _web(text)
     for match in _USERNAME.finditer(text):
@@ -101,6 +106,20 @@ def _finding(kind: EntityType, match: re.Match[str], score: float) -> Finding:
     """Return a finding over the match, less punctuation that ends the sentence."""
     tail = _URL_TAIL.search(match.group())
     return Finding(kind, match.start(), match.end() - (len(tail.group()) if tail else 0), score)
+
+
+def _mail(text: str) -> Iterator[Finding]:
+    """E-mail addresses as written, broken or spelt, and names after an @."""
+    if "@" in text or "%40" in text:
+        for match in _EMAIL.finditer(text):
+            yield _finding(EntityType.EMAIL, match, 1.0)
+        for match in _HANDLE.finditer(text):
+            yield _finding(EntityType.USERNAME, match, 0.5)
+        for match in _EMAIL_BROKEN.finditer(text) if "\n" in text else ():
+            yield _finding(EntityType.EMAIL, match, 0.9)
+    if "at" in text or "AT" in text:
+        for match in _EMAIL_SPELT.finditer(text):
+            yield _finding(EntityType.EMAIL, match, 0.8)
 
 
 def _web(text: str) -> Iterator[Finding]:
