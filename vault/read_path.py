@@ -39,7 +39,8 @@ from vault.parts import Parts
 from vault.pipeline.limits import check_visible
 from vault.sealing import OpenedMemory, TokenScope
 from vault.search.lexical import prepare_query
-from vault.storage.unit_of_work import StoredMemory
+from vault.storage.found import FoundRows
+from vault.storage.unit_of_work import StoredEpisode, StoredMemory
 
 MAX_HITS: Final = 200
 
@@ -112,15 +113,14 @@ class ReadPath:
         check_vault_id(IdKind.MEMORY, memory_id)
         action = Action.REVEAL if reveal else Action.READ
         grant = self._authorise(principal, action, purpose, resource=memory_id)
-        with self._parts.store.read(grant) as unit:
-            stored = unit.memories([memory_id]).get(memory_id)
-        self._report(grant, unit.damaged)
-        if unit.damaged:
+        rows = self._parts.store.found(grant, [memory_id])
+        self._report(grant, rows.damaged)
+        if rows.damaged:
             raise TamperedError(f"the row of {memory_id} is not of the form of a memory")
-        if stored is None:
+        if not rows.memories:
             self._parts.journal.deny(Call(principal, action, purpose), resource=memory_id)
             raise NotFoundError("there is no such memory here")
-        memories, failures = self._view([stored], grant, revealing=grant if reveal else None)
+        memories, failures = self._view(rows, grant, revealing=grant if reveal else None)
         for failure in failures:
             raise failure
         memory = memories[memory_id]
@@ -158,10 +158,9 @@ class ReadPath:
             raise
 
     def _open_hits(self, grant: Grant, revealing: Grant | None, found: Sequence[Match]) -> tuple[Hit, ...]:
-        with self._parts.store.read(grant) as unit:
-            stored = unit.memories([match.memory_id for match in found])
-        self._report(grant, unit.damaged)
-        memories, _failures = self._view(list(stored.values()), grant, revealing)
+        rows = self._parts.store.found(grant, [match.memory_id for match in found])
+        self._report(grant, rows.damaged)
+        memories, _failures = self._view(rows, grant, revealing)
         return tuple(
             Hit(memories[match.memory_id], match.score, match.why)
             for match in found
@@ -169,13 +168,13 @@ class ReadPath:
         )
 
     def _view(
-        self, stored: Sequence[StoredMemory], grant: Grant, revealing: Grant | None
+        self, rows: FoundRows, grant: Grant, revealing: Grant | None
     ) -> tuple[dict[str, Memory], list[VaultError]]:
         """Open rows for a principal; a damaged row is left out and logged, the others stand (law 12)."""
-        episodes = self._episodes(grant, {row.episode_id for row in stored})
+        episodes = self._episodes(grant, rows.episodes)
         memories: dict[str, Memory] = {}
         failures: list[VaultError] = []
-        for row in stored:
+        for row in rows.memories.values():
             reveal = revealing is not None and revealing.covers(row.access_tier, row.owner)
             try:
                 opened = self._parts.sealers.open_memory(grant.tenant, row, reveal=reveal)
@@ -190,9 +189,7 @@ class ReadPath:
         for memory_id in unreadable:
             self._parts.journal.note(grant, {"unreadable": [memory_id]}, outcome=Outcome.FAILED)
 
-    def _episodes(self, grant: Grant, episode_ids: set[str]) -> Mapping[str, EpisodeAttributes]:
-        with self._parts.store.read(grant) as unit:
-            stored = unit.episodes(episode_ids)
+    def _episodes(self, grant: Grant, stored: Mapping[str, StoredEpisode]) -> Mapping[str, EpisodeAttributes]:
         opened: dict[str, EpisodeAttributes] = {}
         for episode_id, row in stored.items():
             with suppress(TamperedError, KeyDestroyedError, KeyMissingError):

@@ -17,6 +17,7 @@ from vault.errors import StorageError, TamperedError
 from vault.grant import Grant
 from vault.storage.engine import reader_engine, reading, writer_engine
 from vault.storage.faults import translated
+from vault.storage.found import FoundRows, found_rows
 from vault.storage.group_commit import Appender, Change, GroupCommit, Probe, WriteSet, no_probe
 from vault.storage.migrate import upgrade
 from vault.storage.schema import (
@@ -107,6 +108,11 @@ class Store:
         """Open a unit of work for reading under a grant."""
         with self._reading(grant.tenant) as connection:
             yield ReadUnit(connection, grant)
+
+    def found(self, grant: Grant, memory_ids: Sequence[str]) -> FoundRows:
+        """Return the rows of an answer, of one state of the database."""
+        with self._reading(grant.tenant) as connection:
+            return found_rows(connection, grant, memory_ids)
 
     def write(self, grant: Grant) -> WriteUnit:
         """Open a unit of work for writing under a grant."""

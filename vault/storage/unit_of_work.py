@@ -6,7 +6,6 @@ or opens anything: content comes and goes as `Sealed`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -209,17 +208,25 @@ def _expect_whole_numbers(*values: object) -> None:
         raise TypeError("expected whole numbers")
 
 
-def _stored_episode(row: Row[tuple[object, ...]]) -> StoredEpisode:
-    _expect_whole_numbers(row.recorded)
-    return StoredEpisode(
-        episode_id=row.episode_id,
-        owner=row.owner,
-        access_tier=AccessTier(row.access_tier),
-        subjects=split_subjects(row.subjects),
-        kind=row.kind,
-        recorded=row.recorded,
-        attributes=row.attributes,
-    )
+def stored_episode(row: Row[tuple[object, ...]]) -> StoredEpisode:
+    """Make the value from a row of the episode table.
+
+    Raises:
+        TamperedError: a column holds what the vault never writes there.
+    """
+    try:
+        _expect_whole_numbers(row.recorded)
+        return StoredEpisode(
+            episode_id=row.episode_id,
+            owner=row.owner,
+            access_tier=AccessTier(row.access_tier),
+            subjects=split_subjects(row.subjects),
+            kind=row.kind,
+            recorded=row.recorded,
+            attributes=row.attributes,
+        )
+    except (ValueError, TypeError, AttributeError):
+        raise TamperedError("a row of the episode table is not of the form of one") from None
 
 
 class ReadUnit:
@@ -261,15 +268,6 @@ class ReadUnit:
         )
         return list(self._whole(self._select(query)))
 
-    def episodes(self, episode_ids: Iterable[str]) -> dict[str, StoredEpisode]:
-        """Return those episodes that are within reach."""
-        found: dict[str, StoredEpisode] = {}
-        for row in self._select(_episodes_within(self._grant.reach), list(episode_ids)):
-            # A row of nonsense: its memories stand without a title.
-            with suppress(ValueError, AttributeError, TypeError):
-                found[row.episode_id] = _stored_episode(row)
-        return found
-
     def edges(self, memory_ids: Sequence[str]) -> list[tuple[str, str, str]]:
         """Return kind, source and target of the edges that start at these memories, which the caller has read."""
         found: list[tuple[str, str, str]] = []
@@ -293,7 +291,7 @@ class ReadUnit:
                 self.damaged.append(str(row.memory_id))
 
     def _memory_query(self) -> Select[tuple[object, ...]]:
-        reached = _within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner)
+        reached = within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner)
         return select(MEMORY).where(MEMORY.c.tenant_id == bindparam("tenant"), reached)
 
     def _select(
@@ -313,7 +311,7 @@ def _memories_within(reach: Reach) -> Select[tuple[object, ...]]:
         MEMORY.c.tenant_id == bindparam("tenant"),
         MEMORY.c.memory_id.in_(bindparam("ids", expanding=True)),
         MEMORY.c.is_current == 1,
-        _within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+        within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
     )
 
 
@@ -330,23 +328,14 @@ def _about_within(reach: Reach) -> Select[tuple[object, ...]]:
             MEMORY_SUBJECT.c.tenant_id == bindparam("tenant"),
             MEMORY_SUBJECT.c.subject_id.in_(bindparam("ids", expanding=True)),
             MEMORY.c.is_current == 1,
-            _within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+            within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
         )
         .limit(1)
     )
 
 
-@lru_cache
-def _episodes_within(reach: Reach) -> Select[tuple[object, ...]]:
-    """Return the statement for episodes by id."""
-    return select(EPISODE).where(
-        EPISODE.c.tenant_id == bindparam("tenant"),
-        EPISODE.c.episode_id.in_(bindparam("ids", expanding=True)),
-        _within(reach, EPISODE.c.access_tier, EPISODE.c.owner),
-    )
-
-
-def _within(reach: Reach, tier: ColumnElement[str], owner: ColumnElement[str]) -> ColumnElement[bool]:
+def within(reach: Reach, tier: ColumnElement[str], owner: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition under which a row is within reach of the principal bound as `me`."""
     me: BindParameter[str] = bindparam("me")
     kinds = [
         and_(tier == reached.value, owner == me if relation is Relation.OWNER else owner != me)
@@ -495,7 +484,7 @@ class WriteUnit:
             MEMORY.c.memory_id == memory_id,
             MEMORY.c.version == version,
             MEMORY.c.is_current == 1,
-            _within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner),
+            within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner),
         )
 
     def _me(self) -> dict[str, str]:

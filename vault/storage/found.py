@@ -1,0 +1,138 @@
+"""What an answer is opened from: memories with their episodes, in one look at the database.
+
+Owns the statement that every read by id and every search runs: filtered by the tenant and reach of a grant
+like all of `vault.storage.unit_of_work`, whose conditions and row forms it takes. It goes to the driver as it
+is: two statements through Core were a fifth of a search (docs/benchmarks.md).
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, cast
+
+from sqlalchemy import Connection, Dialect, Row, and_, bindparam, select
+
+from audit.driver import DriverStatement
+from vault.errors import TamperedError
+from vault.grant import Grant
+from vault.storage.columns import SealedColumn
+from vault.storage.schema import EPISODE, MEMORY
+from vault.storage.unit_of_work import (
+    Reach,
+    StoredEpisode,
+    StoredMemory,
+    stored_episode,
+    stored_memory,
+    within,
+)
+
+_LEAST: Final = 8
+_SEALED: Final = SealedColumn()
+_Row = Row[tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRows:
+    """Rows of an answer."""
+
+    memories: dict[str, StoredMemory] = field(default_factory=dict)
+    """Current versions within reach, by id."""
+    episodes: dict[str, StoredEpisode] = field(default_factory=dict)
+    """Those of the memories' episodes that are within reach, by id."""
+    damaged: list[str] = field(default_factory=list)
+    """Ids of rows within reach that are not of the form of a memory: left out, for the caller to log."""
+
+
+class _MemoryRow(NamedTuple):
+    """The columns of a memory, in the order of the statement; of whatever type the database holds."""
+
+    memory_id: Any
+    version: Any
+    episode_id: Any
+    position: Any
+    owner: Any
+    access_tier: Any
+    memory_tier: Any
+    trust: Any
+    subjects: Any
+    recorded: Any
+    leaf_index: Any
+    detector: Any
+    text: Any
+    attributes: Any
+    originals: Any
+    terms: Any
+
+
+class _EpisodeRow(NamedTuple):
+    episode_id: Any
+    owner: Any
+    access_tier: Any
+    subjects: Any
+    kind: Any
+    recorded: Any
+    attributes: Any
+
+
+_MEMORY_COLUMNS: Final = len(_MemoryRow._fields)
+_COLUMNS: Final = [
+    *(MEMORY.c[name] for name in _MemoryRow._fields),
+    *(EPISODE.c[name] for name in _EpisodeRow._fields),
+]
+_CONTENT: Final = [place for place, column in enumerate(_COLUMNS) if isinstance(column.type, SealedColumn)]
+
+
+def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) -> FoundRows:
+    """Return those memories, some hundreds at most, that are within a grant's reach, and their episodes."""
+    size = _LEAST
+    while size < len(memory_ids):
+        size *= 2
+    statement, constants = _statement(grant.reach, size)
+    values: dict[str, object] = {**constants, "tenant": grant.tenant, "me": grant.principal.id}
+    values.update((f"id_{place}", memory_id) for place, memory_id in enumerate(memory_ids))
+    values.update((f"id_{place}", None) for place in range(len(memory_ids), size))
+    found = FoundRows()
+    for row in statement.rows(connection, values):
+        memory, episode = _parted(row, connection.dialect)
+        try:
+            stored = stored_memory(cast("_Row", memory))
+        except TamperedError:
+            found.damaged.append(str(memory.memory_id))
+            continue
+        found.memories[stored.memory_id] = stored
+        if episode.episode_id is not None and episode.episode_id not in found.episodes:
+            with suppress(TamperedError):  # its memories stand without a title
+                found.episodes[episode.episode_id] = stored_episode(cast("_Row", episode))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _statement(reach: Reach, size: int) -> tuple[DriverStatement, dict[str, object]]:
+    """Return the statement for so many ids, and the values of it that never change."""
+    of_memory = and_(
+        EPISODE.c.tenant_id == MEMORY.c.tenant_id,
+        EPISODE.c.episode_id == MEMORY.c.episode_id,
+        within(reach, EPISODE.c.access_tier, EPISODE.c.owner),
+    )
+    ids = [bindparam(f"id_{place}", type_=MEMORY.c.memory_id.type) for place in range(size)]
+    statement = (
+        select(*_COLUMNS)
+        .select_from(MEMORY.outerjoin(EPISODE, of_memory))
+        .where(
+            MEMORY.c.tenant_id == bindparam("tenant"),
+            MEMORY.c.memory_id.in_(ids),
+            MEMORY.c.is_current == 1,
+            within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+        )
+    )
+    constants = {name: value for name, value in statement.compile().params.items() if value is not None}
+    return DriverStatement(statement), constants
+
+
+def _parted(row: Sequence[Any], dialect: Dialect) -> tuple[_MemoryRow, _EpisodeRow]:
+    """Part the columns of the two tables; nulls in those of the episode where there is none within reach."""
+    values = list(row)
+    for place in _CONTENT:
+        values[place] = _SEALED.process_result_value(values[place], dialect)
+    return _MemoryRow._make(values[:_MEMORY_COLUMNS]), _EpisodeRow._make(values[_MEMORY_COLUMNS:])
