@@ -14,7 +14,8 @@ EdgeError
 ├── RouteUnknownError           there is nothing at this path
 ├── MethodUnsupportedError      another method is served at this path
 ├── NotReadyError               retry later: a part of the vault does not answer
-└── NotCheckableError           what was to be checked could not be read or reached
+├── NotCheckableError           what was to be checked could not be read or reached
+└── DeliveryFailedError         send again: nobody knows how much the receiver took
 """
 
 from dataclasses import dataclass
@@ -96,3 +97,7 @@ class NotReadyError(EdgeError):
 
 class NotCheckableError(EdgeError):
     """What was to be checked could not be read or reached."""
+
+
+class DeliveryFailedError(EdgeError):
+    """A receiver did not take all that was sent."""

@@ -161,6 +161,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         edge.MethodUnsupportedError: Problem("method-unsupported", 405, "Not with this method"),
         edge.NotReadyError: Problem("not-ready", 503, "Not ready", retry_after=5),
         edge.NotCheckableError: Problem("not-checkable", 503, "Could not be checked", Exit.NOT_CHECKED),
+        edge.DeliveryFailedError: Problem("delivery-failed", 502, "The receiver did not take it"),
     }
 )
 

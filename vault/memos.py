@@ -18,10 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from audit.proof import TlogProof
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
-from vault.auditing import AuditView, LogEntry, LogReport, ReceiptProof, TenantCheckpoint
+from vault.auditing import LogEntry, LogReport, ReceiptProof, TenantCheckpoint
 from vault.crypto.aead import MAX_SUBJECTS
 from vault.errors import IdentifierInvalidError, InputInvalidError
+from vault.log_exports import Exported, ExportTerms, LogExports
+from vault.log_stream import Anchored, LogStream, LogStreams, StreamRequest
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
 from vault.parts import Parts
@@ -77,7 +80,7 @@ class MemOS(AbstractContextManager["MemOS"]):
         self._read = ReadPath(parts)
         self._update = UpdatePath(parts)
         self._organizer = Organizer(parts)
-        self._audit = AuditView(parts)
+        self._audit = LogExports(parts)
 
     @classmethod
     def open(
@@ -243,15 +246,47 @@ class MemOS(AbstractContextManager["MemOS"]):
         """
         return self._audit.verify(self._principal, purpose)
 
-    def export(self, file: BinaryIO, *, purpose: Purpose = Purpose.AUDIT) -> int:
-        """Write the tenant's log as an evidence bundle that `memvault audit verify` checks offline.
-
-        Returns the number of entries written.
+    def export(
+        self, file: BinaryIO, terms: ExportTerms | None = None, *, purpose: Purpose = Purpose.AUDIT
+    ) -> Exported:
+        """Write the tenant's log, or a range of it, as an evidence bundle for `memvault audit verify`.
 
         Raises:
             DeniedError: the log may not be read; the denial is logged.
+            InputInvalidError: the range is not one of the log's.
         """
-        return self._audit.export(self._principal, purpose, file)
+        return self._audit.export(self._principal, purpose, file, terms)
+
+    def prove_entry(self, index: int, *, payload: bool = True, purpose: Purpose = Purpose.AUDIT) -> TlogProof:
+        """Return the proof of one entry of the tenant's log, to be kept or shown as a C2SP tlog-proof.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+            NotFoundError: the log has no such entry.
+        """
+        return self._audit.prove_entry(self._principal, purpose, index, payload=payload)
+
+    def stream(
+        self,
+        asked: StreamRequest,
+        after: Anchored | None = None,
+        *,
+        version: str = "0",
+        purpose: Purpose = Purpose.AUDIT,
+    ) -> LogStream:
+        """Return a stream of the tenant's log for a system that watches it; each range that leaves is an entry.
+
+        Args:
+            asked: Which part, and in which form.
+            after: Where an earlier stream stopped.
+            version: Of this program, for formats that carry it.
+            purpose: Why.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+            TamperedError: the log is not the one that the earlier stream was of.
+        """
+        return LogStreams(self._vault.parts, version).open(self._principal, purpose, asked, after)
 
     def may(self, action: Action, resource: Resource, purpose: Purpose | None = None) -> bool:
         """Say whether the rules allow an action on the principal's own tenant; not an access, not logged."""

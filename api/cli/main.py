@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.cli import bench, demo, log, memories, operate, principals, serve, start
+from api.cli import audit_stream, bench, demo, log, memories, operate, principals, serve, start
 from api.cli.output import print_problem, reported
 
 _Parameters = ParamSpec("_Parameters")
@@ -103,6 +103,7 @@ app.command("show")(memories.show)
 app.command("reveal")(memories.reveal)
 app.command("update")(memories.update)
 app.command("organize")(memories.organize)
+log.app.command("stream")(audit_stream.stream)
 app.add_typer(log.app, name="audit")
 app.add_typer(operate.keys, name="keys")
 app.add_typer(principals.app, name="principal")

@@ -1,0 +1,246 @@
+"""The log as a stream: whole, in order, itself logged, and silent where nothing happens."""
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from audit.event import EventType
+from audit.siem.formats import Format, formatter_of
+from audit.siem.item import LogItem
+from policies.errors import DeniedError
+from policies.model import Purpose
+from tests.simulators.clinic import AUDITOR, BANK, BANK_AUDITOR, CLINIC, OWNER, Clinic
+from vault.errors import InputInvalidError, StorageError, TamperedError
+from vault.log_stream import AHEAD, MAX_LIMIT, Anchored, LogStream, StreamRequest
+from vault.stream_cursor import CursorFile
+
+
+def whole(
+    clinic: Clinic, start: int = 0, *, limit: int | None = None, chosen: Format = Format.OCSF
+) -> list[LogItem]:
+    stream = clinic.audit().stream(StreamRequest(chosen, start, limit))
+    return [item for batch in stream.batches() for item in batch]
+
+
+def test_a_stream_gives_every_entry_once_in_order_with_its_place_and_leaf(clinic: Clinic) -> None:
+    clinic.mem(OWNER).extract("Maria Keller has a sore knee", subject="maria")
+    before = clinic.log()
+    items = whole(clinic)
+    assert [item.index for item in items] == list(range(len(before)))
+    assert [item.header.event.value for item in items] == [entry.event for entry in before]
+    for item in items:
+        assert item.leaf_hash == sha256(b"\x00" + item.leaf.encode()).digest()
+        assert item.origin == "memos-vault/embedded/clinic"
+        assert item.index < item.tree_size == len(before) + 1
+
+
+def test_a_stream_is_one_entry_however_long_and_says_what_may_have_left(clinic: Clinic) -> None:
+    size = len(clinic.log())
+    whole(clinic, 1)
+    (told,) = clinic.log()[size:]
+    assert (told.event, told.resource, told.principal) == ("audit.export", "audit-log", AUDITOR.id)
+    assert told.payload == {
+        "count": size - 1,
+        "first": 1,
+        "follow": False,
+        "format": "ocsf",
+        "stop": size,
+        "tree_size": size,
+    }
+
+
+def test_a_collector_that_polls_does_not_keep_a_silent_log_growing(clinic: Clinic) -> None:
+    had = len(whole(clinic))
+    grown = len(clinic.log())
+    for _ in range(5):
+        assert whole(clinic, had) == []
+        assert whole(clinic, had, chosen=Format.CSV) == []
+    assert len(clinic.log()) == grown
+    clinic.mem(OWNER).extract("something new")
+    events = [item.header.event for item in whole(clinic, had)]
+    assert events == [EventType.AUDIT_EXPORT, EventType.MEMORY_WRITE]
+
+
+def test_a_caller_that_takes_one_at_a_time_comes_to_an_end(clinic: Clinic) -> None:
+    size, at = len(clinic.log()), 0
+    while taken := whole(clinic, at, limit=1):
+        at += len(taken)
+        assert at <= size
+    assert at == size
+
+
+def test_a_follower_is_an_entry_for_every_thousand_items_and_none_of_its_own_making(clinic: Clinic) -> None:
+    size = len(clinic.log())
+    stream = clinic.audit().stream(StreamRequest(Format.OCSF, follow=True))
+    seen = [item.index for batch in stream.batches() for item in batch]
+    assert seen == list(range(size + 1)), "its own entry, too"
+    for _ in range(3):
+        assert stream.take() == []
+    for nth in range(3):
+        clinic.mem(OWNER).extract(f"note {nth}")
+        assert [item.header.event for item in stream.take()] == [EventType.MEMORY_WRITE]
+    assert stream.entries_written == 1
+    assert clinic.log()[size].payload["stop"] == AHEAD
+
+
+def test_two_followers_do_not_wake_each_other(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vault.log_stream.AHEAD", 2)
+    streams = [clinic.audit().stream(StreamRequest(chosen, follow=True)) for chosen in Format]
+    for _ in range(20):
+        for stream in streams:
+            list(stream.batches())
+    settled = len(clinic.log())
+    for _ in range(20):
+        assert [stream.take() for stream in streams] == [[], [], [], []]
+    assert len(clinic.log()) == settled
+
+
+def test_only_who_may_audit_may_stream_and_a_denial_is_an_entry(clinic: Clinic) -> None:
+    with pytest.raises(DeniedError):
+        clinic.mem(OWNER).stream(StreamRequest(Format.OCSF))
+    assert (clinic.last().decision, clinic.last().principal) == ("denied", OWNER.id)
+    with pytest.raises(DeniedError):
+        clinic.audit().stream(StreamRequest(Format.OCSF), purpose=Purpose.TREATMENT)
+
+
+def test_another_tenants_entries_are_in_no_stream(clinic: Clinic) -> None:
+    clinic.mem(OWNER).extract("of the clinic")
+    stream = clinic.mem(BANK_AUDITOR, Purpose.AUDIT).stream(StreamRequest(Format.OCSF))
+    items = [item for batch in stream.batches() for item in batch]
+    assert {item.header.tenant for item in items} == {BANK}
+    assert len(items) == len(clinic.log(BANK)) - 1
+
+
+@pytest.mark.parametrize(("start", "limit"), [(-1, None), (0, 0), (0, MAX_LIMIT + 1)])
+def test_bounds_are_kept(clinic: Clinic, start: int, limit: int | None) -> None:
+    size = len(clinic.log())
+    with pytest.raises(InputInvalidError):
+        clinic.audit().stream(StreamRequest(Format.OCSF, start, limit))
+    assert len(clinic.log()) == size
+    assert whole(clinic, 2**53) == []
+
+
+DAMAGE = {
+    "header": "UPDATE audit_leaf SET header = replace(header, 'vault.init', 'vault.open') WHERE leaf_index = 1",
+    "payload": 'UPDATE audit_leaf SET payload = \'{"deployment":"x"}\' WHERE leaf_index = 1',
+    "payload form": "UPDATE audit_leaf SET payload = 'no' WHERE leaf_index = 1",
+    "hash": "UPDATE audit_leaf SET leaf_hash = zeroblob(32) WHERE leaf_index = 1",
+    "gap": "DELETE FROM audit_leaf WHERE leaf_index = 1",
+    "no header": "UPDATE audit_leaf SET header = 'x' WHERE leaf_index = 1",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_stream_ends_at_the_first_entry_that_is_not_what_its_leaf_says(clinic: Clinic, damage: str) -> None:
+    for name in ("audit_leaf_keep", "audit_leaf_fixed", "audit_leaf_erase"):
+        clinic.sql(f"DROP TRIGGER {name}")
+    clinic.sql(DAMAGE[damage])
+    with pytest.raises(TamperedError):
+        whole(clinic)
+    assert [item.index for item in whole(clinic, 0, limit=1)] == [0]
+
+
+def test_a_stream_goes_on_where_it_stopped_and_not_on_another_log(clinic: Clinic) -> None:
+    first = whole(clinic, limit=2)
+    stopped = Anchored(first[-1].origin, 2, first[-1].leaf_hash)
+    clinic.mem(OWNER).extract("news")
+    again: LogStream = clinic.audit().stream(StreamRequest(Format.OCSF), stopped)
+    assert again.take()[0].index == 2
+    assert again.position == again.end
+    size = len(clinic.log())
+    for other, kind in (
+        (replace(stopped, leaf_hash=bytes(32)), TamperedError),
+        (replace(stopped, start=10**9), TamperedError),
+        (replace(stopped, origin="memos-vault/embedded/bank"), InputInvalidError),
+    ):
+        with pytest.raises(kind):
+            clinic.audit().stream(StreamRequest(Format.OCSF), other)
+    assert len(clinic.log()) == size
+    begun = Anchored(again.origin, 0, b"")
+    assert clinic.audit().stream(StreamRequest(Format.OCSF), begun).take()[0].index == 0
+
+
+def test_payloads_leave_as_ids_and_fixed_words_alone(clinic: Clinic) -> None:
+    clinic.mem(OWNER).extract("Maria Keller has a sore knee, 212-555-0147", subject="maria keller")
+    clinic.mem(OWNER).retrieve("whose knee?")
+    for chosen in Format:
+        text = b"".join(map(formatter_of(chosen), whole(clinic, chosen=chosen))).lower()
+        for word in (b"maria", b"keller", b"knee", b"0147"):
+            assert word not in text
+    search = next(item for item in whole(clinic) if item.header.event is EventType.MEMORY_SEARCH)
+    assert set(search.fields or {}) == {"memories", "count", "k", "query"}
+    assert search.withheld == 0
+
+
+def test_a_cursor_is_written_whole_privately_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "siem.cursor"
+    cursor = CursorFile(path)
+    assert cursor.read() is None
+    for start in (1, 2, 3):
+        reached = Anchored("memos-vault/embedded/clinic", start, bytes([start]) * 32)
+        cursor.write(reached)
+        assert cursor.read() == reached
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["siem.cursor"]
+
+
+GOOD = {
+    "cursor": "memvault-stream/1",
+    "leaf_hash": "5f" * 32,
+    "next": 3,
+    "origin": "memos-vault/ward-1/clinic",
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "nonsense", json.dumps(GOOD), "[" * 100_000]
+    + [
+        json.dumps(GOOD | change, sort_keys=True, separators=(",", ":")) + "\n"
+        for change in (
+            {"cursor": "memvault-stream/2"},
+            {"leaf_hash": "5F" * 32},
+            {"leaf_hash": ""},
+            {"next": 0},
+            {"next": -1},
+            {"next": True},
+            {"next": "3"},
+            {"origin": 7},
+            {"more": 1},
+        )
+    ],
+)
+def test_a_file_that_is_no_cursor_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "siem.cursor"
+    path.write_text(text)
+    with pytest.raises(InputInvalidError):
+        CursorFile(path).read()
+    assert path.read_text() == text
+    path.write_text(json.dumps(GOOD, sort_keys=True, separators=(",", ":")) + "\n")
+    assert CursorFile(path).read() == Anchored("memos-vault/ward-1/clinic", 3, b"\x5f" * 32)
+
+
+def test_a_cursor_that_cannot_be_written_or_read_says_so_and_the_old_one_stands(tmp_path: Path) -> None:
+    cursor = CursorFile(tmp_path / "absent" / "siem.cursor")
+    with pytest.raises(StorageError):
+        cursor.write(Anchored("o", 1, bytes(32)))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError):
+        CursorFile(tmp_path / "folder").read()
+    stands = CursorFile(tmp_path / "siem.cursor")
+    stands.write(Anchored("o", 1, bytes(32)))
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    import os  # noqa: PLC0415  # of this test alone
+
+    (tmp_path / f"siem.cursor.{os.getpid()}.new").symlink_to(victim)
+    stands.write(Anchored("o", 2, bytes(32)))
+    assert victim.read_text() == "untouched"
+    assert stands.read() == Anchored("o", 2, bytes(32))
+
+
+def test_the_tenant_of_a_stream_is_the_callers(clinic: Clinic) -> None:
+    assert clinic.audit(CLINIC).stream(StreamRequest(Format.OCSF)).origin.endswith("/clinic")
