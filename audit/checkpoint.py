@@ -83,15 +83,15 @@ def sign_checkpoint(checkpoint: Checkpoint, signers: Iterable[Signer]) -> Signed
     return SignedCheckpoint(checkpoint, sign_note(text, signers))
 
 
-def verify_checkpoint(note: bytes, verifier: Verifier) -> Checkpoint:
-    """Return the checkpoint in a note that the log's own key signed.
+def verify_checkpoint(note: bytes, verifier: Verifier, *others: Verifier) -> Checkpoint:
+    """Return the checkpoint in a note that the log's own key signed, or another key of its name.
 
     Raises:
         NoteMalformedError: the bytes are not a note.
         CheckpointMalformedError: the note is not a checkpoint.
         VerificationError: the key did not sign it, or it is of another log than the key's.
     """
-    checkpoint = parse_checkpoint(verify_note(note, [verifier]).text)
+    checkpoint = parse_checkpoint(verify_note(note, [verifier, *others]).text)
     if checkpoint.origin != verifier.name:
         raise VerificationError("checkpoint origin", expected=verifier.name, got=checkpoint.origin)
     return checkpoint

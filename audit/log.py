@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from audit.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
 from audit.driver import BatchInsert, DriverStatement
-from audit.errors import LogConflictError, LogDamagedError
+from audit.errors import KeyMalformedError, LogConflictError, LogDamagedError
 from audit.event import (
     SALT_SIZE,
     EncodedEntry,
@@ -28,7 +28,7 @@ from audit.event import (
 )
 from audit.evidence import SYSTEM_LOG
 from audit.reader import LogReader
-from audit.signing import SignerKey
+from audit.signing import LogKeys, SignerKey
 from audit.store import CHECKPOINT, HEAD, LEAF
 from audit.tile_store import StoredTiles
 from audit.tiles import grow
@@ -88,20 +88,36 @@ class AuditLog(LogReader):
     """Appends to and reads from every tenant's log, through the caller's connection.
 
     Args:
-        key: The deployment's log key; each log signs under `<key name>/<tenant>`.
+        keys: The deployment's log key, or all of them; each log signs under `<key name>/<tenant>`.
         salt_source: Returns so many random bytes, e.g. `os.urandom`.
         clock: Returns the time in UTC; used for checkpoint entries alone, drafts bring theirs.
     """
 
-    def __init__(self, key: SignerKey, *, salt_source: SaltSource, clock: Callable[[], datetime]) -> None:
-        super().__init__()
-        self._key = key
+    def __init__(
+        self, keys: SignerKey | LogKeys, *, salt_source: SaltSource, clock: Callable[[], datetime]
+    ) -> None:
+        self._keys = LogKeys.of(keys)
         self._salt_source = salt_source
         self._clock = clock
 
     def origin(self, tenant: str) -> str:
         """Return the origin of a tenant's log, as its checkpoints show it."""
-        return f"{self._key.name}/{tenant}"
+        return f"{self._keys.name}/{tenant}"
+
+    @property
+    def keys(self) -> LogKeys:
+        """What it signs with."""
+        return self._keys
+
+    def sign_with(self, keys: LogKeys) -> None:
+        """Sign with these keys from here on: a step of a roll-over.
+
+        Raises:
+            KeyMalformedError: they are another deployment's.
+        """
+        if keys.name != self._keys.name:
+            raise KeyMalformedError("expected keys of this deployment")
+        self._keys = keys
 
     def append(self, connection: Connection, drafts: Sequence[EntryDraft]) -> list[Leaf]:
         """Append entries in the caller's transaction and return their leaves, in the order given.
@@ -160,8 +176,7 @@ class AuditLog(LogReader):
             VerificationError: the stored note is not one that this log signed.
         """
         head = self.head(connection, tenant, lock=True)
-        signer = self._key.for_log(tenant)
-        checkpoint = Checkpoint(signer.name, head.size, head.root())
+        checkpoint = Checkpoint(self.origin(tenant), head.size, head.root())
         latest = self.latest_checkpoint(connection, tenant)
         if latest is not None and latest.checkpoint.size >= head.size:
             if latest.checkpoint != checkpoint:
@@ -169,7 +184,7 @@ class AuditLog(LogReader):
                     "stored checkpoint", expected=_brief(checkpoint), got=_brief(latest.checkpoint)
                 )
             return latest
-        signed = sign_checkpoint(checkpoint, [signer])
+        signed = sign_checkpoint(checkpoint, [key.for_log(tenant) for key in self._keys.signers])
         connection.execute(
             _ADD_CHECKPOINT, {"tenant_id": tenant, "tree_size": head.size, "note": signed.note.decode()}
         )
@@ -209,7 +224,9 @@ class AuditLog(LogReader):
         )
 
     def latest_checkpoint(self, connection: Connection, tenant: str) -> SignedCheckpoint | None:
-        """Return the largest stored checkpoint, its signature verified; None where there is none.
+        """Return the largest stored checkpoint, its signatures verified; None where there is none.
+
+        A key of the past does not count here: before it was put down, every log was signed by both.
 
         Raises:
             VerificationError: the stored note is not one that this log signed.
@@ -219,9 +236,8 @@ class AuditLog(LogReader):
             return None
         if not isinstance(note, str):
             raise LogDamagedError(f"checkpoint of log {tenant}", expected="a note", got="no text")
-        return SignedCheckpoint(
-            verify_checkpoint(note.encode(), self._key.for_log(tenant).verifier), note.encode()
-        )
+        verifiers = [key.for_log(tenant).verifier for key in self._keys.signers]
+        return SignedCheckpoint(verify_checkpoint(note.encode(), *verifiers), note.encode())
 
 
 def _brief(checkpoint: Checkpoint) -> str:

@@ -6,24 +6,33 @@ log's origin, so that one verifier key given out of band serves every log:
 
     memos-vault/ward-1+8a1b2c3d+AQ…        verifier key: name + key id + base64(0x01 || public key)
     PRIVATE+KEY+memos-vault/ward-1+8a1b2c3d+AQ…   signer key, with the 32-byte seed in its place
+
+A key is rolled over with an overlap, in which each checkpoint carries the signatures of both keys. That
+the old key hands over to the new one is a note that both sign (`Handover`); it stands in every log.
 """
 
 from base64 import b64encode
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Final
+from typing import Final, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit.errors import KeyMalformedError, VerificationError
-from audit.note import KEY_ID_SIZE, is_key_name, parse_base64
+from audit.note import KEY_ID_SIZE, is_key_name, parse_base64, sign_note, verify_note
 
 ORIGIN_PREFIX: Final = "memos-vault"
 SEED_SIZE: Final = 32
+MAX_RETIRED: Final = 64
+"""Keys of the past that are kept to check old checkpoints with."""
 
 _ED25519: Final = b"\x01"
 _PRIVATE: Final = "PRIVATE+KEY+"
+_MOST_SIGNERS: Final = 2
+_HANDOVER: Final = "memos-vault log key handover v1"
+_HANDOVER_KEYS: Final = 2
 
 
 def compute_key_id(name: str, public: bytes) -> bytes:
@@ -132,6 +141,144 @@ class SignerKey:
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte signature of `message`."""
         return self._private.sign(message)
+
+
+@dataclass(frozen=True, slots=True)
+class LogKeys:
+    """What a deployment signs its logs with, and the keys that signed them before.
+
+    Example of its lines, as the key file holds them:
+
+        PRIVATE+KEY+memos-vault/ward-1+8a1b2c3d+AQ…     the key in force
+        PRIVATE+KEY+memos-vault/ward-1+52c2d3b0+AQ…     the next one, while both sign
+        memos-vault/ward-1+0e41aa77+AQ…                 one of the past, its public half
+    """
+
+    current: SignerKey
+    following: SignerKey | None = None
+    """The key that takes over; None but during a roll-over."""
+    retired: tuple[VerifierKey, ...] = ()
+    """Latest first."""
+
+    def __post_init__(self) -> None:
+        keys = self.verifiers
+        if len({key.name for key in keys}) != 1 or len({key.public for key in keys}) != len(keys):
+            raise KeyMalformedError("expected log keys of one name, each once")
+        if len(self.retired) > MAX_RETIRED:
+            raise KeyMalformedError(f"expected at most {MAX_RETIRED} keys of the past")
+
+    @classmethod
+    def of(cls, keys: "SignerKey | LogKeys") -> "LogKeys":
+        """Return the keys of a deployment that may have but one."""
+        return keys if isinstance(keys, LogKeys) else cls(keys)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the keys of `encode`'s lines.
+
+        Raises:
+            KeyMalformedError: not of that form.
+        """
+        lines = text.split("\n")
+        signers = [SignerKey.parse(line) for line in lines if line.startswith(_PRIVATE)]
+        retired = tuple(VerifierKey.parse(line) for line in lines[len(signers) :])
+        if not 1 <= len(signers) <= _MOST_SIGNERS:
+            raise KeyMalformedError("expected one signer key, or two while one takes over")
+        return cls(signers[0], signers[1] if len(signers) > 1 else None, retired)
+
+    def encode(self) -> str:
+        """Return the secret text whose `parse` is this: a line for each key, without a last newline."""
+        return "\n".join([*(key.encode() for key in self.signers), *map(str, self.retired)])
+
+    @property
+    def name(self) -> str:
+        """Name of all of them: the deployment's."""
+        return self.current.name
+
+    @property
+    def signers(self) -> tuple[SignerKey, ...]:
+        """The keys that sign now."""
+        return (self.current,) if self.following is None else (self.current, self.following)
+
+    @property
+    def verifiers(self) -> tuple[VerifierKey, ...]:
+        """Public halves of all keys that sign or ever signed, the one in force first."""
+        return (*(key.verifier for key in self.signers), *self.retired)
+
+    def begun(self, following: SignerKey) -> "LogKeys":
+        """Return the keys of a roll-over to `following`.
+
+        Raises:
+            KeyMalformedError: one is under way, or that key is of another name or was used before.
+        """
+        if self.following is not None:
+            raise KeyMalformedError("expected no roll-over under way")
+        return replace(self, following=following)
+
+    def finished(self) -> "LogKeys":
+        """Return the keys after the roll-over: the next one is in force, the old one only checks.
+
+        Raises:
+            KeyMalformedError: none is under way.
+        """
+        if self.following is None:
+            raise KeyMalformedError("expected a roll-over under way")
+        return LogKeys(self.following, None, (self.current.verifier, *self.retired))
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The statement that one log key takes over from another."""
+
+    old: VerifierKey
+    new: VerifierKey
+
+    @property
+    def text(self) -> str:
+        """What both keys sign; no checkpoint, whose second line is a number."""
+        return f"{_HANDOVER}\n{self.old}\n{self.new}\n"
+
+
+def sign_handover(old: SignerKey, new: SignerKey) -> bytes:
+    """Return the note of a handover, signed by both keys."""
+    return sign_note(Handover(old.verifier, new.verifier).text, [old, new])
+
+
+def verify_handover(note: bytes, trusted: Iterable[VerifierKey]) -> Handover:
+    """Return the handover in a note that its old key, a trusted one, and its new key signed.
+
+    Raises:
+        NoteMalformedError: the bytes are no note.
+        KeyMalformedError: its text names no two keys of one deployment.
+        VerificationError: the old key is not trusted, or one of both did not sign.
+    """
+    known = tuple(trusted)
+    title, *keys = verify_note(note, known).text.split("\n")
+    if title != _HANDOVER or len(keys) != _HANDOVER_KEYS + 1 or keys.pop():
+        raise KeyMalformedError("expected a handover of old and new log key")
+    old, new = map(VerifierKey.parse, keys)
+    if old.name != new.name or old.public == new.public:
+        raise KeyMalformedError("expected two keys of one deployment")
+    if old not in known:
+        raise VerificationError("handover", expected="one by a trusted key", got="one by another")
+    for key in (old, new):
+        verify_note(note, [key])
+    return Handover(old, new)
+
+
+def follow_handovers(trusted: Iterable[VerifierKey], notes: Iterable[bytes]) -> tuple[VerifierKey, ...]:
+    """Return the trusted keys and those that took over from them, by handovers in their order.
+
+    Raises:
+        MalformedError: a note is none of a handover.
+        VerificationError: a handover is by a key that is not trusted.
+    """
+    keys = list(trusted)
+    for note in notes:
+        handover = verify_handover(note, keys)
+        if handover.new not in keys:
+            keys.append(handover.new)
+    return tuple(keys)
 
 
 def _check_key(name: str, key: bytes) -> None:

@@ -314,7 +314,7 @@ def _assemble(
     rules = parse_privacy_rules(bundle.text("privacy.yaml"))
     root = open_key_file(directory.root_key, options.entropy, passphrase)
     try:
-        signer = load_key_file(directory.log_key)
+        log_keys = load_key_file(directory.log_key)
     except LogKeyFileUnsafeError as error:
         raise KeyFileUnsafeError(str(error)) from None
 
@@ -333,7 +333,7 @@ def _assemble(
     stack.callback(keyring.close)
     stack.callback(Sweeper(keyring.sweep, options.key_limits.lease_seconds / 10).end)
 
-    log = AuditLog(signer, salt_source=options.entropy, clock=options.clock)
+    log = AuditLog(log_keys, salt_source=options.entropy, clock=options.clock)
     store = Store(directory.rows, log, options.probe)
     stack.callback(store.close)
 
@@ -355,7 +355,7 @@ def _assemble(
         clock=options.clock,
         entropy=options.entropy,
         probe=options.probe,
-        verifier_key=signer.verifier,
+        verifier_key=log_keys.current.verifier,
     )
 
 

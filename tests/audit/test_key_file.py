@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from audit.errors import KeyFileUnsafeError
-from audit.key_file import create_key_file, load_key_file
+from audit.key_file import create_key_file, load_key_file, replace_key_file
+from audit.signing import LogKeys, SignerKey
 from tests.simulators.small_deployment import LOG_KEY
 
 
@@ -18,7 +19,7 @@ def test_a_created_key_file_is_owner_only_and_loads(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert load_key_file(path) == LOG_KEY
+    assert load_key_file(path) == LogKeys(LOG_KEY)
 
 
 def test_an_existing_file_or_link_is_never_overwritten(tmp_path: Path) -> None:
@@ -88,3 +89,27 @@ def test_a_file_that_holds_no_single_key_is_refused_without_showing_it(
         load_key_file(path)
     assert caught.value.__cause__ is None
     assert "PRIVATE" not in str(caught.value)
+
+
+NEXT = SignerKey(LOG_KEY.name, bytes(range(1, 33)))
+
+
+def test_a_replaced_key_file_is_owner_only_and_holds_all_keys(tmp_path: Path) -> None:
+    path = tmp_path / "log.key"
+    create_key_file(path, LOG_KEY)
+    (tmp_path / "log.key.new").write_text("left by a replacement that was cut short")
+    during = LogKeys(LOG_KEY).begun(NEXT)
+    for keys in (during, during.finished()):
+        replace_key_file(path, keys)
+        assert load_key_file(path) == keys
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["log.key"]
+
+
+def test_a_replacement_that_fails_leaves_the_old_keys(tmp_path: Path) -> None:
+    path = tmp_path / "log.key"
+    create_key_file(path, LOG_KEY)
+    (tmp_path / "log.key.new").mkdir()
+    with pytest.raises(KeyFileUnsafeError, match="expected to replace it"):
+        replace_key_file(path, LogKeys(LOG_KEY).begun(NEXT))
+    assert load_key_file(path) == LogKeys(LOG_KEY)
