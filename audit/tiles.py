@@ -15,6 +15,7 @@ The tile `index` of `level` holds the roots of the subtrees `[(index * 256 + i) 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, Protocol
 
 from audit.errors import LogDamagedError, RangeInvalidError, TileMalformedError
@@ -22,6 +23,7 @@ from audit.merkle import (
     EMPTY_ROOT,
     HASH_SIZE,
     MAX_TREE_SIZE,
+    NODE_PREFIX,
     CompactRange,
     consistency_ranges,
     inclusion_ranges,
@@ -187,6 +189,19 @@ class KeptTiles:
         self._source = source
         self._size = size
         self._kept: dict[tuple[int, int], bytes] = {}
+        self._roots: dict[tuple[int, int], bytes] = {}
+
+    def perfect(self, start: int, height: int) -> bytes:
+        """Return MTH of the 2**height leaves from `start` on, a multiple of that."""
+        root = self._roots.get((start, height))
+        if root is None:
+            level, inner = divmod(height, TILE_HEIGHT)
+            index, at = divmod(start >> TILE_HEIGHT * level, TILE_WIDTH)
+            stop = at + (1 << inner)
+            hashes = self.tile(level, index, stop)
+            row = [hashes[n * HASH_SIZE : (n + 1) * HASH_SIZE] for n in range(at, stop)]
+            root = self._roots[start, height] = perfect_root(row)
+        return root
 
     def tile(self, level: int, index: int, width: int) -> bytes:
         """Return the first `width` hashes of a tile.
@@ -270,24 +285,20 @@ class TileTree:
         """Return MTH of the leaves `[start, end)`, which are a subtree of the tree."""
         width = end - start
         if width & (width - 1) == 0:
-            return self._perfect(start, width.bit_length() - 1)
+            return self._tiles.perfect(start, width.bit_length() - 1)
         middle = start + split_point(width)
         return node_hash(self.range_hash(start, middle), self.range_hash(middle, end))
-
-    def _perfect(self, start: int, height: int) -> bytes:
-        level, inner = divmod(height, TILE_HEIGHT)
-        first = start >> TILE_HEIGHT * level
-        index, at = divmod(first, TILE_WIDTH)
-        stop = at + (1 << inner)
-        hashes = self._tiles.tile(level, index, stop)
-        return perfect_root([hashes[n * HASH_SIZE : (n + 1) * HASH_SIZE] for n in range(at, stop)])
 
 
 def perfect_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root over as many hashes as a power of two, at least one."""
     row = list(hashes)
     while len(row) > 1:
-        row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
+        # As `node_hash`, written out: a call for each node is half of the time.
+        row = [
+            sha256(NODE_PREFIX + left + right).digest()
+            for left, right in zip(row[::2], row[1::2], strict=True)
+        ]
     return row[0]
 
 
