@@ -49,6 +49,8 @@ _EXACT: Final = frozenset({EntityType.SECRET, EntityType.WALLET})
 _HONORIFIC: Final = re.compile(
     r"^(?:(?:mr|mrs|ms|miss|mx|dr|prof|professor|sir|madam|rev|fr|sr|sra|herr|frau)\.?\s+)+(?=\S)"
 )
+_BROKEN: Final = re.compile(r"=? (?:> ?)*")
+"""What is left of a line break inside an address: see `recognizers.contact`."""
 _NOT_WORD: Final = re.compile(r"[\W_]+")
 
 
@@ -61,7 +63,7 @@ def normalise(kind: EntityType, value: str) -> str:
     """Return the form under which equal values meet.
 
     Case and Unicode compatibility forms fold; numbers lose all but letters and digits; names lose
-    titles; runs of white space become one space.
+    titles, e-mail addresses lose line breaks; runs of white space become one space.
     """
     folded = unicodedata.normalize("NFKC", value)
     folded = "".join(char for char in folded if unicodedata.category(char) != "Cf")
@@ -70,6 +72,8 @@ def normalise(kind: EntityType, value: str) -> str:
     if kind in _NUMBERED:
         return _NOT_WORD.sub("", folded) or folded
     folded = " ".join(folded.split())
+    if kind is EntityType.EMAIL:
+        folded = _BROKEN.sub("", folded)
     if kind is EntityType.PERSON:
         folded = _HONORIFIC.sub("", folded)
     return folded

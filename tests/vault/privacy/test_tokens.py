@@ -20,6 +20,8 @@ from vault.privacy.tokens import TOKEN, SubjectTokens, normalise, redaction_mark
         (EntityType.IBAN, "GB82 WEST 1234 5698 7654 32", "gb82west12345698765432"),
         (EntityType.PHONE, "+1 (415) 555-2671", "1 415 555 2671"),
         (EntityType.EMAIL, "Ann@Example.org", "ann@example.org"),
+        (EntityType.EMAIL, "ann@exam=\r\n> ple.org", "ann@example.org"),
+        (EntityType.EMAIL, "ann\n@example.org", "ann@example.org"),
         (EntityType.ADDRESS, "12  Main St", "12 main st"),
         (EntityType.SSN, "１２３-45-6789", "123-45-6789"),
         (EntityType.SSN, "12\u200b3-45-6789", "123-45-6789"),
