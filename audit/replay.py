@@ -62,8 +62,10 @@ class Replay:
     inherited: Mapping[str, datetime] = field(default_factory=dict)
     """Policy digests known to the system log, with the time of their loading."""
     policies: dict[str, datetime] = field(default_factory=dict)
+    begun: bool = False
+    """Entries before the first one observed are not shown: what they may hold is neither shown nor refuted."""
     unproven: int = 0
-    """Uses of memories whose writing may stand in a payload that was erased: neither shown nor refuted."""
+    """Claims on an entry or payload that was erased, withheld or left out."""
     _written: set[str] = field(default_factory=set)
     _write_erased: bool = False
     _latest: datetime | None = None
@@ -95,7 +97,10 @@ class Replay:
         loaded = self.inherited.get(header.policy)
         if header.policy in self.policies or (loaded is not None and loaded <= header.time + CLOCK_SKEW):
             return
-        yield Breach(Invariant.POLICY_KNOWN, "a digest from a policy.load entry before", header.policy)
+        if self.begun and loaded is None:
+            self.unproven += 1
+        else:
+            yield Breach(Invariant.POLICY_KNOWN, "a digest from a policy.load entry before", header.policy)
 
     def _check_memories(self, header: Header, payload: JsonValue) -> Iterator[Breach]:
         if header.event in _USES_MEMORIES:
@@ -103,7 +108,7 @@ class Replay:
             if header.event in _USES_RESOURCE and header.resource and _VAULT_ID.fullmatch(header.resource):
                 used.add(header.resource)
             for memory in sorted(used - self._written):
-                if self._write_erased:
+                if self._write_erased or self.begun:
                     self.unproven += 1
                 else:
                     yield Breach(Invariant.MEMORY_WRITTEN, "an id from an entry before", memory)
@@ -120,3 +125,54 @@ def _ids(payload: JsonValue, key: str) -> set[str]:
         return set()
     # Nothing but ids: what a breach says of them may be shown to anyone.
     return {value for value in values if isinstance(value, str) and _VAULT_ID.fullmatch(value)}
+
+
+class Erasures:
+    """Holds erased payloads against the entries that say they erased them.
+
+    Both ways: what is gone was erased by an entry that names it, and what an entry erased is gone.
+    """
+
+    def __init__(self, tenant: str) -> None:
+        self._tenant = tenant
+        self._awaited: dict[int, set[int]] = {}
+        """By the index of the entry that is said to have erased them: erased entries not yet named."""
+        self._erased = bytearray()
+        """A bit an entry."""
+
+    def observe_gone(self, index: int, erased_by: int | None) -> bool:
+        """Take note of an erased payload; return whether an entry that comes later is said to have done it."""
+        byte, bit = divmod(index, 8)
+        if byte >= len(self._erased):
+            self._erased.extend(bytes(byte + 1 - len(self._erased)))
+        self._erased[byte] |= 1 << bit
+        if erased_by is None or erased_by <= index:
+            return False
+        self._awaited.setdefault(erased_by, set()).add(index)
+        return True
+
+    def observe_entry(self, index: int, header: Header, payload: JsonValue) -> Iterator[int]:
+        """Yield entries that this one says it erased and that stand; settle those that it did erase."""
+        if header.event is not EventType.PAYLOAD_ERASE or header.outcome is not Outcome.OK:
+            return
+        if not isinstance(payload, Mapping) or payload.get("log") != self._tenant:
+            return
+        named = payload.get("entries")
+        for one in named if isinstance(named, list) else ():
+            if (
+                not isinstance(one, int)
+                or isinstance(one, bool)
+                or not 0 <= one < index
+                or not self._is_gone(one)
+            ):
+                yield one if isinstance(one, int) else index
+            self._awaited.get(index, set()).discard(one)
+
+    def unsettled(self) -> Iterator[tuple[int, int]]:
+        """Yield erased entries that the entry which is said to have erased them does not name, with that one."""
+        for eraser, entries in sorted(self._awaited.items()):
+            yield from ((one, eraser) for one in sorted(entries))
+
+    def _is_gone(self, index: int) -> bool:
+        byte, bit = divmod(index, 8)
+        return byte < len(self._erased) and bool(self._erased[byte] >> bit & 1)

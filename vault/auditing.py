@@ -7,12 +7,11 @@ the digest of their sealed bytes.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import BinaryIO, Final
+from typing import Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from audit.bundle import write_bundle
 from audit.canonical import JsonValue, parse_canonical
 from audit.checkpoint import SignedCheckpoint, verify_checkpoint
 from audit.errors import AuditError, LogDamagedError, MalformedError
@@ -21,6 +20,7 @@ from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.log import Leaf
 from audit.merkle import verify_inclusion
 from audit.signing import VerifierKey
+from audit.trust import Trust
 from audit.verify import Finding, Report, verify_logs
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, Request, Resource, SystemResource
@@ -116,8 +116,8 @@ class AuditView:
             size = self._size(connection, grant.tenant)
             first = max(0, size - limit) if start is None else start
             found = list(islice(self._parts.log.entries(connection, grant.tenant, first, size), limit))
-        self._parts.journal.note(grant, {"start": first, "count": len(found)}, resource=_LOG)
-        return [_entry(stored) for stored in found]
+        self._parts.journal.note(grant, {"start": first, "count": len(found)}, resource=LOG_RESOURCE)
+        return [entry_of(stored) for stored in found]
 
     def checkpoint(self, principal: Principal, purpose: Purpose) -> TenantCheckpoint:
         """Sign the log as it stands, and record that in the system log.
@@ -154,27 +154,6 @@ class AuditView:
             str(parts.verifier_key.for_log(tenant)),
         )
 
-    def export(self, principal: Principal, purpose: Purpose, file: BinaryIO) -> int:
-        """Write the tenant's log, signed as it stands, as an evidence bundle.
-
-        Not the system log: it names the other tenants and how busy they are. A log that does not pass
-        its own check is written as it is, for whoever looks into it, and not signed.
-
-        Returns the number of entries written.
-
-        Raises:
-            DeniedError: the log may not be read.
-        """
-        grant = self._authorise(principal, purpose)
-        self._parts.journal.note(grant, {"export": True}, resource=_LOG)
-        with self._parts.store.log_connection(SYSTEM_LOG) as connection:
-            report = self._check(connection, grant.tenant)
-        if report.passed:
-            self._sign(grant.tenant, grant.bundle_digest)
-        with self._parts.store.log_connection(grant.tenant) as connection:
-            logs = self._evidence(connection, grant.tenant)
-            return write_bundle(file, self._parts.verifier_key, logs, complete=False)
-
     def verify(self, principal: Principal, purpose: Purpose) -> LogReport:
         """Recompute the log and compare rows with it, all before anything is signed.
 
@@ -189,7 +168,7 @@ class AuditView:
         failed = len(report.findings) + report.more_findings + len(findings) + more
         payload = {"verified": report.logs[-1].size, "findings": failed, "unsigned": found.unsigned}
         try:
-            self._parts.journal.note(grant, payload, resource=_LOG)
+            self._parts.journal.note(grant, payload, resource=LOG_RESOURCE)
         except (AuditError, ConflictError, TamperedError):
             if found.passed:
                 raise
@@ -203,7 +182,8 @@ class AuditView:
     def _check(self, connection: Connection, tenant: str) -> Report:
         """Verify the system log and a tenant's; leave the connection looking at the tenant."""
         logs = self._evidence(connection, SYSTEM_LOG, tenant)
-        return verify_logs(logs, self._parts.verifier_key, now=self._parts.clock(), unsigned_allowed=True)
+        trust = Trust(self._parts.log.keys.verifiers)
+        return verify_logs(logs, trust, now=self._parts.clock(), unsigned_allowed=True)
 
     def _compare(self, connection: Connection, tenant: str) -> tuple[tuple[Finding, ...], int, int]:
         store = self._parts.store
@@ -239,7 +219,7 @@ class AuditView:
         try:
             return authorise(self._parts.policy, principal, Action.AUDIT, purpose, over=over)
         except DeniedError:
-            self._parts.journal.deny(Call(principal, Action.AUDIT, purpose), resource=_LOG)
+            self._parts.journal.deny(Call(principal, Action.AUDIT, purpose), resource=LOG_RESOURCE)
             raise
 
     def _sign(self, tenant: str, policy: str) -> SignedCheckpoint:
@@ -261,7 +241,7 @@ class AuditView:
             yield from self._parts.log.evidence(connection, [log])
 
 
-_LOG: Final = SystemResource.AUDIT_LOG.value
+LOG_RESOURCE: Final = SystemResource.AUDIT_LOG.value
 
 
 def verify_receipt(proof: ReceiptProof, verifier_key: str) -> None:
@@ -275,7 +255,12 @@ def verify_receipt(proof: ReceiptProof, verifier_key: str) -> None:
     verify_inclusion(proof.leaf_index, checkpoint.size, proof.leaf_hash, list(proof.path), checkpoint.root)
 
 
-def _entry(stored: StoredEntry) -> LogEntry:
+def entry_of(stored: StoredEntry) -> LogEntry:
+    """Return a stored entry, read.
+
+    Raises:
+        TamperedError: it is not of the form of one.
+    """
     try:
         payload = None if stored.payload is None else parse_canonical(stored.payload)
         header = parse_header(stored.header)

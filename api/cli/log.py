@@ -71,7 +71,7 @@ def export(
     with call.session() as opened:
         memory = opened.memory
         with _new_file(file) as target:
-            count = memory.export(target, purpose=opened.caller.purpose)
+            count = memory.export(target, purpose=opened.caller.purpose).entries
         key = str(opened.vault.parts.verifier_key)
     if call.as_json and file != "-":
         print_json(ExportView(file=file, entries=count, verifier_key=key))
@@ -167,9 +167,9 @@ def _verify_bundle(
 ) -> "ReportView":
     from api.errors import NotCheckableError  # noqa: PLC0415
     from api.schemas.views import ReportView  # noqa: PLC0415
-    from audit.bundle import read_bundle  # noqa: PLC0415
     from audit.signing import VerifierKey  # noqa: PLC0415
-    from audit.verify import verify_logs  # noqa: PLC0415
+    from audit.trust import Trust  # noqa: PLC0415
+    from audit.verify_bundle import verify_bundle  # noqa: PLC0415
     from vault.clock import system_clock  # noqa: PLC0415
 
     try:
@@ -177,15 +177,12 @@ def _verify_bundle(
         trusted = VerifierKey.parse((text or "").strip())
         notes = [file.read_bytes() for file in remembered]
         with bundle.open("rb") as file:
-            read = read_bundle(file)
-            report = verify_logs(
-                read.logs, trusted, remembered=notes, now=system_clock(), complete=read.complete
-            )
+            found = verify_bundle(file, Trust((trusted,)), remembered=notes, now=system_clock())
     except OSError as error:
         raise NotCheckableError(f"a file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise NotCheckableError("expected the key file to be text") from None
-    return ReportView.of(report)
+    return ReportView.of(found.report)
 
 
 def _print_report(report: "ReportView", *, as_json: bool) -> None:

@@ -19,10 +19,10 @@ from typing import Final
 from api.demo.coverage import covered, readable_part
 from api.demo.hunt import Hunt, grep_command, hunt, searchable
 from api.demo.story import DemoQuestion, Planted, Story
-from audit.bundle import read_bundle
 from audit.errors import AuditError
 from audit.signing import VerifierKey
-from audit.verify import verify_logs
+from audit.trust import Trust
+from audit.verify_bundle import verify_bundle
 from policies.errors import DeniedError
 from policies.model import Principal, Purpose, Role
 from vault.auditing import LogReport, ReceiptProof, verify_receipt
@@ -178,7 +178,7 @@ def play(story: Story, vault: Vault, folder: Path, progress: Progress) -> Played
     answers = tuple(_ask(owner, story, question) for question in story.questions)
     telling = _telling(answers)
     asked = () if telling is None else _asked_by_all(vault, telling)
-    proofs = _proofs(vault, owner, receipts[0], folder.with_name("log-bundle.jsonl"))
+    proofs = _proofs(vault, owner, receipts[0], folder.with_name("log-evidence.tar"))
     return Played(
         story=story,
         folder=folder,
@@ -290,10 +290,10 @@ def _proofs(vault: Vault, owner: MemOS, receipt: Receipt, bundle: Path) -> Proof
     _expect_invisible(vault, receipt.memory_ids[0])
     inside = auditor.verify()
     with bundle.open("wb") as file:
-        entries = auditor.export(file)
+        entries = auditor.export(file).entries
     key = vault.parts.verifier_key
     content = bundle.read_bytes()
-    place = content.index(b'"header":') + len(b'"header":"{\\"action\\":\\"')
+    place = content.index(b'{"action":"') + len(b'{"action":"')
     altered = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
     log = auditor.entries(limit=1000)
     return Proofs(
@@ -323,7 +323,7 @@ def _expect_invisible(vault: Vault, memory_id: str) -> None:
 def _findings(bundle: bytes, key: VerifierKey) -> str:
     """Return what the offline verifier finds in a bundle; nothing if it passes."""
     try:
-        report = verify_logs(read_bundle(io.BytesIO(bundle)).logs, key)
+        report = verify_bundle(io.BytesIO(bundle), Trust((key,))).report
     except AuditError as error:
         return str(error)
     return str(report.findings[0]) if report.findings else ""

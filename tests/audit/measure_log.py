@@ -12,17 +12,18 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from time import perf_counter
-from typing import Final
+from typing import BinaryIO, Final
 
 from sqlalchemy import Connection, create_engine, event
 
-from audit.bundle import read_bundle, write_bundle
+from audit.bundle import BundleTerms, write_bundle
 from audit.event import EntryDraft, EventType, encode_entry
 from audit.evidence import SYSTEM_LOG
 from audit.log import AuditLog
 from audit.reader import LogReader, verify_stored
 from audit.store import METADATA
-from audit.verify import verify_logs
+from audit.trust import Trust
+from audit.verify_bundle import verify_bundle
 from tests.simulators.small_deployment import LOG_KEY, POLICY, START, draft
 
 BATCH: Final = 32
@@ -38,6 +39,11 @@ def write_draft(tenant: str) -> EntryDraft:
         "detector": "tagger/1",
     }
     return draft(tenant=tenant, resource="epi_01k9v3c0aq8m4n6r2t5w7x9y0z", payload=payload)
+
+
+def verify_whole(file: BinaryIO) -> None:
+    """Verify a bundle; raise where it fails."""
+    verify_bundle(file, Trust((LOG_KEY.verifier,))).report.require()
 
 
 def say(line: str) -> None:
@@ -93,11 +99,12 @@ def measure_verifying(log: AuditLog, connection: Connection, folder: Path) -> No
     say(f"a proof from memory: {proof * 10:.2f} ms")
     total = sum(log.head(connection, tenant).size for tenant in log.tenants(connection))
     rows = timed(lambda: verify_stored(connection, LOG_KEY.verifier).require())
-    path = folder / "bundle.jsonl"
+    path = folder / "evidence.tar"
     with path.open("wb") as file:
-        write_bundle(file, LOG_KEY.verifier, LogReader().evidence(connection), complete=True)
+        logs = LogReader().evidence(connection)
+        write_bundle(file, [LOG_KEY.verifier], logs, BundleTerms(complete=True))
     with path.open("rb") as file:
-        bundle = timed(lambda: verify_logs(read_bundle(file).logs, LOG_KEY.verifier, complete=True).require())
+        bundle = timed(lambda: verify_whole(file))
     say(f"verifying: {total / rows:,.0f} entries/s from rows, {total / bundle:,.0f} from a bundle")
     say(f"a bundle: {path.stat().st_size / total:.0f} bytes an entry")
     say(f"resident at most: {getrusage(RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")

@@ -1,13 +1,11 @@
 """Every parser of the room, given noise and near misses: a value or its own error, nothing else."""
 
-import io
 from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audit.bundle import read_bundle
 from audit.canonical import canonical, parse_canonical
 from audit.checkpoint import Checkpoint, parse_checkpoint
 from audit.errors import MalformedError, PayloadMalformedError
@@ -15,22 +13,12 @@ from audit.event import encode_entry, parse_header
 from audit.merkle import CompactRange
 from audit.note import parse_note, sign_note
 from audit.signing import SignerKey, VerifierKey
-from audit.verify import verify_logs
 from tests.simulators.small_deployment import LOG_KEY, draft
 
 CHECKPOINT = Checkpoint("memos-vault/ward-1/clinic-a", 5, bytes(32)).encode()
 
 
-def drain(text: str) -> object:
-    bundle = read_bundle(io.BytesIO(text.encode(errors="surrogatepass")))
-    return bundle.key, bundle.complete, verify_logs(bundle.logs, LOG_KEY.verifier)
-
-
 PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
-    "bundle": (
-        drain,
-        f'{{"bundle":"memos-vault-audit/1","complete":true,"key":"{LOG_KEY.verifier}"}}\n{{"logs":0}}\n',
-    ),
     "canonical JSON": (parse_canonical, canonical({"memories": ["mem_aaaaaaaa", 1, None], "x": {"y": True}})),
     "checkpoint": (parse_checkpoint, CHECKPOINT),
     "header": (parse_header, encode_entry(draft(resource="mem_aaaaaaaa"), bytes(32)).header),

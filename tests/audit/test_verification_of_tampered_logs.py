@@ -215,11 +215,42 @@ def test_a_log_without_checkpoints_proves_nothing_unless_that_is_allowed(deploym
     assert allowed.passed
 
 
+def erase(deployment: SmallDeployment, *named: int) -> int:
+    """Record an erasure of payloads, as the vault does, and return the index of its entry."""
+    payload: dict[str, JsonValue] = {"log": A, "entries": list(named)}
+    record = draft(EventType.PAYLOAD_ERASE, time=deployment.now, action="erase", payload=payload)
+    (leaf,) = deployment.log.append(deployment.connection, [record])
+    return leaf.index
+
+
 def test_an_erased_payload_is_counted_and_everything_else_still_verifies(lived: SmallDeployment) -> None:
-    TamperingStore(lived.connection).alter(A, 2, salt=None, payload=None)
+    eraser = erase(lived, 2)
+    TamperingStore(lived.connection).alter(A, 2, salt=None, payload=None, erased_by=eraser)
     report = verify(lived)
     report.require()
     assert report.logs[1].erased == 1
+
+
+def test_what_was_erased_must_have_been_erased_by_an_entry_that_names_it(lived: SmallDeployment) -> None:
+    eraser = erase(lived, 3)
+    store = TamperingStore(lived.connection)
+    for index, erased_by in ((1, None), (2, eraser), (3, eraser), (4, eraser - 1), (5, 1_000)):
+        store.alter(A, index, salt=None, payload=None, erased_by=erased_by)
+    found = verify(lived).findings
+    assert [(one.index, one.check) for one in found] == [(index, Check.ERASURE) for index in (1, 4, 2, 5)]
+
+
+def test_what_an_entry_says_it_erased_must_be_gone(lived: SmallDeployment) -> None:
+    eraser = erase(lived, 2, 3, 99)
+    TamperingStore(lived.connection).alter(A, 2, salt=None, payload=None, erased_by=eraser)
+    found = verify(lived).findings
+    assert [(one.index, one.check) for one in found] == [(3, Check.ERASURE), (99, Check.ERASURE)]
+
+
+def test_a_payload_that_stands_is_not_said_to_be_erased(lived: SmallDeployment) -> None:
+    lived.connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+    TamperingStore(lived.connection).alter(A, 2, erased_by=7)
+    assert checks(verify(lived)) == {Check.ERASURE}
 
 
 def test_a_half_erased_payload_is_reported(lived: SmallDeployment) -> None:
@@ -232,7 +263,7 @@ def test_a_half_erased_payload_is_reported(lived: SmallDeployment) -> None:
 def test_a_hostile_log_cannot_fill_the_report(
     lived: SmallDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audit.verify.MAX_FINDINGS", 3)
+    monkeypatch.setattr("audit.report.MAX_FINDINGS", 3)
     store = TamperingStore(lived.connection)
     for index in range(9):
         store.alter(A, index, header="{}")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.bundle import write_bundle
+from audit.bundle import BundleTerms, write_bundle
 from policies.errors import PolicyError
 from policies.model import AccessTier, Principal, Purpose
 from tests.end_to_end.canary import Hunter, Sighting, forms_of
@@ -242,10 +242,9 @@ def test_no_planted_value_is_in_the_repr_of_what_is_no_content(clinic: Clinic, h
 def test_a_bundle_of_the_log_holds_no_planted_value(clinic: Clinic, hunter: Hunter, tmp_path: Path) -> None:
     live(clinic.vault)
     parts = clinic.vault.parts
-    with (tmp_path / "bundle.jsonl").open("wb") as file, parts.store.log_connection("clinic") as connection:
-        written = write_bundle(
-            file, parts.verifier_key, parts.log.evidence(connection, ["clinic"]), complete=False
-        )
+    with (tmp_path / "evidence.tar").open("wb") as file, parts.store.log_connection("clinic") as connection:
+        logs = parts.log.evidence(connection, ["clinic"])
+        written = write_bundle(file, [parts.verifier_key], logs, BundleTerms(complete=False))
     assert written > 5
     assert hunter.in_folder(tmp_path) == []
 

@@ -1,0 +1,153 @@
+"""What of the log leaves the vault as evidence: bundles, and proofs of single entries.
+
+Owns deciding, recording and signing before anything leaves. It leaves the form of what leaves to
+`audit.bundle` and `audit.proof`, and reading the log to `vault.auditing`.
+"""
+
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Final
+
+from sqlalchemy import Connection
+
+from audit.bundle import BundleTerms, size_of, write_bundle
+from audit.canonical import JsonValue
+from audit.event import EntryDraft, EventType
+from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
+from audit.manifest import FORMAT, Export
+from audit.proof import CarriedEntry, TlogProof
+from audit.tiles import TILE_WIDTH
+from policies.model import Principal, Purpose
+from vault.auditing import LOG_RESOURCE, AuditView
+from vault.errors import InputInvalidError, NotFoundError
+from vault.grant import Grant
+
+PROOF_FORMAT: Final = "c2sp.org/tlog-proof@v1"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTerms:
+    """What of a log is to be exported."""
+
+    first: int = 0
+    """First leaf index; taken down to a multiple of 256, as tiles are."""
+    stop: int | None = None
+    """Leaf index after the last; taken up to a multiple of 256, or to the end. None is the end."""
+    payloads: bool = True
+    """Whether to carry payloads: ids, counts and keyed digests, as the log holds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written."""
+
+    entries: int
+    first: int
+    stop: int
+    size: int
+    """Of the whole log."""
+
+
+class LogExports(AuditView):
+    """The log of one principal's tenant, as far as it leaves the vault."""
+
+    def export(
+        self, principal: Principal, purpose: Purpose, file: BinaryIO, terms: ExportTerms | None = None
+    ) -> Exported:
+        """Write the tenant's log, signed as it stands, as an evidence bundle.
+
+        Not the system log: it names the other tenants and how busy they are. A log that does not pass
+        its own check is written as it is, for whoever looks into it, and not signed.
+
+        Raises:
+            DeniedError: the log may not be read.
+            InputInvalidError: the range is empty or begins behind the end.
+        """
+        asked = terms or ExportTerms()
+        if asked.first < 0 or (asked.stop is not None and asked.stop <= asked.first):
+            raise InputInvalidError("expected a range of at least one entry")
+        grant = self._authorise(principal, purpose)
+        payload: dict[str, JsonValue] = {"export": True, "format": FORMAT, "first": asked.first}
+        if asked.stop is not None:
+            payload["stop"] = asked.stop
+        draft, index = self._record(grant, payload)
+        with self._parts.store.log_connection(SYSTEM_LOG) as connection:
+            report = self._check(connection, grant.tenant)
+        if report.passed:
+            self._sign(grant.tenant, grant.bundle_digest)
+        with self._parts.store.log_connection(grant.tenant) as connection:
+            (whole,) = self._evidence(connection, grant.tenant)
+            shown = self._range(connection, whole, asked)
+            bundle = BundleTerms(
+                complete=False,
+                policy=grant.bundle_digest,
+                exported=Export(principal.id, purpose.value, _time_of(draft), index),
+                payloads=asked.payloads,
+            )
+            count = write_bundle(file, self._parts.log.keys.verifiers, [shown], bundle)
+        size = count if shown.size is None else shown.size
+        return Exported(count, shown.start, shown.start + count, size)
+
+    def prove_entry(self, principal: Principal, purpose: Purpose, index: int, *, payload: bool) -> TlogProof:
+        """Return the proof of one entry, with the entry, under a checkpoint that covers it.
+
+        A checkpoint that witnesses cosigned is preferred to a later one that none has seen yet.
+
+        Raises:
+            DeniedError: the log may not be read.
+            NotFoundError: the log has no such entry.
+        """
+        grant = self._authorise(principal, purpose)
+        log, tenant = self._parts.log, grant.tenant
+        with self._parts.store.log_connection(tenant) as connection:
+            size = self._size(connection, tenant)
+        if not 0 <= index < size:
+            raise NotFoundError("the log has no entry of this index")
+        self._record(grant, {"export": True, "format": PROOF_FORMAT, "first": index, "stop": index + 1})
+        self._sign(tenant, grant.bundle_digest)
+        with self._parts.store.log_connection(tenant) as connection:
+            (entry,) = log.entries(connection, tenant, index, index + 1)
+            size, note = self._best_note(connection, tenant, index)
+            path = log.inclusion_proof(connection, tenant, index, size)
+        return TlogProof(index, tuple(path), note, _carried(entry, payload=payload).encode())
+
+    def _record(self, grant: Grant, payload: dict[str, JsonValue]) -> tuple[EntryDraft, int]:
+        journal = self._parts.journal
+        draft = replace(journal.allowed(grant, payload, resource=LOG_RESOURCE), event=EventType.AUDIT_EXPORT)
+        (leaf,) = journal.write([draft])
+        return draft, leaf.index
+
+    def _range(self, connection: Connection, log: LogEvidence, asked: ExportTerms) -> LogEvidence:
+        size = 0 if log.head is None else log.head[0]
+        if asked.first >= size:
+            raise InputInvalidError(f"expected a range that begins below {size}")
+        start = asked.first - asked.first % TILE_WIDTH
+        stop = size if asked.stop is None else min(size, -(-asked.stop // TILE_WIDTH) * TILE_WIDTH)
+        if (start, stop) == (0, size):
+            return log
+        entries = self._parts.log.entries(connection, log.tenant, start, stop)
+        return replace(log, entries=entries, start=start, size=size)
+
+    def _best_note(self, connection: Connection, tenant: str, index: int) -> tuple[int, bytes]:
+        """Return size and note of the checkpoint that says most of an entry, cosignatures added."""
+        log = self._parts.log
+        lines: dict[int, list[bytes]] = {}
+        for one in log.cosignatures(connection, tenant):
+            if one.size > index:
+                lines.setdefault(one.size, []).append(one.line.rstrip("\n").encode() + b"\n")
+        latest = log.latest_checkpoint(connection, tenant)
+        if latest is None:
+            raise NotFoundError("the log has no checkpoint yet")
+        notes = {size_of(note): note for note in log.checkpoints(connection, tenant)} if lines else {}
+        for size in sorted(lines, reverse=True):
+            if size in notes:
+                return size, notes[size] + b"".join(lines[size])
+        return latest.checkpoint.size, latest.note
+
+
+def _carried(entry: StoredEntry, *, payload: bool) -> CarriedEntry:
+    header = entry.header.encode(errors="replace")
+    return CarriedEntry(header, entry.salt, entry.payload) if payload else CarriedEntry(header)
+
+
+def _time_of(draft: EntryDraft) -> str:
+    return draft.time.isoformat(timespec="microseconds").replace("+00:00", "Z")
