@@ -19,11 +19,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from audit.proof import TlogProof
+from audit.query.count import Unit
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
 from vault.auditing import LogEntry, LogReport, ReceiptProof, TenantCheckpoint
 from vault.crypto.aead import MAX_SUBJECTS
 from vault.errors import IdentifierInvalidError, InputInvalidError
 from vault.log_exports import Exported, ExportTerms, LogExports
+from vault.log_queries import LogFacets, LogHistogram, LogQueries, QueryPage
 from vault.log_stream import Anchored, LogStream, LogStreams, StreamRequest
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
@@ -81,6 +83,7 @@ class MemOS(AbstractContextManager["MemOS"]):
         self._update = UpdatePath(parts)
         self._organizer = Organizer(parts)
         self._audit = LogExports(parts)
+        self._queries = LogQueries(parts)
 
     @classmethod
     def open(
@@ -287,6 +290,62 @@ class MemOS(AbstractContextManager["MemOS"]):
             TamperedError: the log is not the one that the earlier stream was of.
         """
         return LogStreams(self._vault.parts, version).open(self._principal, purpose, asked, after)
+
+    def query_log(
+        self,
+        text: str,
+        *,
+        size: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
+        purpose: Purpose = Purpose.AUDIT,
+    ) -> QueryPage:
+        """Return the entries of the tenant's log that fit a query, newest first; asking is an entry, too.
+
+        Args:
+            text: A query as `docs/log/queries.md` has it; empty asks for every entry.
+            size: Tree size to ask; None is the present. The same query and size show the same rows for ever.
+            cursor: From the last page, for the next one.
+            limit: How many, 1 to 1,000.
+            oldest_first: The other order; a cursor keeps its own.
+            purpose: Why.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+            QueryInvalidError: the text is no query; it says where.
+            RangeInvalidError: the log never had this size, or the cursor is not of this query.
+            InputInvalidError: `limit` is out of range.
+            LogIndexBehindError: the index does not reach far enough yet.
+        """
+        return self._queries.query(
+            self._principal, purpose, text, size=size, cursor=cursor, limit=limit, oldest_first=oldest_first
+        )
+
+    def log_facets(
+        self, text: str, *, size: int | None = None, purpose: Purpose = Purpose.AUDIT
+    ) -> LogFacets:
+        """Count the entries that fit a query, by the values of each field.
+
+        Raises:
+            DeniedError, QueryInvalidError, RangeInvalidError: as for `query_log`.
+        """
+        return self._queries.facets(self._principal, purpose, text, size=size)
+
+    def log_histogram(
+        self,
+        text: str,
+        *,
+        size: int | None = None,
+        unit: Unit | None = None,
+        purpose: Purpose = Purpose.AUDIT,
+    ) -> LogHistogram:
+        """Count the entries that fit a query over time; without a unit, in at most 60 buckets.
+
+        Raises:
+            DeniedError, QueryInvalidError, RangeInvalidError: as for `query_log`.
+        """
+        return self._queries.histogram(self._principal, purpose, text, size=size, unit=unit)
 
     def may(self, action: Action, resource: Resource, purpose: Purpose | None = None) -> bool:
         """Say whether the rules allow an action on the principal's own tenant; not an access, not logged."""

@@ -146,7 +146,7 @@ def _unexpected(error: UnexpectedInput, text: str) -> QueryInvalidError:
     position = len(text)
     expected: Collection[str] = ()
     if isinstance(error, UnexpectedCharacters):
-        position, expected = error.pos_in_stream or 0, error.allowed or ()
+        position, expected = int(str(error.pos_in_stream)), error.allowed or ()  # declared as None
         if text[position] == '"':
             return QueryInvalidError("expected the closing quote of this text", position=position)
     elif isinstance(error, UnexpectedToken):
