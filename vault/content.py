@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 from policies.privacy import EntityType
 from vault.clock import from_microseconds, microseconds
@@ -30,16 +30,14 @@ _VERSION: Final = 1
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A token in a masked text."""
 
     entity_type: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class MaskedField:
+class MaskedField(NamedTuple):
     """A string as it may be shown, with the places of its tokens."""
 
     text: str = ""
@@ -48,6 +46,8 @@ class MaskedField:
     @classmethod
     def of(cls, screened: Screened) -> "MaskedField":
         """Take the masked text and its marks; originals stay behind."""
+        if not screened.replacements:
+            return cls(screened.text)
         return cls(screened.text, tuple([Mark(r.entity_type, r.masked) for r in screened.replacements]))
 
     def revealed(self, originals: Sequence[str | None]) -> str:
@@ -71,8 +71,7 @@ Originals = Mapping[str, Sequence[str | None]]
 """Field name to the values that its tokens stand for, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryAttributes:
+class MemoryAttributes(NamedTuple):
     """Everything about a memory but its text."""
 
     owner: str

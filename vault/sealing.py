@@ -6,11 +6,11 @@ bytes from `vault.content`; nothing here decides or stores.
 
 import hmac
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +58,7 @@ _TEXT, _SPEAKER, _REF = "text", "speaker", "ref"
 Vector = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryContent:
+class MemoryContent(NamedTuple):
     """What a memory says, screened, before it is sealed."""
 
     owner: str
@@ -74,8 +73,7 @@ class MemoryContent:
     """Principal who wrote this version; None for the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodeContent:
+class EpisodeContent(NamedTuple):
     """What an episode is called, screened, before it is sealed."""
 
     owner: str
@@ -86,8 +84,7 @@ class EpisodeContent:
     metadata: tuple[tuple[Screened, Screened], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordPlace:
+class RecordPlace(NamedTuple):
     """Where a memory stands, in clear."""
 
     memory_id: str
@@ -145,7 +142,7 @@ class SubjectSealer:
         keys: TenantKeys,
         key: SealingKey,
         scope: TokenScope,
-        names: dict[str, str] | None = None,
+        names: Mapping[str, str] | None = None,
         nonces: Entropy | None = None,
     ) -> None:
         self._keys = keys
@@ -251,24 +248,22 @@ class Sealers:
         self._keyring.establish(tenant)
 
     def for_writing(
-        self, tenant: str, names: Sequence[str], scope: TokenScope, nonces: Entropy | None = None
+        self, tenant: str, subjects: Mapping[str, str], scope: TokenScope, nonces: Entropy | None = None
     ) -> SubjectSealer:
         """Return a sealer for these subjects; their keys are made where they are missing.
 
         Args:
             tenant: Whose.
-            names: The caller's names of the subjects.
+            subjects: Their vault ids, and the caller's names of them, from `named`.
             scope: Within which equal values have equal tokens.
             nonces: Where nonces come from: a stock of this one call; None is the keyring's source.
 
         Raises:
-            IdentifierInvalidError: a name is not acceptable, or there are too many.
+            IdentifierInvalidError: there are too many.
             KeyAccessError: or one of its kinds: a key cannot be used.
         """
         keys = self._keyring.tenant(tenant)
-        by_id = {keys.subject_id(name): name for name in names}
-        key = keys.sealing_key(tuple(sorted(by_id)))
-        return SubjectSealer(keys, key, scope, by_id, nonces)
+        return SubjectSealer(keys, keys.sealing_key(subjects), scope, subjects, nonces)
 
     def credential_key(self, tenant: str) -> bytes:
         """Return the key that credentials of a tenant are sealed with.
@@ -278,10 +273,19 @@ class Sealers:
         """
         return self._keyring.tenant(tenant).credential_key()
 
-    def keyless(self, tenant: str, names: Sequence[str]) -> list[str]:
-        """Return the vault ids of those subjects that have no key here: new ones, or ones whose key was lost."""
+    def named(self, tenant: str, names: Sequence[str]) -> dict[str, str]:
+        """Return the vault ids of subjects, with the names; makes no key.
+
+        Raises:
+            IdentifierInvalidError: a name is not acceptable.
+        """
         keys = self._keyring.tenant(tenant)
-        return [subject for name in names if not keys.has_key(subject := keys.subject_id(name))]
+        return {keys.subject_id(name): name for name in names}
+
+    def keyless(self, tenant: str, subjects: Iterable[str]) -> list[str]:
+        """Return those subjects that have no key here: new ones, or ones whose key was lost."""
+        keys = self._keyring.tenant(tenant)
+        return [subject for subject in subjects if not keys.has_key(subject)]
 
     def of_row(self, tenant: str, row: StoredMemory) -> SubjectSealer:
         """Return a sealer for the subjects of a row that exists."""
@@ -307,8 +311,7 @@ class Sealers:
         Raises:
             IdentifierInvalidError: a name is not acceptable.
         """
-        keys = self._keyring.tenant(tenant)
-        return tuple(sorted({keys.subject_id(name) for name in names}))
+        return tuple(sorted(self.named(tenant, names)))
 
     def query_tokens(self, tenant: str, subjects: Sequence[str], scope: TokenScope) -> SubjectTokens:
         """Return the tokens in which a query is shown masked: those of the asker's own memories about one subject."""

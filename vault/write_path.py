@@ -11,10 +11,10 @@
 The dense vector follows from a background worker; until then words find the memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from audit.canonical import JsonValue
 from audit.event import Outcome
@@ -53,8 +53,7 @@ class WriteRequest:
     purpose: Purpose
 
 
-@dataclass(frozen=True, slots=True)
-class _Screens:
+class _Screens(NamedTuple):
     """Everything of one source that was screened."""
 
     texts: tuple[Screened, ...]
@@ -66,7 +65,7 @@ class _Screens:
     metadata: tuple[tuple[Screened, Screened], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Work:
     """One source on its way from the gate to the commit."""
 
@@ -106,10 +105,10 @@ class WritePath:
         parts.probe("segmented")
         # 3. Screen
         stock = Stock(parts.entropy)
-        names = _subjects(principal, request.subjects)
-        self._expect_no_lost_key(grant, names)
+        subjects = parts.sealers.named(grant.tenant, _subjects(principal, request.subjects))
+        self._expect_no_lost_key(grant, subjects)
         scope = TokenScope(request.access_tier, principal.id)
-        sealer = parts.sealers.for_writing(grant.tenant, names, scope, stock)
+        sealer = parts.sealers.for_writing(grant.tenant, subjects, scope, stock)
         screens = self._screen(grant, request.source, passages, sealer.tokens)
         parts.probe("screened")
         now = parts.clock()
@@ -137,7 +136,7 @@ class WritePath:
             self._parts.journal.deny(Call(principal, Action.WRITE, request.purpose))
             raise
 
-    def _expect_no_lost_key(self, grant: Grant, names: Sequence[str]) -> None:
+    def _expect_no_lost_key(self, grant: Grant, subjects: Iterable[str]) -> None:
         """See that no key is made for a subject that had one.
 
         Threat: `keys.db` restored from an older copy. A new key beside the lost one would shut the old
@@ -146,7 +145,7 @@ class WritePath:
         Raises:
             KeyMissingError: rows of the subject exist, and its key does not.
         """
-        for subject_id in self._parts.sealers.keyless(grant.tenant, names):
+        for subject_id in self._parts.sealers.keyless(grant.tenant, subjects):
             if self._parts.store.has_subject(grant.tenant, subject_id):
                 raise KeyMissingError(
                     f"the key of {subject_id} is lost: restore keys.db before writing about it"
@@ -229,14 +228,11 @@ class WritePath:
         memories = [item.stored for item in work.written]
         for subject_id, name in parts.sealers.unrecorded(grant.tenant, work.sealer).items():
             unit.add_subject(subject_id, name, microseconds(work.recorded))
-        unit.add_episode(episode)
-        for memory in memories:
-            unit.add_memory(memory)
         payload: dict[str, JsonValue] = {
             "written": [memory.memory_id for memory in memories],
-            "digests": [memory.digest() for memory in memories],
+            "digests": [unit.add_memory(memory) for memory in memories],
             "trust": "".join(memory.trust.value[0] for memory in memories),
-            "episode": episode.digest(),
+            "episode": unit.add_episode(episode),
             "subjects": list(work.sealer.subjects),
             "access_tier": episode.access_tier.value,
         }

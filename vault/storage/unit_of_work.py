@@ -381,19 +381,22 @@ class WriteUnit:
 
         self._work.changes.append(insert_once)
 
-    def add_episode(self, episode: StoredEpisode) -> None:
-        """Add an episode."""
+    def add_episode(self, episode: StoredEpisode) -> str:
+        """Add an episode and return its digest, which the entry is to name."""
         self._expect(Action.WRITE)
-        self._work.rows.append((EPISODE, episode.row(self._grant.tenant)))
+        row = episode.row(self._grant.tenant)
+        self._work.rows.append((EPISODE, row))
+        return episode_digest(row)
 
-    def add_memory(self, memory: StoredMemory) -> None:
-        """Add the first version of a memory."""
+    def add_memory(self, memory: StoredMemory) -> str:
+        """Add the first version of a memory and return its digest, which the entry is to name."""
         self._expect(Action.WRITE)
-        tenant = self._grant.tenant
-        self._work.rows.append((MEMORY, memory.row(tenant)))
+        tenant, row = self._grant.tenant, memory.row(self._grant.tenant)
+        self._work.rows.append((MEMORY, row))
         for subject in memory.subjects:
-            row: StoreRow = {"tenant_id": tenant, "subject_id": subject, "memory_id": memory.memory_id}
-            self._work.rows.append((MEMORY_SUBJECT, row))
+            about: StoreRow = {"tenant_id": tenant, "subject_id": subject, "memory_id": memory.memory_id}
+            self._work.rows.append((MEMORY_SUBJECT, about))
+        return row_digest(row)
 
     def add_version(self, memory: StoredMemory) -> None:
         """Add a later version, which replaces the one before it as the current one.
