@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from api.settings import Settings
+from policies.bundle import Bundle
 from policies.model import Principal, Purpose
 from vault.errors import KeyFileUnsafeError, KeyWrongError, TextInvalidError
 from vault.memos import MemOS
 from vault.opening import Vault, VaultOptions, default_path
+from vault.outside import Places
 
 _MAX_PASSPHRASE_FILE: Final = 8_192
 
@@ -25,7 +27,22 @@ def vault_path(settings: Settings) -> Path:
 
 def vault_options(settings: Settings) -> VaultOptions:
     """Return what the settings say about how a vault is opened."""
-    return VaultOptions(limits=settings.limits, embedding_threads=settings.embedding_threads)
+    return VaultOptions(
+        limits=settings.limits,
+        embedding_threads=settings.embedding_threads,
+        bundle=None if settings.policy_folder is None else Bundle.read(settings.policy_folder),
+        outside=places_of(settings),
+    )
+
+
+def places_of(settings: Settings) -> Places:
+    """Return where the settings say that anchor and witnesses are."""
+    return Places(
+        anchor=settings.anchor_file,
+        witness_urls=settings.witness_urls,
+        witness_authorities=settings.witness_authorities_file,
+        witness_seconds=settings.witness_seconds,
+    )
 
 
 def open_vault(settings: Settings, options: VaultOptions | None = None) -> Vault:

@@ -10,17 +10,20 @@ import signal
 import socket
 from collections.abc import Callable
 from logging.config import dictConfig
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import uvicorn
 from fastapi import FastAPI
 
 from api.errors import ExposureRefusedError
 from api.problems import outline
-from api.settings import Settings
-from vault.crypto.root import RootKind
-from vault.opening import Vault
+
+if TYPE_CHECKING:  # a witness is served from here, too, and knows no vault
+    from api.settings import Settings
+    from vault.crypto.root import RootKind
+    from vault.opening import Vault
 
 CONNECTIONS_PER_REQUEST: Final = 4
 """Idle connections are borne for each request at one time; the server cuts off what is beyond."""
@@ -28,21 +31,60 @@ _BACKLOG: Final = 128
 _GRACE_SECONDS: Final = 10
 
 
-def check_exposure(settings: Settings, root: RootKind) -> None:
+class Served(Protocol):
+    """The settings of a server: where it is reached, by what, and how much at one time."""
+
+    @property
+    def host(self) -> str:
+        """Address."""
+
+    @property
+    def port(self) -> int:
+        """TCP port; 0 takes a free one."""
+
+    @property
+    def behind_proxy(self) -> bool:
+        """Whether a proxy of ours ends TLS."""
+
+    @property
+    def tls_certificate_file(self) -> Path | None:
+        """Chain of certificates."""
+
+    @property
+    def tls_key_file(self) -> Path | None:
+        """Private key of the certificate."""
+
+    @property
+    def requests(self) -> int:
+        """Requests at one time."""
+
+
+def check_exposure(settings: "Settings", root: "RootKind") -> None:
     """Refuse to be reachable where the settings do not justify it.
 
     Raises:
         ExposureRefusedError: says what is missing.
     """
+    from vault.crypto.root import RootKind  # noqa: PLC0415  # as above
+
     if is_loopback(settings.host):
         return
     if root is RootKind.FILE:
         raise ExposureRefusedError(
             "beyond loopback the root key must not lie in a file beside the data: protect it by a passphrase"
         )
-    if settings.tls_certificate_file is None and not settings.behind_proxy:
+    check_transport(settings, "MEMVAULT_BEHIND_PROXY")
+
+
+def check_transport(settings: Served, proxy_setting: str) -> None:
+    """Refuse to be reachable beyond loopback without TLS.
+
+    Raises:
+        ExposureRefusedError: says what is missing.
+    """
+    if not (is_loopback(settings.host) or settings.tls_certificate_file or settings.behind_proxy):
         raise ExposureRefusedError(
-            "beyond loopback expected TLS files, or MEMVAULT_BEHIND_PROXY=true where a proxy of yours ends TLS"
+            f"beyond loopback expected TLS files, or {proxy_setting}=true where a proxy of yours ends TLS"
         )
 
 
@@ -54,7 +96,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen(settings: Served) -> socket.socket:
     """Bind the address of the settings.
 
     Raises:
@@ -73,7 +115,7 @@ def listen(settings: Settings) -> socket.socket:
     return bound
 
 
-def serve(app: FastAPI, settings: Settings, bound: socket.socket, ready: Callable[[], None]) -> None:
+def serve(app: FastAPI, settings: "Settings", bound: socket.socket, ready: Callable[[], None]) -> None:
     """Serve until the process is told to end; requests under way are finished first.
 
     Args:
@@ -82,11 +124,16 @@ def serve(app: FastAPI, settings: Settings, bound: socket.socket, ready: Callabl
         bound: A listening socket.
         ready: Called when requests are answered.
     """
+    vault: Vault = app.state.vault
+    vault.load_models()  # so that the first request does not wait for it
+    run_server(app, settings, bound, ready)
+
+
+def run_server(app: FastAPI, settings: Served, bound: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve any application of ours until the process is told to end; see `serve`."""
     dictConfig(LOGGING)
     # After its own orderly end uvicorn raises the signal once more: let it unwind, so that the vault closes.
     signal.signal(signal.SIGTERM, _unwind)
-    vault: Vault = app.state.vault
-    vault.load_models()  # so that the first request does not wait for it
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -1,6 +1,6 @@
 """Settings: the one place that reads the environment.
 
-Owns every variable that begins with `MEMVAULT_`, its form, bounds and default. A variable that is not
+Owns every variable that begins with `MEMVAULT_`, or with `MEMWITNESS_` for a standalone witness, its form, bounds and default. A variable that is not
 known, or not of its form, stops the program with an error that names it: a typing error in a setting
 must not fall back to a default in silence. It leaves what settings are used for to `api.assembly`.
 
@@ -59,6 +59,16 @@ class Settings:
     """Wrong API keys from one address in a minute, before it has to wait."""
     embedding_threads: int = 1
     """Threads that make dense vectors in the background."""
+    policy_folder: Path | None = None
+    """Folder of the policy bundle; the one that ships with the program if not set."""
+    anchor_file: Path | None = None
+    """Append-only file in which every signed checkpoint also stands; on another volume or it shows little."""
+    witness_urls: Mapping[str, str] = field(default_factory=dict)
+    """Where the witnesses of the policy are reached: `name=https://host:port`, separated by spaces."""
+    witness_authorities_file: Path | None = None
+    """PEM file of the authorities of the witnesses' certificates; the system's if not set."""
+    witness_seconds: int = 5
+    """Longest time of one request to a witness."""
     limits: InputLimits = field(default_factory=InputLimits)
     """Input limits: `MEMVAULT_LIMIT_` and the name of the limit."""
 
@@ -88,6 +98,16 @@ def _switch(written: str) -> bool:
     return written == "true"
 
 
+def _urls(written: str) -> Mapping[str, str]:
+    pairs = [one.partition("=") for one in written.split()]
+    if not pairs or not all(name and sign and url for name, sign, url in pairs):
+        raise ValueError("name=URL, separated by spaces")
+    found = {name: url for name, _, url in pairs}
+    if len(found) != len(pairs):
+        raise ValueError("each witness once")
+    return found
+
+
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(written: str) -> int:
         if not (written.isascii() and written.isdigit() and len(written) <= len(str(high))):
@@ -115,7 +135,75 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "login_keys": _whole(1, 1_000_000),
     "login_failures": _whole(1, 10_000),
     "embedding_threads": _whole(1, 64),
+    "policy_folder": _path,
+    "anchor_file": _path,
+    "witness_urls": _urls,
+    "witness_authorities_file": _path,
+    "witness_seconds": _whole(1, 60),
 }
+
+WITNESS_PREFIX: Final = "MEMWITNESS_"
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessSettings:
+    """All settings of a standalone witness; each field is `MEMWITNESS_` and its name in capitals."""
+
+    directory: Path | None = None
+    """Directory of the witness's key, state and list of trusted logs; `--directory` says it where this is not set."""
+    host: str = "127.0.0.1"
+    """Address that `memvault witness serve` binds."""
+    port: int = 8760
+    """TCP port that it binds; 0 takes a free one."""
+    behind_proxy: bool = False
+    """A proxy of yours ends TLS before the witness: allows an address beyond loopback."""
+    tls_certificate_file: Path | None = None
+    """PEM file of the witness's certificate chain; with the key file, it speaks TLS itself."""
+    tls_key_file: Path | None = None
+    """PEM file of the certificate's private key."""
+    request_seconds: int = 10
+    """Seconds in which a submission has to arrive."""
+    requests: int = 64
+    """Submissions at one time; more are answered 503."""
+
+
+_WITNESS_PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "directory": _path,
+    "host": _text,
+    "port": _whole(0, 65_535),
+    "behind_proxy": _switch,
+    "tls_certificate_file": _path,
+    "tls_key_file": _path,
+    "request_seconds": _whole(1, 600),
+    "requests": _whole(1, 10_000),
+}
+
+
+def witness_variables() -> dict[str, str]:
+    """Return the name of every variable of a witness with its default as it would be written."""
+    return {WITNESS_PREFIX + one.name.upper(): _written(one.default) for one in fields(WitnessSettings)}
+
+
+def read_witness_settings(environment: Mapping[str, str] | None = None) -> WitnessSettings:
+    """Read the settings of a witness.
+
+    Args:
+        environment: Variables by name; None is the process's.
+
+    Raises:
+        SettingsInvalidError: names every variable that is unknown or malformed, and no value.
+    """
+    given = os.environ if environment is None else environment
+    own = {name: value for name, value in given.items() if name.startswith(WITNESS_PREFIX)}
+    faults: list[str] = []
+    values = _read(own, WITNESS_PREFIX, _WITNESS_PARSERS, faults)
+    known = witness_variables()
+    faults += [f"{name}: there is no such setting" for name in own if name not in known]
+    if ("tls_certificate_file" in values) != ("tls_key_file" in values):
+        faults.append("MEMWITNESS_TLS_CERTIFICATE_FILE and MEMWITNESS_TLS_KEY_FILE: expected both or none")
+    if faults:
+        raise SettingsInvalidError("; ".join(sorted(faults)))
+    return WitnessSettings(**values)  # type: ignore[arg-type]  # by name, each parsed to its type
 
 
 def variables() -> dict[str, str]:
@@ -126,7 +214,7 @@ def variables() -> dict[str, str]:
 
 
 def _written(default: object) -> str:
-    return "" if default is None else str(default).lower()
+    return str(default).lower() if isinstance(default, str | int) else ""
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:

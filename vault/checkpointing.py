@@ -34,6 +34,7 @@ class Checkpointer:
         policy_digest: Returns the digest of the bundle in force.
         tenants: Returns the ids of all tenants.
         seconds: Longest time between an entry and its signing.
+        signed: Told after each look, when what was signed is durable: what is outside the database follows.
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class Checkpointer:
         policy_digest: Callable[[], str],
         tenants: Callable[[], Iterable[str]],
         seconds: float,
+        *,
+        signed: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._log = log
         self._policy_digest = policy_digest
         self._tenants = tenants
         self._seconds = seconds
+        self._tell = signed
         self._signed: dict[str, int] = {}
         self._failures = 0
         self._ending = threading.Event()
@@ -66,7 +70,9 @@ class Checkpointer:
         Raises:
             StorageError: or one of its kinds; nothing was signed.
         """
-        return self._sign(self._moved(1))
+        count = self._sign(self._moved(1))
+        self._tell()
+        return count
 
     def end(self) -> None:
         """Stop the thread, and sign what is not signed yet; what cannot be signed stands unsigned."""
@@ -83,6 +89,7 @@ class Checkpointer:
     def _try(self, least: int) -> None:
         try:
             self._sign(self._moved(least))
+            self._tell()
         except (VaultError, AuditError):
             self._failures += 1  # the next time comes soon, and verification says what is not signed
 

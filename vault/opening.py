@@ -24,9 +24,10 @@ from audit.key_file import load_key_file
 from audit.log import AuditLog
 from audit.signing import SignerKey
 from policies.access import AccessPolicy
-from policies.bundle import Bundle
+from policies.bundle import LOG_RULES, Bundle
 from policies.model import AccessTier, check_id
 from policies.privacy import PrivacyRules, parse_privacy_rules
+from vault.assurance import Assurance
 from vault.checkpointing import Checkpointer, check_heads
 from vault.clock import Clock, Entropy, microseconds, monotonic, system_clock, system_entropy
 from vault.crypto.key_store import SqlKeyStore
@@ -43,6 +44,8 @@ from vault.errors import (
 )
 from vault.indexes import Indexes
 from vault.journal import Journal
+from vault.log_indexes import LogIndexes
+from vault.outside import Places, make_anchor, open_outside
 from vault.parts import Parts
 from vault.pipeline.limits import InputLimits
 from vault.privacy.findings import Detector
@@ -87,6 +90,8 @@ class VaultOptions:
     clock: Clock = system_clock
     entropy: Entropy = system_entropy
     probe: Probe = no_probe
+    outside: Places = field(default_factory=Places)
+    """Where the log's anchor and witnesses are."""
 
 
 class Sweeper:
@@ -144,6 +149,7 @@ class Vault(AbstractContextManager["Vault"]):
         chosen = options or VaultOptions()
         directory = VaultDirectory(path)
         directory.create()
+        make_anchor(chosen.outside)
         create_key_file(directory.root_key, chosen.entropy, passphrase).fingerprint  # noqa: B018  # made durable
         create_log_key_file(
             directory.log_key, SignerKey.for_deployment(deployment, chosen.entropy(LOG_SEED_BYTES))
@@ -260,10 +266,13 @@ class Vault(AbstractContextManager["Vault"]):
         """Check the logs, rebuild the indexes from sealed rows, write the opening into each log and sign it.
 
         Raises:
-            TamperedError: a log is not what was signed; nothing was appended to it.
+            TamperedError: a log is not what was signed, anchored or witnessed; nothing was appended to it.
+            AnchorUnusableError: the anchor is not the file that it was.
+            OverloadedError: too few witnesses answered, and the policy refuses to serve then.
         """
         tenants = self.parts.store.tenants()
         check_heads(self.parts.store, self.parts.log, tenants)
+        self.parts.assurance.check(tenants)
         self.parts.store.drop_vectors_but(self.parts.embedding.model)
         for tenant in tenants:
             rebuild_index(self.parts, tenant)
@@ -283,8 +292,11 @@ class Vault(AbstractContextManager["Vault"]):
             policy_digest=lambda: self.parts.policy.digest,
             tenants=self.parts.store.tenants,
             seconds=CHECKPOINT_SECONDS,
+            signed=self.parts.assurance.publish,
         )
+        self._resources.callback(self.parts.assurance.end)
         self._resources.callback(checkpointer.end)
+        self.parts.assurance.start()
         checkpointer.sign_now()
 
 
@@ -337,6 +349,16 @@ def _assemble(
     store = Store(directory.rows, log, options.probe)
     stack.callback(store.close)
 
+    log_indexes = LogIndexes(directory.path, store, log)
+    stack.callback(log_indexes.close)
+    stack.callback(Sweeper(log_indexes.keep_up, CHECKPOINT_SECONDS).end)
+
+    journal = Journal(store, policy, options.clock)
+    outside = open_outside(bundle.text(LOG_RULES), options.outside)
+    if outside.anchor is not None:
+        stack.callback(outside.anchor.close)
+    assurance = Assurance(outside, store, log, journal, options.clock)
+
     embedder = options.embedder or MiniLmEmbedder()
     indexes = Indexes(embedder)
     sealers = Sealers(keyring)
@@ -347,7 +369,7 @@ def _assemble(
         sealers=sealers,
         gate=PrivacyGate(LazyDetector(lambda: (options.detector or _presidio)(rules)), rules),
         policy=policy,
-        journal=Journal(store, policy, options.clock),
+        journal=journal,
         log=log,
         indexes=indexes,
         embedding=worker,
@@ -355,7 +377,9 @@ def _assemble(
         clock=options.clock,
         entropy=options.entropy,
         probe=options.probe,
+        log_indexes=log_indexes,
         verifier_key=log_keys.current.verifier,
+        assurance=assurance,
     )
 
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from audit.log import AuditLog
 from audit.signing import VerifierKey
+from vault.assurance import Assurance
 from vault.clock import Clock, Entropy
 from vault.embedding_worker import EmbeddingWorker
 from vault.grant import Decider
 from vault.indexes import Indexes
 from vault.journal import Journal
+from vault.log_indexes import LogIndexes
 from vault.pipeline.limits import InputLimits
 from vault.privacy.gate import PrivacyGate
 from vault.sealing import Sealers
@@ -32,8 +34,11 @@ class Parts:
     clock: Clock
     entropy: Entropy
     probe: Probe
+    log_indexes: LogIndexes
     verifier_key: VerifierKey
     """Public key of the deployment's log."""
+    assurance: Assurance
+    """Anchor and witnesses of the logs."""
 
     def origin(self, tenant: str) -> str:
         """Return the origin of a tenant's log, as its checkpoints name it."""

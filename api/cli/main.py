@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.cli import audit_stream, bench, demo, log, memories, operate, principals, serve, start
+from api.cli import audit_query, audit_stream, bench, demo, log, memories, operate, principals, serve, start, witness
 from api.cli.output import print_problem, reported
 
 _Parameters = ParamSpec("_Parameters")
@@ -104,11 +104,13 @@ app.command("reveal")(memories.reveal)
 app.command("update")(memories.update)
 app.command("organize")(memories.organize)
 log.app.command("stream")(audit_stream.stream)
+log.app.command("query", context_settings=audit_query.MINUS_IS_NO_OPTION)(audit_query.query)
 app.add_typer(log.app, name="audit")
 app.add_typer(operate.keys, name="keys")
 app.add_typer(principals.app, name="principal")
 app.command("doctor")(operate.doctor)
 app.command("serve")(serve.serve)
+app.add_typer(witness.app, name="witness")
 app.command("demo")(_reporting(demo.demo))
 app.command("bench")(_reporting(bench.bench))
 

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import SettingsInvalidError
-from api.settings import LIMIT_PREFIX, PREFIX, Settings, read_settings, variables
+from api.settings import (
+    LIMIT_PREFIX,
+    PREFIX,
+    WITNESS_PREFIX,
+    Settings,
+    WitnessSettings,
+    read_settings,
+    read_witness_settings,
+    variables,
+    witness_variables,
+)
 from vault.pipeline.limits import InputLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,6 +49,11 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_LOGIN_KEYS": "8",
         "MEMVAULT_LOGIN_FAILURES": "3",
         "MEMVAULT_EMBEDDING_THREADS": "2",
+        "MEMVAULT_POLICY_FOLDER": "/policies",
+        "MEMVAULT_ANCHOR_FILE": "/anchor",
+        "MEMVAULT_WITNESS_URLS": "w1=http://127.0.0.1:1 w2=https://w2.example",
+        "MEMVAULT_WITNESS_AUTHORITIES_FILE": "/ca.pem",
+        "MEMVAULT_WITNESS_SECONDS": "2",
         "MEMVAULT_LIMIT_TAGS": "9",
     }
     settings = read_settings(given_values)
@@ -82,6 +97,11 @@ def test_every_input_limit_is_a_setting() -> None:
         ("MEMVAULT_LIMIT_TAGS", "0"),
         ("MEMVAULT_LIMIT_TAGS", "99999999999"),
         ("MEMVAULT_TLS_KEY_FILE", "/k.pem"),
+        ("MEMVAULT_WITNESS_URLS", ""),
+        ("MEMVAULT_WITNESS_URLS", "https://w1.example"),
+        ("MEMVAULT_WITNESS_URLS", "w1="),
+        ("MEMVAULT_WITNESS_URLS", "w1=http://a w1=http://b"),
+        ("MEMVAULT_WITNESS_SECONDS", "0"),
     ],
 )
 def test_what_is_unknown_or_malformed_stops_with_its_name(name: str, value: str) -> None:
@@ -105,9 +125,37 @@ def test_an_error_never_repeats_a_value(value: str) -> None:
 
 def test_every_variable_is_documented_with_its_default() -> None:
     text = (REPOSITORY / "docs" / "cli.md").read_text("utf-8")
-    for name, default in variables().items():
+    for name, default in (variables() | witness_variables()).items():
         row = next((line for line in text.splitlines() if line.startswith(f"| `{name}` |")), "")
         assert row, f"docs/cli.md has no row for {name}"
         assert f"| {f'`{default}`' if default else 'none'} |" in row, (
             f"docs/cli.md has another default for {name}"
         )
+
+
+def test_every_setting_of_a_witness_can_be_set() -> None:
+    given_values = {
+        "MEMWITNESS_DIRECTORY": "/srv/witness",
+        "MEMWITNESS_HOST": "::1",
+        "MEMWITNESS_PORT": "0",
+        "MEMWITNESS_BEHIND_PROXY": "true",
+        "MEMWITNESS_TLS_CERTIFICATE_FILE": "/c.pem",
+        "MEMWITNESS_TLS_KEY_FILE": "/k.pem",
+        "MEMWITNESS_REQUEST_SECONDS": "5",
+        "MEMWITNESS_REQUESTS": "7",
+    }
+    settings = read_witness_settings(given_values)
+    assert {WITNESS_PREFIX + one.name.upper() for one in fields(WitnessSettings)} == set(given_values)
+    assert all(
+        getattr(settings, one.name) != getattr(WitnessSettings(), one.name) for one in fields(WitnessSettings)
+    )
+    assert read_witness_settings({"MEMVAULT_PORT": "x"}) == WitnessSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MEMWITNESS_PROT", "1"), ("MEMWITNESS_PORT", "x"), ("MEMWITNESS_TLS_KEY_FILE", "/k.pem")],
+)
+def test_a_witness_stops_at_what_is_unknown_or_malformed(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalidError, match=name):
+        read_witness_settings({name: value})
