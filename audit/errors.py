@@ -8,6 +8,7 @@ AuditError
 ├── KeyFileUnsafeError       fix permissions, place or content of the signing key's file
 ├── AnchorUnusableError      bring the anchor back: it is missing, another file, shorter, or cannot be written
 ├── WitnessStateError        bring the witness's own state back: it is missing, unsafe or damaged
+├── TileFolderError          fix the folder: it holds something else than an earlier export of this log
 ├── MalformedError           reject what was received: it is not in the format that it claims
 │   ├── HeaderMalformedError
 │   ├── PayloadMalformedError
@@ -62,6 +63,10 @@ class AnchorUnusableError(AuditError):
 
 class WitnessStateError(AuditError):
     """What a witness remembers is missing, open to others, or damaged."""
+
+
+class TileFolderError(AuditError):
+    """A folder of tiles is of another log, of another history, or holds other files."""
 
 
 class MalformedError(AuditError):

@@ -6,16 +6,18 @@ from tiles, each is held against the head, and the truth is what the transaction
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, union
 
-from audit.checkpoint import Checkpoint
+from audit.checkpoint import Checkpoint, SignedCheckpoint
 from audit.driver import DriverStatement
 from audit.errors import LogDamagedError, MalformedError, RangeInvalidError, VerificationError
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredCosignature, StoredEntry
 from audit.merkle import HASH_SIZE, CompactRange, verify_consistency, verify_inclusion
+from audit.note import parse_note
 from audit.signing import VerifierKey
 from audit.store import CHECKPOINT, COSIGNATURE, HEAD, LEAF
 from audit.tile_store import StoredTiles
@@ -125,13 +127,37 @@ class LogReader:
                 subtrees=tiles.shown_subtrees,
             )
 
-    def cosignatures(self, connection: Connection, tenant: str) -> tuple[StoredCosignature, ...]:
-        """Return what witnesses signed of a tenant's checkpoints, smallest tree first, not verified."""
-        rows = connection.execute(_READ_COSIGNATURES, {"tenant": tenant}).all()
+    def cosignatures(
+        self, connection: Connection, tenant: str, size: int | None = None
+    ) -> tuple[StoredCosignature, ...]:
+        """Return what witnesses signed of a tenant's checkpoints, smallest tree first, not verified.
+
+        Args:
+            connection: Through which to read.
+            tenant: Whose log.
+            size: Tree size of the one checkpoint that is asked about; None is all.
+        """
+        statement = _READ_COSIGNATURES
+        if size is not None:
+            statement = statement.where(COSIGNATURE.c.tree_size == size)
+        rows = connection.execute(statement, {"tenant": tenant}).all()
         return tuple(
             StoredCosignature(_kept(size, int, -1), _kept(witness, str, ""), _kept(line, str, ""))
             for size, witness, line in rows
         )
+
+    def cosigned(self, connection: Connection, tenant: str, signed: SignedCheckpoint) -> bytes:
+        """Return a checkpoint's note with the lines of the witnesses that cosigned it.
+
+        Lines that are not of their form, which somebody else must have put there, are left out.
+        """
+        note = signed.note
+        for one in self.cosignatures(connection, tenant, signed.checkpoint.size):
+            line = one.line.removesuffix("\n").encode() + b"\n"
+            with suppress(MalformedError):
+                parse_note(note + line)
+                note += line
+        return note
 
     def tile(self, connection: Connection, tenant: str, level: int, index: int, width: int) -> bytes:
         """Return the first `width` hashes of a tile, joined: full ones as stored, others from rows.
