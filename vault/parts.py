@@ -1,6 +1,6 @@
 """The parts of an open vault, as the paths use them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audit.log import AuditLog
 from audit.signing import VerifierKey
@@ -16,6 +16,7 @@ from vault.privacy.gate import PrivacyGate
 from vault.sealing import Sealers
 from vault.storage.group_commit import Probe
 from vault.storage.store import Store
+from vault.tile_readers import TileReaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Parts:
     """Public key of the deployment's log."""
     assurance: Assurance
     """Anchor and witnesses of the logs."""
+    tile_readers: TileReaders = field(default_factory=TileReaders)
 
     def origin(self, tenant: str) -> str:
         """Return the origin of a tenant's log, as its checkpoints name it."""
