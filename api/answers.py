@@ -8,6 +8,7 @@ from api.errors import ArgumentInvalidError, AttemptsExceededError, NotAuthentic
 from api.problems import REQUEST_URN, detail_of, problem_of
 from api.schemas.problems import FaultView, ProblemView
 from api.schemas.views import ReceiptView
+from audit.errors import QueryInvalidError
 
 PROBLEM_MEDIA: Final = "application/problem+json"
 RECEIPT_HEADER: Final = "Memvault-Receipt"
@@ -24,6 +25,8 @@ def problem_response(error: Exception, request_id: str, headers: dict[str, str] 
         detail=detail_of(error),
         instance=REQUEST_URN + request_id,
         errors=None if faults is None else [FaultView(field=one.field, reason=one.reason) for one in faults],
+        position=error.position if isinstance(error, QueryInvalidError) else None,
+        expected=list(error.expected) or None if isinstance(error, QueryInvalidError) else None,
     )
     return Response(
         view.model_dump_json(exclude_none=True),

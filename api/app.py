@@ -29,7 +29,7 @@ from api.errors import (
 )
 from api.middleware import OPENAPI_PATH, BodyLimits, Entrance
 from api.problems import EXPECTED, outline
-from api.routes import audit_stream, health, log, memories
+from api.routes import audit_query, audit_stream, health, log, memories
 from api.schemas import bodies
 from api.schemas.problems import ProblemView
 from api.settings import Settings
@@ -72,7 +72,7 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
         telemetry=_NO_TELEMETRY,
     )
     app.state.vault = vault
-    for router in (memories.router, log.router, audit_stream.router, health.router):
+    for router in (memories.router, log.router, audit_query.router, audit_stream.router, health.router):
         app.include_router(router)
     for kind in EXPECTED:
         app.add_exception_handler(kind, _answer)
@@ -153,7 +153,23 @@ _ROOTS: Final = (
     bodies.OrganizeBody,
 )
 _NAMES: Final = frozenset(
-    {"body", "query", "path", "header", "start", "after", "format", "limit", "memory_id", "Memvault-Purpose"}
+    {
+        "body",
+        "query",
+        "path",
+        "header",
+        "start",
+        "after",
+        "format",
+        "limit",
+        "memory_id",
+        "Memvault-Purpose",
+        "q",
+        "size",
+        "cursor",
+        "order",
+        "unit",
+    }
     | {name for root in _ROOTS for model in _models(root) for name in model.model_fields}
 )
 """Names that may be told back; any other key in a body is the caller's own, and could be content."""

@@ -18,7 +18,19 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.cli import audit_query, audit_stream, bench, demo, log, memories, operate, principals, serve, start, witness
+from api.cli import (
+    audit_query,
+    audit_stream,
+    bench,
+    demo,
+    log,
+    memories,
+    operate,
+    principals,
+    serve,
+    start,
+    witness,
+)
 from api.cli.output import print_problem, reported
 
 _Parameters = ParamSpec("_Parameters")

@@ -28,3 +28,9 @@ class ProblemView(BaseModel):
         examples=["urn:memvault:request:3f0c…"],
     )
     errors: list[FaultView] | None = Field(default=None, description="fields at fault, where fields are")
+    position: int | None = Field(
+        default=None, description="where a query stops being one, in code points from 0", examples=[6]
+    )
+    expected: list[str] | None = Field(
+        default=None, description="what may stand there, where that is a short list"
+    )

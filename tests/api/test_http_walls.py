@@ -50,6 +50,9 @@ EXPECTED: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/v1/organize"): {"owner": 200, "other owner": 200, "member": 200, "service": 200},
     ("GET", "/v1/audit/entries"): {"auditor": 200},
     ("GET", "/v1/audit/checkpoint"): {"auditor": 200},
+    ("GET", "/v1/audit/query"): {"auditor": 200},
+    ("GET", "/v1/audit/facets"): {"auditor": 200},
+    ("GET", "/v1/audit/histogram"): {"auditor": 200},
 }
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/extract"): {"document": {"text": "tea at four"}},
