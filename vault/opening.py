@@ -4,7 +4,6 @@ Owns the order in which parts come to life and end. What is configurable is pass
 `VaultOptions`; the edge fills it from its settings, a program that embeds the vault from its own.
 """
 
-import struct
 import threading
 import warnings
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from audit.log import AuditLog
 from audit.signing import SignerKey
 from policies.access import AccessPolicy
 from policies.bundle import LOG_RULES, Bundle
-from policies.model import AccessTier, check_id
+from policies.model import check_id
 from policies.privacy import PrivacyRules, parse_privacy_rules
 from vault.assurance import Assurance
 from vault.checkpointing import Checkpointer, check_heads
@@ -33,14 +32,11 @@ from vault.clock import Clock, Entropy, microseconds, monotonic, system_clock, s
 from vault.crypto.key_store import SqlKeyStore
 from vault.crypto.keyring import KeyLimits, Keyring
 from vault.crypto.local_root import check_passphrase, create_key_file, open_key_file
-from vault.embedding_worker import EmbeddingWorker, Pending
+from vault.embedding_worker import EmbeddingWorker
 from vault.errors import (
     ConflictError,
-    KeyDestroyedError,
     KeyFileUnsafeError,
-    KeyMissingError,
     NotFoundError,
-    TamperedError,
 )
 from vault.indexes import Indexes
 from vault.journal import Journal
@@ -51,9 +47,9 @@ from vault.pipeline.limits import InputLimits
 from vault.privacy.findings import Detector
 from vault.privacy.gate import PrivacyGate
 from vault.privacy.lazy import LazyDetector
-from vault.sealing import IndexPlace, Sealers
+from vault.rebuilding import rebuild_index, unembedded
+from vault.sealing import Sealers
 from vault.search.embed import Embedder, MiniLmEmbedder
-from vault.search.lexical import embedding_text
 from vault.storage.directory import VaultDirectory
 from vault.storage.engine import writer_engine
 from vault.storage.faults import translated
@@ -276,7 +272,7 @@ class Vault(AbstractContextManager["Vault"]):
         self.parts.store.drop_vectors_but(self.parts.embedding.model)
         for tenant in tenants:
             rebuild_index(self.parts, tenant)
-            self.parts.embedding.put(list(_unembedded(self.parts, tenant)))
+            self.parts.embedding.put(unembedded(self.parts, tenant))
         drafts = [
             draft
             for tenant in (SYSTEM_LOG, *tenants)
@@ -387,48 +383,3 @@ def _presidio(rules: PrivacyRules) -> Detector:
     from vault.privacy.detect import PresidioDetector  # noqa: PLC0415  # 1.3 s that a fake need not pay
 
     return PresidioDetector(rules)
-
-
-_BAD_ROW: Final = (
-    TamperedError,
-    KeyDestroyedError,
-    KeyMissingError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    struct.error,
-)
-
-
-def rebuild_index(parts: Parts, tenant: str) -> int:
-    """Fill a tenant's index from its sealed rows; return how many could not be opened.
-
-    One bad row never fails an opening (law 12): it is left out and named by `memvault doctor`. A row
-    whose vector alone is bad is found by its words, and gets a new vector.
-    """
-    unreadable = 0
-    for row in parts.store.feed(tenant):
-        try:
-            place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
-            record = parts.sealers.open_terms(tenant, place, row.terms)
-            vector = None
-            if row.vector is not None:
-                try:
-                    vector = parts.sealers.open_vector(tenant, place, row.vector)
-                except _BAD_ROW:
-                    parts.store.drop_vector(tenant, row.memory_id)
-            parts.indexes.rebuild(tenant, row, record, vector)
-        except _BAD_ROW:
-            unreadable += 1
-    return unreadable
-
-
-def _unembedded(parts: Parts, tenant: str) -> list[Pending]:
-    pending = []
-    for row in parts.store.unembedded(tenant):
-        try:
-            text = parts.sealers.screened_again(tenant, row).text
-        except (TamperedError, KeyDestroyedError, KeyMissingError):
-            continue
-        pending.append(Pending(tenant, row, embedding_text(text)))
-    return pending
