@@ -22,9 +22,9 @@ from vault.errors import KeyAccessError, VaultError
 from vault.sealing import Sealers
 from vault.search.embed import Embedder
 from vault.storage.group_commit import WriteSet
+from vault.storage.rows import StoredMemory
 from vault.storage.schema import EMBEDDING, MEMORY
 from vault.storage.store import Store
-from vault.storage.unit_of_work import StoredMemory
 
 BATCH: Final = 32
 _RETRY_SECONDS: Final = 1.0

@@ -19,8 +19,8 @@ from vault.search.embed import Embedder
 from vault.search.index import Entry, Query, Scope, TenantIndex
 from vault.search.lexical import PreparedQuery
 from vault.search.record import TermRecord
+from vault.storage.rows import StoredMemory
 from vault.storage.store import IndexRow
-from vault.storage.unit_of_work import StoredMemory
 
 Vector = NDArray[np.float32]
 

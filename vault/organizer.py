@@ -19,7 +19,7 @@ from vault.journal import Call
 from vault.model import EdgeKind, Receipt, TrustState
 from vault.parts import Parts
 from vault.pipeline.organize import Edge, Link, Proposal, Remembered, TrustChange, propose
-from vault.storage.unit_of_work import StoredMemory
+from vault.storage.rows import StoredMemory
 from vault.write_path import own_subject
 
 PER_ENTRY: Final = 4_000

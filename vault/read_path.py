@@ -40,7 +40,7 @@ from vault.pipeline.limits import check_visible
 from vault.sealing import OpenedMemory, TokenScope
 from vault.search.lexical import prepare_query
 from vault.storage.found import FoundRows
-from vault.storage.unit_of_work import StoredEpisode, StoredMemory
+from vault.storage.rows import StoredEpisode, StoredMemory
 
 MAX_HITS: Final = 200
 

@@ -49,7 +49,7 @@ from vault.model import (
 from vault.privacy.tokens import SubjectTokens
 from vault.search.lexical import TermHasher, embedding_text
 from vault.search.record import pack
-from vault.storage.unit_of_work import StoredEpisode, StoredMemory
+from vault.storage.rows import StoredEpisode, StoredMemory
 
 _FIRST: Final = 1
 _QUERY_DIGEST_BYTES: Final = 16

@@ -28,7 +28,7 @@ from vault.pipeline.annotate import annotate
 from vault.pipeline.limits import check_visible
 from vault.privacy.kept import with_kept_tokens
 from vault.sealing import MemoryContent, RecordPlace, ScreenedAgain, SubjectSealer
-from vault.storage.unit_of_work import StoredMemory
+from vault.storage.rows import StoredMemory
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ from vault.pipeline.segment import segment
 from vault.privacy.names import screen_name
 from vault.privacy.tokens import SubjectTokens
 from vault.sealing import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
-from vault.storage.unit_of_work import StoredEpisode, WriteUnit
+from vault.storage.rows import StoredEpisode
+from vault.storage.write_unit import WriteUnit
 
 SELF: Final = "self:"
 """What the subject of a principal's own notes begins with; nobody else writes under it."""

@@ -15,7 +15,7 @@ from vault.grant import EVERY_MEMORY, authorise
 from vault.memos import MemOS
 from vault.model import Chat, SpeakerRole, TrustState, Turn
 from vault.opening import Vault
-from vault.storage.unit_of_work import WriteUnit
+from vault.storage.write_unit import WriteUnit
 
 TENANT = "clinic-a"
 SUBJECT = "maria"

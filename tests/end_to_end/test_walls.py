@@ -22,8 +22,9 @@ from vault.model import SpeakerRole, Turn
 from vault.parts import Parts
 from vault.storage.engine import reading
 from vault.storage.found import FoundRows, found_rows
+from vault.storage.read_unit import ReadUnit
+from vault.storage.rows import StoredMemory, stored_memory
 from vault.storage.schema import CONTENT_TABLES, MEMORY
-from vault.storage.unit_of_work import ReadUnit, StoredMemory, stored_memory
 
 KNEE = "Maria Keller hurt her knee"
 

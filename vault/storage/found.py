@@ -1,7 +1,7 @@
 """What an answer is opened from: memories with their episodes, in one look at the database.
 
 Owns the statement that every read by id and every search runs: filtered by the tenant and reach of a grant
-like all of `vault.storage.unit_of_work`, whose conditions and row forms it takes. It goes to the driver as it
+like all of `vault.storage.read_unit`, whose conditions it takes. It goes to the driver as it
 is: two statements through Core were a fifth of a search (docs/benchmarks.md).
 """
 
@@ -17,15 +17,9 @@ from audit.driver import DriverStatement
 from vault.errors import TamperedError
 from vault.grant import Grant
 from vault.storage.columns import SealedColumn
+from vault.storage.read_unit import Reach, within
+from vault.storage.rows import StoredEpisode, StoredMemory, stored_episode, stored_memory
 from vault.storage.schema import EPISODE, MEMORY
-from vault.storage.unit_of_work import (
-    Reach,
-    StoredEpisode,
-    StoredMemory,
-    stored_episode,
-    stored_memory,
-    within,
-)
 
 _LEAST: Final = 8
 _SEALED: Final = SealedColumn()

@@ -10,7 +10,7 @@ another: flat combining (D. Hendler, I. Incze, N. Shavit, M. Tzafrir, SPAA 2010)
 lock nothing is lost by that, and 32 threads that prepared for themselves took the lock from each other
 in the midst of it (docs/benchmarks.md).
 
-Leaves to whom: what may be written is `unit_of_work`'s; leaves and their hashes are `audit.log`'s.
+Leaves to whom: what may be written is `write_unit`'s; leaves and their hashes are `audit.log`'s.
 """
 
 import threading

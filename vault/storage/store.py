@@ -20,6 +20,8 @@ from vault.storage.faults import translated
 from vault.storage.found import FoundRows, found_rows
 from vault.storage.group_commit import Appender, Change, GroupCommit, Probe, WriteSet, no_probe
 from vault.storage.migrate import upgrade
+from vault.storage.read_unit import ReadUnit
+from vault.storage.rows import StoredMemory, episode_digest, row_digest, split_subjects, stored_memory
 from vault.storage.schema import (
     EDGE,
     EMBEDDING,
@@ -29,15 +31,7 @@ from vault.storage.schema import (
     SUBJECT,
     TENANT,
 )
-from vault.storage.unit_of_work import (
-    ReadUnit,
-    StoredMemory,
-    WriteUnit,
-    episode_digest,
-    row_digest,
-    split_subjects,
-    stored_memory,
-)
+from vault.storage.write_unit import WriteUnit
 
 
 @dataclass(frozen=True, slots=True)

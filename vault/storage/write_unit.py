@@ -1,0 +1,173 @@
+"""The unit of work for writing: rows and audit entries of one grant, made durable together (law 2).
+
+Owns what a grant's action allows to be added. It leaves the commit to `vault.storage.group_commit` and the
+form of rows to `vault.storage.rows`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from sqlalchemy import ColumnElement, Connection, and_, update
+
+from audit.event import EntryDraft
+from audit.log import Leaf
+from policies.errors import DeniedError
+from policies.model import Action
+from vault.crypto.sealed import Sealed
+from vault.errors import ConflictError
+from vault.grant import Grant
+from vault.model import EdgeKind, TrustState
+from vault.storage.group_commit import GroupCommit, Row, WriteSet
+from vault.storage.read_unit import within
+from vault.storage.rows import StoredEpisode, StoredMemory, episode_digest, row_digest
+from vault.storage.schema import EDGE, EMBEDDING, EPISODE, MEMORY, MEMORY_SUBJECT, SUBJECT
+
+
+class WriteUnit:
+    """Collects what one call writes, then commits it with its entries."""
+
+    def __init__(self, commit: GroupCommit, grant: Grant) -> None:
+        self._commit = commit
+        self._grant = grant
+        self._work = WriteSet()
+
+    def entry(self, draft: EntryDraft) -> None:
+        """Add an audit entry.
+
+        Raises:
+            ConflictError: it is of another tenant than the grant.
+        """
+        if draft.tenant != self._grant.tenant:
+            raise ConflictError("expected an entry of the grant's tenant")
+        self._work.drafts.append(draft)
+
+    def _expect(self, action: Action) -> None:
+        """See that the grant is for what is done under it (law 2).
+
+        Raises:
+            DeniedError: it is for another action.
+        """
+        if self._grant.action is not action:
+            raise DeniedError(f"a grant to {self._grant.action} is none to {action}")
+
+    def add_subject(self, subject_id: str, name: Sealed, created: int) -> None:
+        """Add a subject; one that is there already, by another thread, is left as it is."""
+        self._expect(Action.WRITE)
+        row = {"tenant_id": self._grant.tenant, "subject_id": subject_id, "name": name, "created": created}
+
+        def insert_once(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            connection.execute(SUBJECT.insert().prefix_with("OR IGNORE", dialect="sqlite"), [row])
+
+        self._work.changes.append(insert_once)
+
+    def add_episode(self, episode: StoredEpisode) -> str:
+        """Add an episode and return its digest, which the entry is to name."""
+        self._expect(Action.WRITE)
+        row = episode.row(self._grant.tenant)
+        self._work.rows.append((EPISODE, row))
+        return episode_digest(row)
+
+    def add_memory(self, memory: StoredMemory) -> str:
+        """Add the first version of a memory and return its digest, which the entry is to name."""
+        self._expect(Action.WRITE)
+        tenant, row = self._grant.tenant, memory.row(self._grant.tenant)
+        self._work.rows.append((MEMORY, row))
+        for subject in memory.subjects:
+            about: Row = {"tenant_id": tenant, "subject_id": subject, "memory_id": memory.memory_id}
+            self._work.rows.append((MEMORY_SUBJECT, about))
+        return row_digest(row)
+
+    def add_version(self, memory: StoredMemory) -> None:
+        """Add a later version, which replaces the one before it as the current one.
+
+        Threat: a memory is disputed or revoked while its new version is being sealed. A version is
+        written only if the one before it still has the trust that the new one carries on.
+        """
+        self._expect(Action.UPDATE)
+        trusted = MEMORY.c.trust == memory.trust.value
+        before = and_(self._current(memory.memory_id, memory.version - 1), trusted)
+
+        def retire(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            retired = update(MEMORY).where(before).values(is_current=0)
+            if connection.execute(retired, self._me()).rowcount != 1:
+                raise ConflictError("the memory was changed meanwhile: read it again")
+            connection.execute(
+                EMBEDDING.delete().where(
+                    EMBEDDING.c.tenant_id == self._grant.tenant, EMBEDDING.c.memory_id == memory.memory_id
+                )
+            )
+
+        self._work.changes.append(retire)
+        self._work.rows.append((MEMORY, memory.row(self._grant.tenant)))
+
+    def set_trust(self, memory_id: str, version: int, trust: TrustState) -> None:
+        """Change how far a memory may be relied on."""
+        self._expect(Action.ORGANIZE)
+        current = self._current(memory_id, version)
+
+        def change(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            changed = update(MEMORY).where(current).values(trust=trust.value)
+            if connection.execute(changed, self._me()).rowcount != 1:
+                raise ConflictError("the memory was changed meanwhile: read it again")
+
+        self._work.changes.append(change)
+
+    def add_edge(self, source_id: str, kind: EdgeKind, target_id: str) -> None:
+        """Add a typed edge; one that is there already stays."""
+        self._expect(Action.ORGANIZE)
+        row = {
+            "tenant_id": self._grant.tenant,
+            "source_id": source_id,
+            "kind": kind.value,
+            "target_id": target_id,
+        }
+
+        def insert_once(connection: Connection, leaves: Sequence[Leaf]) -> None:
+            statement = EDGE.insert().prefix_with("OR IGNORE", dialect="sqlite")
+            connection.execute(statement, [{**row, "leaf_index": leaves[0].index}])
+
+        self._work.changes.append(insert_once)
+
+    def commit(
+        self, *, prepare: Callable[[], None] | None = None, finish: Callable[[], None] | None = None
+    ) -> list[Leaf]:
+        """Make everything durable together with its entries.
+
+        Args:
+            prepare: Adds what is to be written, in the thread that commits; run again from the start if
+                that is interrupted.
+            finish: Run when all is durable, by that thread or this one.
+
+        Raises:
+            ConflictError: there is no entry: nothing unlogged happens; or a row changed meanwhile.
+            StorageError: nothing was written.
+        """
+        if prepare is not None:
+            self._work.prepare = partial(self._fill, prepare)
+        else:
+            self._expect_entry()
+        self._work.finish = finish
+        return self._commit.submit(self._work)
+
+    def _fill(self, prepare: Callable[[], None]) -> None:
+        work = self._work
+        for part in (work.drafts, work.rows, work.changes):
+            part.clear()
+        prepare()
+        self._expect_entry()
+
+    def _expect_entry(self) -> None:
+        if not self._work.drafts:
+            raise ConflictError("expected at least one audit entry")
+
+    def _current(self, memory_id: str, version: int) -> ColumnElement[bool]:
+        return and_(
+            MEMORY.c.tenant_id == self._grant.tenant,
+            MEMORY.c.memory_id == memory_id,
+            MEMORY.c.version == version,
+            MEMORY.c.is_current == 1,
+            within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner),
+        )
+
+    def _me(self) -> dict[str, str]:
+        return {"me": self._grant.principal.id}
