@@ -4,23 +4,31 @@ Owns the measure of the vault's own cost. A write here is a whole call of `MemOS
 authorise, segment, annotate, seal, commit with the log's entry, index, receipt. The gate and the embedder
 are replaced by ones that cost nothing, so that nothing has to be subtracted; the real gate is measured
 beside it. The floor (`api.bench.floor`) runs in the same minutes, in turn.
+
+The issue counts authorise, seal, commit and log alone. For that reading a second run has the results of
+annotating and term hashing at hand, and no index; it seals as many bytes.
 """
 
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Final
+from unittest.mock import patch
 
 from api.bench.floor import Floor, floor_rate
-from api.bench.made_up import SUBJECT, Texts, bare_options, blocks, new_vault, owner_of
+from api.bench.made_up import SUBJECT, Texts, UnitVectors, bare_options, blocks, new_vault, owner_of
 from api.bench.report import Figure, at_least, at_most, not_judged, p50, p95
+from vault.indexes import Indexed, Indexes
 from vault.memos import MemOS
-from vault.model import Chat, Turn
+from vault.model import SCREENED_ISSUER, Annotations, Chat, Screened, Turn
 from vault.opening import Vault, VaultOptions
+from vault.pipeline.annotate import annotate
+from vault.search.lexical import KEY_BYTES, TermHasher
+from vault.search.record import TermRecord
 
 ALONE_MS: Final = at_most(0.9)
 WRITERS_A_SECOND: Final = at_least(3_000)
@@ -64,6 +72,36 @@ def own_cost(scratch: Path, effort: Effort) -> list[Figure]:
     if effort.whole:
         return figures
     return [not_judged(one, f"a small sample: {effort.alone} and {effort.crowd:,} writes") for one in figures]
+
+
+class NoIndexes(Indexes):
+    """Indexes into which nothing goes."""
+
+    def add(self, tenant: str, memories: Sequence[Indexed]) -> None:
+        """Leave it."""
+
+
+@contextmanager
+def extraction_at_hand(vault: Vault, example: Chat) -> Iterator[MemOS]:
+    """Lend a facade whose writes annotate, hash and index nothing: what one turn gave stands for all."""
+    turn = example.turns[0]
+    notes = annotate(turn.text, example.started)
+    text, speaker = (Screened(said, (), "", SCREENED_ISSUER) for said in (turn.text, turn.speaker))
+    record = TermHasher(bytes(KEY_BYTES)).record(text, speaker=speaker, at=example.started, times=notes.times)
+
+    def noted(_text: str, _at: object) -> Annotations:
+        return notes
+
+    def hashed(_hasher: TermHasher, _text: Screened, **_more: object) -> TermRecord:
+        return record
+
+    parts = vault.parts
+    vault.parts = replace(parts, indexes=NoIndexes(UnitVectors()))
+    try:
+        with patch("vault.write_path.annotate", noted), patch.object(TermHasher, "record", hashed):
+            yield owner_of(vault)
+    finally:
+        vault.parts = parts
 
 
 def one_by_one(memory: MemOS, chats: Sequence[Chat]) -> list[float]:
@@ -141,6 +179,7 @@ def _alone(vault: Vault, texts: Texts, effort: Effort, scratch: Path) -> list[Fi
 def _crowd(vault: Vault, texts: Texts, effort: Effort, scratch: Path) -> list[Figure]:
     memory = owner_of(vault)
     calls: list[float] = []
+    literal: list[float] = []
     memories: list[float] = []
     bare: list[float] = []
     used: list[float] = []
@@ -148,6 +187,8 @@ def _crowd(vault: Vault, texts: Texts, effort: Effort, scratch: Path) -> list[Fi
         chats, before = texts.chats(effort.crowd), time.process_time()
         calls.append(effort.crowd / side_by_side(memory, chats))
         used.append((time.process_time() - before) / (effort.crowd + WRITERS))
+        with extraction_at_hand(vault, texts.chat()) as at_hand:
+            literal.append(effort.crowd / side_by_side(at_hand, texts.chats(effort.crowd)))
         bare.append(floor_rate(scratch / f"floor-{run}.db", effort.crowd // WRITERS))
         sessions = texts.chats(effort.crowd // SESSION, SESSION)
         memories.append(effort.crowd / side_by_side(memory, sessions))
@@ -157,6 +198,14 @@ def _crowd(vault: Vault, texts: Texts, effort: Effort, scratch: Path) -> list[Fi
     )
     return [
         Figure("32 writers, calls of one memory each", median(calls), "memories/s", WRITERS_A_SECOND, beside),
+        Figure(
+            "32 writers, authorise, seal, commit and log alone",
+            median(literal),
+            "memories/s",
+            WRITERS_A_SECOND,
+            f"runs {_spread(literal)}; annotations and term hashes at hand, nothing indexed; checking the input, "
+            "segmenting, row digests, receipt and the embedding queue counted",
+        ),
         Figure(
             f"32 writers, sessions of {SESSION} turns",
             median(memories),
