@@ -20,13 +20,16 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from audit.proof import TlogProof
 from audit.query.count import Unit
+from audit.tile_export import ExportedTiles
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
 from vault.auditing import LogEntry, LogReport, ReceiptProof, TenantCheckpoint
 from vault.crypto.aead import MAX_SUBJECTS
 from vault.errors import IdentifierInvalidError, InputInvalidError
+from vault.finality import Finality, finality_of
 from vault.log_exports import Exported, ExportTerms, LogExports
 from vault.log_queries import LogFacets, LogHistogram, LogQueries, QueryPage
 from vault.log_stream import Anchored, LogStream, LogStreams, StreamRequest
+from vault.log_tiles import LogFile, LogTiles
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
 from vault.parts import Parts
@@ -241,6 +244,24 @@ class MemOS(AbstractContextManager["MemOS"]):
         """
         return self._audit.prove(self._principal, receipt)
 
+    def finality(self, receipt: Receipt) -> Finality:
+        """Return what a receipt is worth now: pending, signed or final, and what is missing.
+
+        Whoever holds the receipt knows the entry's hash; no decision is asked for.
+
+        Raises:
+            NotFoundError: the principal's log has no such entry.
+        """
+        parts = self._vault.parts
+        return finality_of(
+            parts.store,
+            parts.log,
+            parts.assurance,
+            tenant=self._principal.tenant,
+            index=receipt.leaf_index,
+            leaf_hash=receipt.leaf_hash,
+        )
+
     def verify(self, *, purpose: Purpose = Purpose.AUDIT) -> LogReport:
         """Recompute the tenant's whole log and compare it with its rows and checkpoints.
 
@@ -290,6 +311,27 @@ class MemOS(AbstractContextManager["MemOS"]):
             TamperedError: the log is not the one that the earlier stream was of.
         """
         return LogStreams(self._vault.parts, version).open(self._principal, purpose, asked, after)
+
+    def log_file(self, path: str, *, purpose: Purpose = Purpose.AUDIT) -> LogFile:
+        """Return what lies at a path of the log's public form (C2SP tlog-tiles), as far as it is signed.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+            NotFoundError: nothing lies there.
+            TamperedError: the log is damaged.
+        """
+        return LogTiles(self._vault.parts).read(self._principal, purpose, path)
+
+    def export_tiles(self, folder: Path, *, purpose: Purpose = Purpose.AUDIT) -> ExportedTiles:
+        """Write what is new of the log into a folder of its public form.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+            ConflictError: the folder holds something else, or a history that this log does not extend.
+            StorageError: the folder cannot be read or written.
+            TamperedError: the log is damaged.
+        """
+        return LogTiles(self._vault.parts).export(self._principal, purpose, folder)
 
     def query_log(
         self,
