@@ -37,10 +37,11 @@ from vault.journal import Call
 from vault.model import Answer, Hit, Memory, Provenance, Receipt
 from vault.parts import Parts
 from vault.pipeline.limits import check_visible
-from vault.sealing import OpenedMemory, TokenScope
+from vault.sealing import OpenedMemory
 from vault.search.lexical import prepare_query
 from vault.storage.found import FoundRows
 from vault.storage.rows import StoredEpisode, StoredMemory
+from vault.subject_sealer import TokenScope
 
 MAX_HITS: Final = 200
 

@@ -1,7 +1,7 @@
-"""From screened content to sealed rows and back: one place knows which field is sealed how.
+"""Makers of sealers, and the way back: sealed rows opened where they stand.
 
-Owns the mapping between `MemoryContent` and the sealed fields of a row. Keys come from the keyring,
-bytes from `vault.content`; nothing here decides or stores.
+Owns opening and its checks. It leaves sealing a memory to `vault.subject_sealer`, keys to the keyring and
+bytes to `vault.content`; nothing here decides or stores.
 """
 
 import hmac
@@ -9,8 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,76 +24,25 @@ from vault.content import (
     decode_episode_attributes,
     decode_memory_attributes,
     decode_originals,
-    encode_episode_attributes,
-    encode_memory_attributes,
-    encode_originals,
 )
 from vault.crypto.key_record import KeyRecord
-from vault.crypto.keyring import KeyLimits, Keyring, TenantKeys
+from vault.crypto.keyring import KeyLimits, Keyring
 from vault.crypto.root import RootKey
 from vault.crypto.sealed import Binding, Sealed, SealedField
-from vault.crypto.sealing_key import SealingKey
 from vault.errors import IdentifierInvalidError, KeyDestroyedError, KeyMissingError, TamperedError
-from vault.indexes import Indexed
 from vault.model import (
     SCREENED_ISSUER,
-    Annotations,
-    MemoryTier,
     Replacement,
     Screened,
-    Span,
-    SpeakerRole,
-    TrustState,
 )
 from vault.privacy.tokens import SubjectTokens
-from vault.search.lexical import TermHasher, embedding_text
-from vault.search.record import pack
+from vault.search.lexical import TermHasher
 from vault.storage.rows import StoredEpisode, StoredMemory
+from vault.subject_sealer import FIRST_VERSION, REF, SPEAKER, TEXT, SubjectSealer, TokenScope
 
-_FIRST: Final = 1
 _QUERY_DIGEST_BYTES: Final = 16
-_TEXT, _SPEAKER, _REF = "text", "speaker", "ref"
 
 Vector = NDArray[np.float32]
-
-
-class MemoryContent(NamedTuple):
-    """What a memory says, screened, before it is sealed."""
-
-    owner: str
-    text: Screened
-    speaker: Screened
-    ref: Screened | None
-    role: SpeakerRole
-    at: datetime | None
-    source: Span
-    annotations: Annotations
-    edited_by: str | None = None
-    """Principal who wrote this version; None for the first."""
-
-
-class EpisodeContent(NamedTuple):
-    """What an episode is called, screened, before it is sealed."""
-
-    owner: str
-    title: Screened
-    name: Screened
-    at: datetime | None
-    tags: tuple[Screened, ...]
-    metadata: tuple[tuple[Screened, Screened], ...]
-
-
-class RecordPlace(NamedTuple):
-    """Where a memory stands, in clear."""
-
-    memory_id: str
-    version: int
-    episode_id: str
-    position: int
-    access_tier: AccessTier
-    memory_tier: MemoryTier
-    trust: TrustState
-    recorded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,109 +64,6 @@ class ScreenedAgain:
     text: Screened
     speaker: Screened
     ref: Screened | None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenScope:
-    """Within which memories about a subject equal values have equal tokens: one owner's of one access tier.
-
-    Threat: whoever may write about a subject learns the tokens of any values that it cares to write.
-    Were they those of another's memories, too, a thousand guesses in one document would unmask them.
-    """
-
-    access_tier: AccessTier
-    owner: str
-
-    def tokens(self, subject_key: bytes) -> SubjectTokens:
-        """Return the tokens of one subject in this scope."""
-        return SubjectTokens(hmac.digest(subject_key, f"{self.access_tier}|{self.owner}".encode(), "sha256"))
-
-
-class SubjectSealer:
-    """Seals what is about one set of subjects; made for one write."""
-
-    def __init__(
-        self,
-        keys: TenantKeys,
-        key: SealingKey,
-        scope: TokenScope,
-        names: Mapping[str, str] | None = None,
-        nonces: Entropy | None = None,
-    ) -> None:
-        self._keys = keys
-        self._key = key
-        self._hasher = TermHasher(keys.search_key())
-        self._names = names or {}
-        self._nonces = nonces
-        self.subjects: Final = key.subjects
-        self.tokens: Final = scope.tokens(keys.token_key(self.subjects[0]))
-        """Tokens of the first subject in this scope."""
-
-    def sealed_names(self) -> dict[str, Sealed]:
-        """Return each subject's name under its own key."""
-        return {
-            subject: self._keys.sealing_key([subject])
-            .bind(subject, _FIRST, AccessTier.PRIVATE)
-            .seal(SealedField.SUBJECT_NAME, name.encode())
-            for subject, name in self._names.items()
-        }
-
-    def seal_memory(self, place: RecordPlace, content: MemoryContent) -> Indexed:
-        """Seal every field of a memory for its place."""
-        sealer = self._key.bind(place.memory_id, place.version, place.access_tier, self._nonces)
-        attributes = MemoryAttributes(
-            owner=content.owner,
-            role=content.role,
-            at=content.at,
-            source=content.source,
-            speaker=MaskedField.of(content.speaker),
-            ref=MaskedField() if content.ref is None else MaskedField.of(content.ref),
-            text_marks=MaskedField.of(content.text).marks,
-            annotations=content.annotations,
-            edited_by=content.edited_by,
-        )
-        originals = _originals({_TEXT: content.text, _SPEAKER: content.speaker, _REF: content.ref})
-        made = self._hasher.record(
-            content.text, speaker=content.speaker, at=content.at, times=content.annotations.times
-        )
-        record = pack(made)
-        stored = StoredMemory(
-            memory_id=place.memory_id,
-            version=place.version,
-            episode_id=place.episode_id,
-            position=place.position,
-            owner=content.owner,
-            access_tier=place.access_tier,
-            memory_tier=place.memory_tier,
-            trust=place.trust,
-            subjects=self.subjects,
-            recorded=place.recorded,
-            leaf_index=-1,
-            detector=content.text.detector,
-            text=sealer.seal(SealedField.TEXT, content.text.text.encode()),
-            attributes=sealer.seal(SealedField.ATTRIBUTES, encode_memory_attributes(attributes)),
-            originals=sealer.seal(SealedField.ORIGINALS, encode_originals(originals)) if originals else None,
-            terms=sealer.seal(SealedField.TERMS, record),
-        )
-        return Indexed(stored, record, embedding_text(content.text), made)
-
-    def seal_episode(self, episode_id: str, access_tier: AccessTier, content: EpisodeContent) -> Sealed:
-        """Seal an episode's attributes; its originals stand in the same field, shown to nobody by reading."""
-        named = {"title": content.title, "name": content.name}
-        named.update({f"tag.{place}": tag for place, tag in enumerate(content.tags)})
-        for place, (key, value) in enumerate(content.metadata):
-            named.update({f"key.{place}": key, f"value.{place}": value})
-        attributes = EpisodeAttributes(
-            owner=content.owner,
-            title=MaskedField.of(content.title),
-            name=MaskedField.of(content.name),
-            at=content.at,
-            tags=tuple(MaskedField.of(tag) for tag in content.tags),
-            metadata=tuple((MaskedField.of(key), MaskedField.of(value)) for key, value in content.metadata),
-            originals=_originals(named),
-        )
-        sealer = self._key.bind(episode_id, _FIRST, access_tier, self._nonces)
-        return sealer.seal(SealedField.EPISODE, encode_episode_attributes(attributes))
 
 
 class Sealers:
@@ -347,9 +192,9 @@ class Sealers:
             )
         originals = self._originals(tenant, row)
         return OpenedMemory(
-            text=text.revealed(originals.get(_TEXT, ())),
-            speaker=attributes.speaker.revealed(originals.get(_SPEAKER, ())),
-            ref=attributes.ref.revealed(originals.get(_REF, ())),
+            text=text.revealed(originals.get(TEXT, ())),
+            speaker=attributes.speaker.revealed(originals.get(SPEAKER, ())),
+            ref=attributes.ref.revealed(originals.get(REF, ())),
             attributes=attributes,
             revealed=True,
         )
@@ -363,11 +208,11 @@ class Sealers:
         originals = self._originals(tenant, row)
         attributes = opened.attributes
         text = MaskedField(opened.text, attributes.text_marks)
-        ref = _screened(attributes.ref, originals.get(_REF, ()), row.detector)
+        ref = _screened(attributes.ref, originals.get(REF, ()), row.detector)
         return ScreenedAgain(
             attributes,
-            text=_screened(text, originals.get(_TEXT, ()), row.detector),
-            speaker=_screened(attributes.speaker, originals.get(_SPEAKER, ()), row.detector),
+            text=_screened(text, originals.get(TEXT, ()), row.detector),
+            speaker=_screened(attributes.speaker, originals.get(SPEAKER, ()), row.detector),
             ref=ref if ref.text else None,
         )
 
@@ -393,7 +238,9 @@ class Sealers:
             TamperedError: it does not stand where it was sealed, or its owner was changed.
             KeyAccessError: or one of its kinds.
         """
-        binding = Binding(tenant, row.episode_id, _FIRST, row.subjects, row.access_tier, SealedField.EPISODE)
+        binding = Binding(
+            tenant, row.episode_id, FIRST_VERSION, row.subjects, row.access_tier, SealedField.EPISODE
+        )
         attributes = decode_episode_attributes(self._unseal(binding, row.attributes))
         if attributes.owner != row.owner:
             raise TamperedError(f"{row.episode_id} has another owner than it was sealed for")
@@ -430,14 +277,6 @@ class IndexPlace:
     def binding(self, tenant: str, name: SealedField) -> Binding:
         """Return the binding of one of its fields."""
         return Binding(tenant, self.memory_id, self.version, self.subjects, self.access_tier, name)
-
-
-def _originals(fields: dict[str, Screened] | dict[str, Screened | None]) -> Originals:
-    return {
-        name: tuple(replacement.original for replacement in screened.replacements)
-        for name, screened in fields.items()
-        if screened is not None and screened.replacements
-    }
 
 
 def _screened(masked: MaskedField, originals: Sequence[str | None], detector: str) -> Screened:

@@ -27,8 +27,9 @@ from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.pipeline.limits import check_visible
 from vault.privacy.kept import with_kept_tokens
-from vault.sealing import MemoryContent, RecordPlace, ScreenedAgain, SubjectSealer
+from vault.sealing import ScreenedAgain
 from vault.storage.rows import StoredMemory
+from vault.subject_sealer import MemoryContent, RecordPlace, SubjectSealer
 
 
 @dataclass(frozen=True, slots=True)

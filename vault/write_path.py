@@ -35,9 +35,9 @@ from vault.pipeline.guard import first_trust
 from vault.pipeline.segment import segment
 from vault.privacy.names import screen_name
 from vault.privacy.tokens import SubjectTokens
-from vault.sealing import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
 from vault.storage.rows import StoredEpisode
 from vault.storage.write_unit import WriteUnit
+from vault.subject_sealer import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
 
 SELF: Final = "self:"
 """What the subject of a principal's own notes begins with; nobody else writes under it."""

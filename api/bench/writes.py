@@ -24,9 +24,10 @@ from api.bench.made_up import SUBJECT, Texts, UnitVectors, bare_options, blocks,
 from api.bench.report import Figure, at_least, at_most, not_judged, p50, p95
 from vault.indexes import Indexed, Indexes
 from vault.memos import MemOS
-from vault.model import SCREENED_ISSUER, Annotations, Chat, Screened, Turn
+from vault.model import Annotations, Chat, Screened, Turn
 from vault.opening import Vault, VaultOptions
 from vault.pipeline.annotate import annotate
+from vault.privacy.tokens import SubjectTokens
 from vault.search.lexical import KEY_BYTES, TermHasher
 from vault.search.record import TermRecord
 
@@ -86,7 +87,7 @@ def extraction_at_hand(vault: Vault, example: Chat) -> Iterator[MemOS]:
     """Lend a facade whose writes annotate, hash and index nothing: what one turn gave stands for all."""
     turn = example.turns[0]
     notes = annotate(turn.text, example.started)
-    text, speaker = (Screened(said, (), "", SCREENED_ISSUER) for said in (turn.text, turn.speaker))
+    text, speaker = vault.parts.gate.screen_many((turn.text, turn.speaker), SubjectTokens(bytes(KEY_BYTES)))
     record = TermHasher(bytes(KEY_BYTES)).record(text, speaker=speaker, at=example.started, times=notes.times)
 
     def noted(_text: str, _at: object) -> Annotations:
