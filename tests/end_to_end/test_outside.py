@@ -1,0 +1,540 @@
+"""Anchor and witnesses hold a vault to its log from outside: real processes, real files, real sockets."""
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from typing_extensions import Buffer
+
+from audit.anchor import FileAnchor
+from audit.cosignature import WitnessSignerKey
+from audit.errors import AnchorUnusableError
+from audit.event import EventType
+from audit.evidence import SYSTEM_LOG
+from audit.merkle import CompactRange, leaf_hash
+from policies.model import Purpose
+from tests.simulators.clinic import AUDITOR, CLINIC, OWNER, Clinic
+from tests.simulators.witness_process import NAME, WitnessProcess, bundle_with, options_with
+from vault.errors import InputInvalidError, LogRolledBackError, NotFoundError, OverloadedError
+from vault.finality import Finality, FinalityState
+from vault.memos import MemOS
+from vault.model import Receipt
+from vault.opening import Vault, VaultOptions
+from vault.outside import Places
+from vault.witnessing import Standing
+
+PATIENCE = 15.0
+_OPEN = EventType.VAULT_OPEN
+
+
+@pytest.fixture
+def anchor_file(tmp_path: Path) -> Path:
+    path = tmp_path / "elsewhere" / "anchor"
+    path.parent.mkdir()
+    FileAnchor.create(path).close()
+    return path
+
+
+@pytest.fixture
+def witness(clinic: Clinic, tmp_path: Path) -> Iterator[WitnessProcess]:
+    """A running witness that trusts the clinic's logs."""
+    with WitnessProcess(tmp_path / "witness") as process:
+        yield process.trust(clinic.vault.parts.verifier_key).start()
+
+
+def relying_on(witness: WitnessProcess, *, required: int = 1, **rules: str) -> VaultOptions:
+    places = Places(witness_urls={NAME: witness.url}, witness_seconds=2)
+    return options_with(bundle_with(witness.key, required=required, **rules), places)
+
+
+def anchored_in(path: Path, rule: str = "required") -> VaultOptions:
+    return options_with(bundle_with(anchor=rule), Places(anchor=path))
+
+
+def write(clinic: Clinic, text: str = "the left knee hurts") -> Receipt:
+    return clinic.mem(OWNER).extract(text, subject="patient 17")
+
+
+def sign(clinic: Clinic) -> None:
+    """Sign all logs now, as the vault does every few seconds."""
+    clinic.audit().checkpoint()
+    clinic.vault.parts.assurance.publish()
+
+
+def eventually(clinic: Clinic, receipt: Receipt, holds: Callable[[Finality], bool]) -> Finality:
+    until = time.monotonic() + PATIENCE
+    while True:
+        found = clinic.mem(OWNER).finality(receipt)
+        if holds(found) or time.monotonic() > until:
+            return found
+        time.sleep(0.05)
+
+
+def cosigned(clinic: Clinic, tenant: str = CLINIC) -> int:
+    rows = clinic.sql("SELECT max(tree_size) FROM audit_cosignature WHERE tenant_id = ?", tenant)
+    return int(str(rows[0][0] or 0))
+
+
+def standings(clinic: Clinic) -> list[object]:
+    return [entry.payload["standing"] for entry in clinic.log(SYSTEM_LOG) if entry.event == "log.witness"]
+
+
+def test_a_receipt_is_pending_then_signed_then_final(clinic: Clinic, witness: WitnessProcess) -> None:
+    clinic.reopen(relying_on(witness))
+    receipt = write(clinic)
+    first = clinic.mem(OWNER).finality(receipt)
+    assert (first.state, first.cosignatures, first.required) == (FinalityState.PENDING, 0, 1)
+    assert first.reasons[:2] == (
+        "no signed checkpoint covers the entry yet",
+        "expected 1 cosignatures, got 0",
+    )
+    sign(clinic)
+    found = eventually(clinic, receipt, lambda now: now.state is FinalityState.FINAL)
+    assert (found.state, found.cosignatures, found.reasons) == (FinalityState.FINAL, 1, ())
+    assert cosigned(clinic) > receipt.leaf_index
+    assert standings(clinic) == ["cosigns"]
+    assert clinic.audit().verify().passed
+
+
+def test_a_policy_that_asks_for_nothing_calls_a_signed_receipt_final(clinic: Clinic) -> None:
+    receipt = write(clinic)
+    assert clinic.mem(OWNER).finality(receipt).state is FinalityState.PENDING
+    sign(clinic)
+    found = clinic.mem(OWNER).finality(receipt)
+    assert (found.state, found.required, found.anchored) == (FinalityState.FINAL, 0, False)
+
+
+def test_a_receipt_of_no_entry_has_no_finality(clinic: Clinic) -> None:
+    receipt = write(clinic)
+    for wrong in (
+        Receipt((), None, receipt.log_origin, receipt.leaf_index, bytes(32), ""),
+        Receipt((), None, receipt.log_origin, receipt.leaf_index + 99, receipt.leaf_hash, ""),
+    ):
+        with pytest.raises(NotFoundError):
+            clinic.mem(OWNER).finality(wrong)
+
+
+def test_a_witness_that_is_down_is_named_in_receipts_and_heals(
+    clinic: Clinic, witness: WitnessProcess
+) -> None:
+    port = int(witness.url.rpartition(":")[2])
+    witness.kill()
+    clinic.reopen(relying_on(witness))
+    receipt = write(clinic)
+    sign(clinic)
+    down = eventually(clinic, receipt, lambda now: any("refused" in reason for reason in now.reasons))
+    assert (down.state, down.cosignatures) == (FinalityState.SIGNED, 0)
+    assert f"witness {NAME}: unreachable: connection refused" in down.reasons
+    witness.start(port)
+    up = eventually(clinic, receipt, lambda now: now.state is FinalityState.FINAL)
+    assert (up.state, up.reasons) == (FinalityState.FINAL, ())
+    assert standings(clinic) == ["unreachable", "cosigns"]
+
+
+def test_a_hanging_witness_delays_no_write_and_no_end(clinic: Clinic, witness: WitnessProcess) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        places = Places(witness_urls={NAME: url}, witness_seconds=2)
+        clinic.reopen(options_with(bundle_with(witness.key, required=1), places))
+        started = time.monotonic()
+        receipt = write(clinic)
+        sign(clinic)
+        assert time.monotonic() - started < 1.5
+        found = eventually(clinic, receipt, lambda now: any("in time" in one for one in now.reasons))
+        assert found.state is FinalityState.SIGNED
+        assert f"witness {NAME}: unreachable: no answer in time" in found.reasons
+        started = time.monotonic()
+        clinic.vault.close()
+        assert time.monotonic() - started < 3
+
+
+def test_a_witness_that_answers_a_byte_at_a_time_is_cut_off(clinic: Clinic, witness: WitnessProcess) -> None:
+    def drip(listening: socket.socket) -> None:
+        try:
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    for byte in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000:
+                        connection.sendall(bytes([byte]))
+                        time.sleep(0.05)
+        except OSError:
+            return
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        places = Places(witness_urls={NAME: url}, witness_seconds=1)
+        started = time.monotonic()
+        clinic.reopen(options_with(bundle_with(witness.key, required=1), places))
+        assert time.monotonic() - started < 6
+        (status,) = clinic.vault.parts.assurance.status.witnesses
+        receipt = write(clinic)
+        sign(clinic)
+        found = eventually(clinic, receipt, lambda now: any("in time" in one for one in now.reasons))
+        assert found.state is FinalityState.SIGNED, status
+        clinic.vault.close()
+
+
+def test_too_few_answers_at_opening_refuse_where_the_policy_says_so(
+    clinic: Clinic, witness: WitnessProcess
+) -> None:
+    witness.kill()
+    before = clinic.count("audit_leaf")
+    clinic.vault.close()
+    with pytest.raises(OverloadedError, match="expected 1 witnesses to answer at opening, got 0"):
+        Vault.open(clinic.path, options=relying_on(witness, start="refuse"))
+    assert clinic.count("audit_leaf") - before <= 2  # the closing's own checkpoints, nothing of the opening
+
+
+def test_an_unknown_log_is_refused_and_receipts_say_so(clinic: Clinic, tmp_path: Path) -> None:
+    with WitnessProcess(tmp_path / "stranger").start() as stranger:
+        clinic.reopen(relying_on(stranger))
+        receipt = write(clinic)
+        sign(clinic)
+        found = eventually(clinic, receipt, lambda now: any("404" in one for one in now.reasons))
+        assert (found.state, found.cosignatures) == (FinalityState.SIGNED, 0)
+        assert f"witness {NAME}: refuses: answered 404" in found.reasons
+        stranger.trust(clinic.vault.parts.verifier_key)
+        healed = eventually(clinic, receipt, lambda now: now.state is FinalityState.FINAL)
+        assert healed.state is FinalityState.FINAL
+
+
+def test_cosignatures_by_a_key_that_is_not_the_policys_do_not_count(
+    clinic: Clinic, witness: WitnessProcess
+) -> None:
+    other = WitnessSignerKey(NAME, os.urandom(32)).verifier
+    places = Places(witness_urls={NAME: witness.url}, witness_seconds=2)
+    clinic.reopen(options_with(bundle_with(other, required=1), places))
+    receipt = write(clinic)
+    sign(clinic)
+    found = eventually(clinic, receipt, lambda now: any("by its key" in one for one in now.reasons))
+    assert (found.state, found.cosignatures) == (FinalityState.SIGNED, 0)
+
+
+def test_a_forged_row_of_a_cosignature_does_not_count(clinic: Clinic, witness: WitnessProcess) -> None:
+    witness.kill()
+    clinic.reopen(relying_on(witness))
+    receipt = write(clinic)
+    sign(clinic)
+    size = clinic.sql("SELECT max(tree_size) FROM audit_checkpoint WHERE tenant_id = ?", CLINIC)[0][0]
+    forged = WitnessSignerKey(NAME, bytes(32)).cosign("another text\n", 1)
+    clinic.sql("INSERT INTO audit_cosignature VALUES (?, ?, ?, ?, 0)", CLINIC, size, NAME, str(forged))
+    found = clinic.mem(OWNER).finality(receipt)
+    assert (found.state, found.cosignatures) == (FinalityState.SIGNED, 0)
+
+
+def test_every_checkpoint_is_anchored(clinic: Clinic, anchor_file: Path) -> None:
+    clinic.reopen(anchored_in(anchor_file))
+    receipt = write(clinic)
+    assert (
+        "no checkpoint that covers the entry stands in the anchor"
+        in clinic.mem(OWNER).finality(receipt).reasons
+    )
+    sign(clinic)
+    found = clinic.mem(OWNER).finality(receipt)
+    assert (found.state, found.anchored, found.reasons) == (FinalityState.FINAL, True, ())
+    clinic.vault.close()
+    stored = clinic.sql("SELECT count(*) FROM audit_checkpoint")[0][0]
+    opened = FileAnchor(anchor_file)
+    assert sum(len(list(opened.notes(origin))) for origin in opened.origins()) == stored
+    opened.close()
+    clinic.reopen()
+
+
+def test_an_unlinked_anchor_is_said_in_receipts_and_stops_the_next_opening(
+    clinic: Clinic, anchor_file: Path
+) -> None:
+    clinic.reopen(anchored_in(anchor_file))
+    anchor_file.unlink()
+    receipt = write(clinic)
+    sign(clinic)
+    found = clinic.mem(OWNER).finality(receipt)
+    assert (found.state, found.anchored) == (FinalityState.SIGNED, False)
+    assert any(reason.startswith("anchor: the anchor is gone") for reason in found.reasons)
+    status = clinic.vault.parts.assurance.status.anchor
+    assert (status.configured, status.usable) == (True, False)
+    assert status.failures >= 1
+    clinic.vault.close()
+    before = clinic.count("audit_leaf")
+    with pytest.raises(AnchorUnusableError, match="No such file"):
+        clinic.reopen()
+    assert clinic.count("audit_leaf") == before
+    assert not anchor_file.exists()
+
+
+def test_an_anchor_on_a_full_disk_is_caught_up_when_there_is_room(
+    clinic: Clinic, anchor_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.reopen(anchored_in(anchor_file))
+    real = os.write
+    held = anchor_file.stat().st_ino
+
+    def full(descriptor: int, content: bytes) -> int:
+        if os.fstat(descriptor).st_ino == held:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, content)
+
+    monkeypatch.setattr(os, "write", full)
+    receipt = write(clinic)
+    sign(clinic)
+    found = clinic.mem(OWNER).finality(receipt)
+    assert (found.state, found.anchored) == (FinalityState.SIGNED, False)
+    assert "anchor: the anchor cannot be written: No space left on device" in found.reasons
+    monkeypatch.undo()
+    clinic.vault.parts.assurance.publish()
+    assert clinic.mem(OWNER).finality(receipt).state is FinalityState.FINAL
+
+
+def test_a_policy_that_needs_an_anchor_does_not_open_without(clinic: Clinic, tmp_path: Path) -> None:
+    clinic.vault.close()
+    with pytest.raises(AnchorUnusableError, match="the settings name none"):
+        Vault.open(clinic.path, options=options_with(bundle_with(anchor="required"), Places()))
+    with pytest.raises(InputInvalidError, match="witnesses of the policy alone"):
+        Vault.open(
+            clinic.path,
+            options=options_with(bundle_with(), Places(witness_urls={NAME: "http://127.0.0.1:1"})),
+        )
+    clinic.reopen()
+
+
+def replay(clinic: Clinic, *, whole: bool) -> int:
+    """Keep a copy, live on, put the copy back; return the size that the log then had had."""
+    clinic.vault.close()
+    copy = clinic.path.with_name("copy")
+    shutil.copytree(clinic.path, copy)
+    clinic.reopen()
+    receipt = write(clinic)
+    sign(clinic)
+    eventually(clinic, receipt, lambda now: now.state is FinalityState.FINAL)
+    clinic.vault.close()
+    if whole:
+        shutil.rmtree(clinic.path)
+        shutil.copytree(copy, clinic.path)
+    else:
+        for name in ("vault.db-wal", "vault.db-shm"):
+            (clinic.path / name).unlink(missing_ok=True)
+        shutil.copyfile(copy / "vault.db", clinic.path / "vault.db")
+    return receipt.leaf_index
+
+
+@pytest.mark.parametrize("how", ["old database", "whole snapshot"])
+def test_an_old_copy_is_refused_by_the_anchor(clinic: Clinic, anchor_file: Path, how: str) -> None:
+    clinic.reopen(anchored_in(anchor_file))
+    replay(clinic, whole=how == "whole snapshot")
+    before = clinic.count("audit_leaf")
+    with pytest.raises(LogRolledBackError, match="an old copy was put back, or its tail was cut") as caught:
+        clinic.reopen()
+    assert caught.value.seen_by == "the anchor"
+    assert caught.value.seen > caught.value.size
+    assert clinic.count("audit_leaf") == before
+
+
+@pytest.mark.parametrize("how", ["old database", "whole snapshot"])
+def test_an_old_copy_is_refused_by_the_witness(clinic: Clinic, witness: WitnessProcess, how: str) -> None:
+    clinic.reopen(relying_on(witness))
+    replay(clinic, whole=how == "whole snapshot")
+    before = clinic.count("audit_leaf")
+    with pytest.raises(LogRolledBackError, match="it saw a larger tree") as caught:
+        clinic.reopen()
+    assert caught.value.seen_by == f"witness {NAME}"
+    assert caught.value.seen > caught.value.size
+    assert clinic.count("audit_leaf") == before
+
+
+def test_an_old_copy_is_refused_by_a_witness_that_was_killed_meanwhile(
+    clinic: Clinic, witness: WitnessProcess
+) -> None:
+    clinic.reopen(relying_on(witness))
+    replay(clinic, whole=True)
+    witness.kill()
+    witness.start()
+    with pytest.raises(LogRolledBackError, match="it saw a larger tree"):
+        clinic.reopen(relying_on(witness))
+
+
+def test_a_tenant_that_the_anchor_knows_and_the_store_does_not_is_missed(
+    clinic: Clinic, anchor_file: Path, template: Path
+) -> None:
+    clinic.reopen(anchored_in(anchor_file))
+    clinic.vault.add_tenant("new-ward")
+    clinic.reopen()
+    clinic.vault.close()
+    with closing(sqlite3.connect(clinic.path / "vault.db")) as connection, connection:
+        connection.execute("DELETE FROM tenant WHERE tenant_id = 'new-ward'")
+    with pytest.raises(LogRolledBackError, match="the store has no such log"):
+        clinic.reopen()
+
+
+@contextmanager
+def unguarded(clinic: Clinic) -> Iterator[sqlite3.Connection]:
+    """Lend a connection to a closed vault's file without guards, and put them back: nobody sees it."""
+    with closing(sqlite3.connect(clinic.path / "vault.db")) as connection, connection:
+        guards = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'audit%'"
+        ).fetchall()
+        for name, _ in guards:
+            connection.execute(f"DROP TRIGGER {name}")
+        yield connection
+        for _, statement in guards:
+            connection.execute(statement)
+
+
+def forge(clinic: Clinic) -> None:
+    """Rewrite the last entry of a closed vault's log, and every hash, without the signing key."""
+    with unguarded(clinic) as connection:
+        last, header = connection.execute(
+            "SELECT leaf_index, header FROM audit_leaf WHERE tenant_id = ? ORDER BY leaf_index DESC",
+            (CLINIC,),
+        ).fetchone()
+        forged = header.replace('"memvault"', '"someoneel"')
+        assert forged != header
+        connection.execute(
+            "UPDATE audit_leaf SET header = ?, leaf_hash = ? WHERE tenant_id = ? AND leaf_index = ?",
+            (forged, leaf_hash(forged.encode()), CLINIC, last),
+        )
+        leaves = connection.execute(
+            "SELECT leaf_hash FROM audit_leaf WHERE tenant_id = ? ORDER BY leaf_index", (CLINIC,)
+        ).fetchall()
+        edge = CompactRange().extended(leaf for (leaf,) in leaves)
+        connection.execute("UPDATE audit_head SET nodes = ? WHERE tenant_id = ?", (edge.encode(), CLINIC))
+        connection.execute("DELETE FROM audit_checkpoint WHERE tenant_id = ?", (CLINIC,))
+        connection.execute("DELETE FROM audit_cosignature WHERE tenant_id = ?", (CLINIC,))
+
+
+def test_a_history_forged_with_the_database_alone_is_refused_by_the_anchor(
+    clinic: Clinic, anchor_file: Path
+) -> None:
+    clinic.reopen(anchored_in(anchor_file)).reopen()
+    clinic.vault.close()
+    forge(clinic)
+    with pytest.raises(LogRolledBackError, match="the entries below that size are others"):
+        clinic.reopen()
+
+
+def test_a_cosigned_checkpoint_that_is_gone_is_missed_without_asking_anybody(
+    clinic: Clinic, witness: WitnessProcess
+) -> None:
+    clinic.reopen(relying_on(witness))
+    receipt = write(clinic)
+    sign(clinic)
+    eventually(clinic, receipt, lambda now: now.state is FinalityState.FINAL)
+    clinic.vault.close()
+    witness.kill()
+    with unguarded(clinic) as connection:
+        connection.execute("DELETE FROM audit_checkpoint WHERE tenant_id = ?", (CLINIC,))
+    with pytest.raises(LogRolledBackError, match="the checkpoint that it cosigned is gone"):
+        clinic.reopen()
+
+
+def test_two_histories_shown_to_two_clients_are_told_apart_by_the_witness(
+    clinic: Clinic, witness: WitnessProcess
+) -> None:
+    """The operator himself, with the signing key, keeps two vaults and shows each client another one."""
+    clinic.reopen(relying_on(witness))
+    clinic.vault.close()
+    second = clinic.path.with_name("second")
+    shutil.copytree(clinic.path, second)
+    clinic.reopen()
+    first_client = write(clinic, "what the first client is shown")
+    sign(clinic)
+    assert (
+        eventually(clinic, first_client, lambda now: now.state is FinalityState.FINAL).state
+        is FinalityState.FINAL
+    )
+    clinic.vault.close()
+
+    # The second history is opened without asking, grows beyond the first, and then wants its cosignatures.
+    clinic.path = second
+    clinic.reopen(options_with(bundle_with(), Places()))
+    for nth in range(8):
+        write(clinic, f"what the second client is shown {nth}")
+    clinic.vault.close()
+    with pytest.raises(LogRolledBackError, match="it saw another") as caught:
+        clinic.reopen(relying_on(witness))
+    evidence = witness.directory.open(lambda: 0).store.evidence(caught.value.log)
+    assert evidence, "the witness keeps both notes"
+    assert all(seen != shown for seen, shown in evidence)
+
+
+def test_a_fork_while_the_vault_runs_is_an_alarm_and_no_receipt_is_final(
+    clinic: Clinic, witness: WitnessProcess
+) -> None:
+    clinic.reopen(relying_on(witness))
+    clinic.vault.close()
+    second = clinic.path.with_name("second")
+    shutil.copytree(clinic.path, second)
+    port = int(witness.url.rpartition(":")[2])
+    first = Clinic(clinic.path, clinic.path.with_name("first"), relying_on(witness))
+    receipt = write(first)
+    sign(first)
+    eventually(first, receipt, lambda now: now.state is FinalityState.FINAL)
+    first.close()
+    # Meanwhile the second one is opened while the witness cannot be asked.
+    witness.kill()
+    clinic.path = second
+    clinic.reopen(relying_on(witness))
+    for nth in range(8):
+        shown = write(clinic, f"another history {nth}")
+    sign(clinic)
+    witness.start(port)
+    found = eventually(clinic, shown, lambda now: any("contradicts" in one for one in now.reasons))
+    assert found.state is FinalityState.SIGNED
+    assert any(reason.startswith(f"witness {NAME}: contradicts") for reason in found.reasons)
+    (status,) = clinic.vault.parts.assurance.status.witnesses
+    assert status.standing is Standing.CONTRADICTS
+    assert standings(clinic)[-1] == "contradicts"
+
+
+def test_a_vault_killed_between_commit_and_anchor_catches_the_anchor_up(
+    clinic: Clinic, anchor_file: Path
+) -> None:
+    options = anchored_in(anchor_file)
+    clinic.vault.close()
+    for nth in range(6):
+        child = os.fork()
+        if child == 0:  # pragma: no cover  # killed
+            try:
+                die_in_anchoring(clinic.path, options, nth)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+    clinic.reopen(options)
+    assert clinic.audit().verify().passed
+    receipt = write(clinic)
+    sign(clinic)
+    assert clinic.mem(OWNER).finality(receipt).state is FinalityState.FINAL
+    opened = FileAnchor(anchor_file)
+    assert opened.damaged >= 1
+    opened.close()
+
+
+def die_in_anchoring(path: Path, options: VaultOptions, nth: int) -> NoReturn:
+    """Open a vault, live, and be killed in the midst of the nth line of the anchor."""
+    vault = Vault.open(path, options=options)
+    real, lines = os.write, count()
+
+    def write_some(descriptor: int, content: Buffer) -> int:
+        line = bytes(content)
+        if line.startswith(b"checkpoint ") and next(lines) == nth:
+            real(descriptor, line[: len(line) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(descriptor, line)
+
+    os.write = write_some
+    while True:
+        entries = [vault.parts.journal.event(_OPEN, tenant, {}) for tenant in (CLINIC, SYSTEM_LOG)]
+        vault.parts.journal.write(entries)
+        MemOS(vault, principal=AUDITOR, purpose=Purpose.AUDIT).checkpoint()
+        vault.parts.assurance.publish()
