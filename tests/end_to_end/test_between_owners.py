@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -109,3 +110,27 @@ def test_a_unit_of_work_does_only_what_its_grant_is_for_and_only_within_reach(va
             with pytest.raises(ConflictError if principal is other else DeniedError):
                 _revoke(unit, memory_id)
         assert MemOS(vault, principal=owner).get(memory_id).trust is not TrustState.REVOKED
+
+
+@pytest.mark.filterwarnings("ignore::vault.opening.LocalRootWarning")
+def test_what_a_unit_of_work_adds_late_needs_its_grant_and_an_entry_as_well(vault: Vault) -> None:
+    policy, owner = AccessPolicy.load(Bundle.read()), _owner("agent-1")
+    with vault:
+        parts = vault.parts
+        memory_id = MemOS(vault, principal=owner).extract("the knee hurts").memory_ids[0]
+        grant = authorise(policy, owner, Action.READ, Purpose.OPERATIONS, over=EVERY_MEMORY)
+        before = _log_size(vault, owner.tenant)
+        finished: list[str] = []
+        unit = parts.store.write(grant)
+        with pytest.raises(ConflictError, match="entry"):
+            unit.commit(prepare=lambda: None, finish=lambda: finished.append("unlogged"))
+        late = parts.store.write(grant)
+        with pytest.raises(DeniedError):
+            late.commit(prepare=partial(_revoke, late, memory_id))
+        assert not finished
+        assert _log_size(vault, owner.tenant) == before
+
+
+def _log_size(vault: Vault, tenant: str) -> int:
+    with vault.parts.store.log_connection(tenant) as connection:
+        return vault.parts.log.head(connection, tenant).size
