@@ -16,6 +16,7 @@ LAST_YEAR: Final = 9998
 """The end of a span must still be a time."""
 FORMS: Final = "a date (2026-11-01), a time (2026-11-01T10:30Z) or a time before now (30min, 12h, 7d, 2w)"
 
+_EARLIEST: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _RELATIVE: Final = re.compile(r"([0-9]{1,5})(min|h|d|w)", re.ASCII)
 _UNITS: Final = {
     "min": timedelta(minutes=1),
@@ -40,10 +41,10 @@ def read_moment(text: str, now: datetime) -> tuple[datetime, datetime]:
     """
     relative = _RELATIVE.fullmatch(text)
     if relative:
-        try:
-            at = now.astimezone(UTC) - int(relative[1]) * _UNITS[relative[2]]
-        except OverflowError:
-            raise ValueError("expected a time since 1970") from None
+        back = int(relative[1]) * _UNITS[relative[2]]
+        if back > now.astimezone(UTC) - _EARLIEST:
+            raise ValueError(f"expected a time since {FIRST_YEAR}")
+        at = now.astimezone(UTC) - back
         return at, at
     found = _WRITTEN.fullmatch(text)
     if found is None:
