@@ -1,0 +1,149 @@
+"""Erasing payloads: the bytes go, the tree and every proof stay, and the entry says what happened."""
+
+import json
+
+import pytest
+
+from audit.erasure import MAX_ERASED
+from audit.siem.formats import Format
+from policies.errors import DeniedError
+from policies.model import Principal, Purpose
+from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, CLINICIAN, OWNER, Clinic
+from vault.auditing import verify_receipt
+from vault.errors import ConflictError, InputInvalidError
+from vault.log_stream import StreamRequest
+from vault.payload_erasure import ErasureReason, PayloadErasure
+
+
+def erase(clinic: Clinic, *indexes: int, by: Principal = ADMINISTRATOR) -> int:
+    job = PayloadErasure(clinic.vault.parts)
+    return job.erase(by, Purpose.OPERATIONS, indexes, ErasureReason.ERASURE_REQUEST).index
+
+
+def test_a_payload_goes_and_the_tree_and_every_old_proof_stand(clinic: Clinic) -> None:
+    view = clinic.mem(OWNER)
+    receipts = [view.extract(f"note {nth} of Maria Keller", subject="maria") for nth in range(5)]
+    before = [clinic.audit().prove(receipt) for receipt in receipts]
+    headers = clinic.sql("SELECT header, leaf_hash FROM audit_leaf ORDER BY tenant_id, leaf_index")
+    checkpoint = clinic.audit().checkpoint()
+    gone = [receipts[1].leaf_index, receipts[3].leaf_index]
+    eraser = erase(clinic, *gone)
+    key = str(clinic.vault.parts.verifier_key.for_log("clinic"))
+    for receipt, proof in zip(receipts, before, strict=True):
+        verify_receipt(proof, key)
+        verify_receipt(clinic.audit().prove(receipt), key)
+    assert headers == [
+        row
+        for row in clinic.sql("SELECT header, leaf_hash FROM audit_leaf ORDER BY tenant_id, leaf_index")
+        if row in headers
+    ]
+    clinic.audit().checkpoint()
+    report = clinic.audit().verify()
+    assert report.passed, report
+    assert report.log.logs[-1].erased == 2
+    assert checkpoint.signed.checkpoint.size <= eraser
+    rows = clinic.sql(
+        "SELECT leaf_index, salt, payload, erased_by FROM audit_leaf WHERE erased_by IS NOT NULL"
+    )
+    assert rows == [(index, None, None, eraser) for index in gone]
+
+
+def test_the_entry_names_what_it_erased_and_why_in_the_same_transaction(clinic: Clinic) -> None:
+    receipt = clinic.mem(OWNER).extract("a note")
+    eraser = erase(clinic, receipt.leaf_index)
+    told = clinic.last()
+    assert (told.index, told.event, told.principal, told.resource) == (
+        eraser,
+        "payload.erase",
+        ADMINISTRATOR.id,
+        "audit-log",
+    )
+    assert told.payload == {"entries": [receipt.leaf_index], "log": "clinic", "reason": "erasure-request"}
+
+
+def test_no_byte_of_an_erased_payload_is_left_on_the_disk(clinic: Clinic) -> None:
+    receipt = clinic.mem(OWNER).extract("a note of Maria Keller", subject="maria keller")
+    (row,) = clinic.sql(
+        "SELECT payload, salt FROM audit_leaf WHERE tenant_id = 'clinic' AND leaf_index = ?",
+        receipt.leaf_index,
+    )
+    payload, salt = str(row[0]).encode(), bytes(row[1])  # type: ignore[call-overload]  # a blob
+    digest = json.loads(payload)["digests"][0].encode()
+
+    def standing() -> list[str]:
+        files = [clinic.path / name for name in ("vault.db", "vault.db-wal") if (clinic.path / name).exists()]
+        found = [file.name for file in files for part in (payload, salt, digest) if part in file.read_bytes()]
+        return sorted(set(found))
+
+    assert standing() != []
+    erase(clinic, receipt.leaf_index)
+    clinic.close()
+    assert standing() == []
+    clinic.reopen()
+    assert standing() == []
+    assert clinic.audit().verify().passed
+
+
+def test_entries_and_streams_say_that_a_payload_was_erased_and_by_which_entry(clinic: Clinic) -> None:
+    receipt = clinic.mem(OWNER).extract("a note")
+    eraser = erase(clinic, receipt.leaf_index)
+    (entry,) = clinic.audit().entries(start=receipt.leaf_index, limit=1)
+    assert (entry.payload, entry.erased_by) == (None, eraser)
+    (item,) = clinic.audit().stream(StreamRequest(Format.OCSF, receipt.leaf_index, 1)).take()
+    assert (item.fields, item.erased_by) == (None, eraser)
+
+
+def test_what_tells_of_keys_logins_exports_signatures_and_erasures_stays(clinic: Clinic) -> None:
+    receipt = clinic.mem(OWNER).extract("a note")
+    list(clinic.audit().stream(StreamRequest(Format.OCSF)).batches())
+    eraser = erase(clinic, receipt.leaf_index)
+    kinds = {entry.event: entry.index for entry in clinic.log()}
+    for event in ("policy.load", "vault.init", "vault.open", "audit.export", "payload.erase"):
+        with pytest.raises(ConflictError, match="stays"):
+            erase(clinic, kinds[event])
+    with pytest.raises(ConflictError, match="already"):
+        erase(clinic, receipt.leaf_index)
+    assert clinic.last().index == eraser
+    assert clinic.count("audit_leaf", "erased_by IS NOT NULL") == 1
+
+
+def test_checkpoints_in_the_system_log_cannot_be_erased_by_the_code_or_in_the_database(
+    clinic: Clinic,
+) -> None:
+    clinic.audit().checkpoint()
+    with pytest.raises(Exception, match="only erased"):
+        clinic.sql(
+            "UPDATE audit_leaf SET payload = NULL, salt = NULL, erased_by = leaf_index + 1"
+            " WHERE event = 'log.checkpoint'"
+        )
+    system = Principal("admin-a", "system", ADMINISTRATOR.roles)
+    with pytest.raises((ConflictError, InputInvalidError)):
+        erase(clinic, 2, by=system)
+    assert clinic.count("audit_leaf", "payload IS NULL") == 0
+
+
+@pytest.mark.parametrize("indexes", [(), (-1,), (10**9,), (2, 2), tuple(range(MAX_ERASED + 1))])
+def test_indexes_that_are_none_of_this_log_erase_nothing(clinic: Clinic, indexes: tuple[int, ...]) -> None:
+    clinic.mem(OWNER).extract("a note")
+    size = len(clinic.log())
+    with pytest.raises(InputInvalidError):
+        erase(clinic, *indexes)
+    assert len(clinic.log()) == size
+    assert clinic.count("audit_leaf", "payload IS NULL") == 0
+
+
+def test_one_entry_that_stays_lets_all_stand(clinic: Clinic) -> None:
+    receipt = clinic.mem(OWNER).extract("a note")
+    with pytest.raises(ConflictError):
+        erase(clinic, receipt.leaf_index, 0)
+    assert clinic.count("audit_leaf", "payload IS NULL") == 0
+    assert clinic.last().event == "memory.write"
+
+
+def test_only_who_runs_the_vault_may_erase(clinic: Clinic) -> None:
+    receipt = clinic.mem(OWNER).extract("a note")
+    for other in (OWNER, AUDITOR, CLINICIAN):
+        with pytest.raises(DeniedError):
+            erase(clinic, receipt.leaf_index, by=other)
+        assert (clinic.last().decision, clinic.last().principal) == ("denied", other.id)
+    assert clinic.count("audit_leaf", "payload IS NULL") == 0

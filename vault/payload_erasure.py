@@ -1,0 +1,84 @@
+"""Erasing payloads of the log: authorised, with a reason, and an entry in the same transaction.
+
+Owns the operation that an erasure of a person ends with, as far as the log is concerned. It leaves the
+UPDATE and what may be erased at all to `audit.erasure`, and finding which entries speak of a person to
+the erasure job.
+
+Header, leaf, tree and every old proof stand. The `payload.erase` entry names the log, the entries and the
+reason; each erased entry names that entry (`erased_by`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from audit.canonical import JsonValue
+from audit.erasure import erase_payloads
+from audit.errors import EntryInvalidError, RangeInvalidError
+from audit.event import EventType
+from audit.log import Leaf
+from policies.errors import DeniedError
+from policies.model import Action, Principal, Purpose, Relation, SystemResource
+from vault.errors import ConflictError, InputInvalidError
+from vault.grant import Grant, authorise
+from vault.journal import Call
+from vault.parts import Parts
+from vault.storage.group_commit import WriteSet
+
+
+class ErasureReason(StrEnum):
+    """Why payloads are dropped."""
+
+    ERASURE_REQUEST = "erasure-request"
+    """A person asked for it."""
+    RETENTION = "retention"
+    """Their time is over."""
+    ENTERED_IN_ERROR = "entered-in-error"
+    COURT_ORDER = "court-order"
+
+
+class PayloadErasure:
+    """Drops payloads of one vault's logs."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def erase(
+        self, principal: Principal, purpose: Purpose, indexes: Sequence[int], reason: ErasureReason
+    ) -> Leaf:
+        """Drop payload and salt of entries of the principal's log, for good.
+
+        The old bytes are overwritten in the database file (`secure_delete`). In the write-ahead log beside
+        it they may stand until the vault is closed.
+
+        Raises:
+            DeniedError: who calls may not administer the vault; the denial is logged.
+            InputInvalidError: no entry, too many, one twice, or none of this log.
+            ConflictError: a payload is erased already, or of a kind that stays; nothing was erased.
+        """
+        grant = self._authorise(principal, purpose)
+        chosen = sorted(indexes)
+        payload: dict[str, JsonValue] = {"entries": chosen, "log": grant.tenant, "reason": reason.value}
+        drafted = self._parts.journal.allowed(grant, payload, resource=SystemResource.AUDIT_LOG.value)
+        draft = replace(drafted, event=EventType.PAYLOAD_ERASE)
+
+        def erase(connection: Connection, leaves: Sequence[Leaf]) -> None:
+            erase_payloads(connection, grant.tenant, chosen, by=leaves[0].index)
+
+        try:
+            return self._parts.store.submit(WriteSet(drafts=[draft], changes=[erase]))[0]
+        except RangeInvalidError as error:
+            raise InputInvalidError(str(error)) from None
+        except EntryInvalidError as error:
+            raise ConflictError(str(error)) from None
+
+    def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
+        over = ((SystemResource.VAULT, Relation.OTHER),)
+        try:
+            return authorise(self._parts.policy, principal, Action.ADMINISTER, purpose, over=over)
+        except DeniedError:
+            call = Call(principal, Action.ADMINISTER, purpose)
+            self._parts.journal.deny(call, resource=SystemResource.AUDIT_LOG.value)
+            raise
