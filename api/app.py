@@ -30,7 +30,9 @@ from api.errors import (
 from api.middleware import OPENAPI_PATH, BodyLimits, Entrance
 from api.problems import EXPECTED, outline
 from api.routes import audit_query, audit_stream, health, log, memories
+from api.routes.audit_lookup import router as lookup_router
 from api.schemas import bodies
+from api.schemas.log_views import LookupBody
 from api.schemas.problems import ProblemView
 from api.settings import Settings
 from vault.clock import Entropy, monotonic, system_entropy
@@ -74,6 +76,7 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
     app.state.vault = vault
     for router in (memories.router, log.router, audit_query.router, audit_stream.router, health.router):
         app.include_router(router)
+    app.include_router(lookup_router)
     for kind in EXPECTED:
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(RequestValidationError, _answer_fields)
@@ -151,6 +154,7 @@ _ROOTS: Final = (
     bodies.UpdateBody,
     bodies.RevealBody,
     bodies.OrganizeBody,
+    LookupBody,
 )
 _NAMES: Final = frozenset(
     {

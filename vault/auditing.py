@@ -45,6 +45,8 @@ class LogEntry:
     header: Header
     payload: Mapping[str, JsonValue] | None
     """None where it was erased."""
+    erased_by: int | None = None
+    """Leaf index of the entry that erased the payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,4 +270,4 @@ def entry_of(stored: StoredEntry) -> LogEntry:
         raise TamperedError(f"entry {stored.index} of the log is not of the form of one") from None
     if payload is not None and not isinstance(payload, Mapping):
         raise TamperedError(f"entry {stored.index} of the log is not of the form of one")
-    return LogEntry(stored.index, header, payload)
+    return LogEntry(stored.index, header, payload, stored.erased_by)

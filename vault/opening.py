@@ -18,6 +18,7 @@ from platformdirs import user_data_path
 from audit.errors import KeyFileUnsafeError as LogKeyFileUnsafeError
 from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
+from audit.intent import Intent
 from audit.key_file import create_key_file as create_log_key_file
 from audit.key_file import load_key_file
 from audit.log import AuditLog
@@ -39,6 +40,7 @@ from vault.errors import (
     NotFoundError,
 )
 from vault.indexes import Indexes
+from vault.intents import Effects
 from vault.journal import Journal
 from vault.log_indexes import LogIndexes
 from vault.outside import Places, make_anchor, open_outside
@@ -241,6 +243,16 @@ class Vault(AbstractContextManager["Vault"]):
         """
         self.parts.gate.stamp  # noqa: B018  # made when it is asked for
         self.parts.indexes.load()
+
+    def unmatched_intents(self) -> dict[str, tuple[Intent, ...]]:
+        """Return the intents of effects outside the database that have no outcome, by log; empty where none is.
+
+        Raises:
+            TamperedError: an entry of an effect is not what its leaf says.
+        """
+        effects = Effects(self.parts)
+        found = {log: effects.unmatched(log) for log in (SYSTEM_LOG, *self.parts.store.tenants())}
+        return {log: intents for log, intents in found.items() if intents}
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until every memory has its dense vector."""

@@ -98,6 +98,8 @@ def _examine_open(session: Session) -> Iterator[CheckView]:
             yield from store_of(health)
         yield from memories_of(health, label)
         yield _check(f"{LOG_CHECK}{label}", partial(_log, session.vault, principal))
+    if not named:
+        yield _check("intents", partial(_intents, session.vault))
 
 
 def _check(name: str, examine: Callable[[], tuple[Status, str]]) -> CheckView:
@@ -181,6 +183,14 @@ def memories_of(health: Health, label: str) -> Iterator[CheckView]:
         Status.WARNING if waiting else Status.OK,
         f"{waiting} of {health.rows} memories have none yet; words find them" if waiting else "complete",
     )
+
+
+def _intents(vault: Vault) -> tuple[Status, str]:
+    found = vault.unmatched_intents()
+    if not found:
+        return Status.OK, "every effect outside the database has its outcome"
+    named = ", ".join(f"{log}[{intent.index}] {intent.kind}" for log, left in found.items() for intent in left)
+    return Status.WARNING, f"nobody knows what became of: {named}; see memvault audit intents"
 
 
 def _log(vault: Vault, principal: Principal) -> tuple[Status, str]:

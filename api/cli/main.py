@@ -31,6 +31,8 @@ from api.cli import (
     start,
     witness,
 )
+from api.cli.audit_intents import intents
+from api.cli.audit_lookup import erase_payload, lookup
 from api.cli.output import print_problem, reported
 
 _Parameters = ParamSpec("_Parameters")
@@ -116,6 +118,9 @@ app.command("reveal")(memories.reveal)
 app.command("update")(memories.update)
 app.command("organize")(memories.organize)
 log.app.command("stream")(audit_stream.stream)
+log.app.command("lookup")(lookup)
+log.app.command("erase-payload")(erase_payload)
+log.app.add_typer(intents, name="intents")
 log.app.command("query", context_settings=audit_query.MINUS_IS_NO_OPTION)(audit_query.query)
 app.add_typer(log.app, name="audit")
 app.add_typer(operate.keys, name="keys")

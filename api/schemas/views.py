@@ -246,6 +246,7 @@ class EntryView(View):
     payload: Annotated[
         dict[str, JsonValue] | None, Field(description="what else is known; null where it was erased")
     ]
+    erased_by: Annotated[int | None, Field(description="leaf index of the entry that erased the payload")]
 
     @classmethod
     def of(cls, entry: LogEntry) -> Self:
@@ -265,6 +266,7 @@ class EntryView(View):
             policy=head.policy,
             commitment=head.commitment,
             payload=None if entry.payload is None else _PAYLOAD.validate_python(dict(entry.payload)),
+            erased_by=entry.erased_by,
         )
 
 
