@@ -28,6 +28,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 _T = TypeVar("_T")
 _VERSION: Final = 1
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_READ: Final = json.JSONDecoder().decode
 
 
 class Mark(NamedTuple):
@@ -215,7 +216,7 @@ def _dump(value: dict[str, Json]) -> bytes:
 
 
 def _load(data: bytes) -> dict[str, Json]:
-    value = json.loads(data)
+    value = _READ(data.decode())
     if not isinstance(value, dict) or value.get("v") != _VERSION:
         raise ValueError("expected another version")
     return value
@@ -229,8 +230,9 @@ def _of(kind: type[_T], value: object) -> _T:
 
 def _rows(value: Json) -> list[list[int]]:
     rows = _of(list, value)
-    if not all(isinstance(cell, int) for row in rows for cell in _of(list, row)):
-        raise TypeError("expected rows of integers")
+    for row in rows:
+        for cell in _of(list, row):
+            _of(int, cell)
     return cast("list[list[int]]", rows)
 
 
@@ -247,8 +249,8 @@ def _span(span: Span) -> Json:
 
 
 def _unspan(value: Json) -> Span:
-    ((start, end),) = _rows([value])
-    return Span(start, end)
+    start, end = _of(list, value)
+    return Span(_of(int, start), _of(int, end))
 
 
 def _marks(marks: Sequence[Mark]) -> Json:

@@ -25,10 +25,12 @@ from vault.content import (
     decode_memory_attributes,
     decode_originals,
 )
+from vault.crypto.aead import key_versions
 from vault.crypto.key_record import KeyRecord
 from vault.crypto.keyring import KeyLimits, Keyring
 from vault.crypto.root import RootKey
 from vault.crypto.sealed import Binding, Sealed, SealedField
+from vault.crypto.sealing_key import Sealer
 from vault.errors import IdentifierInvalidError, KeyDestroyedError, KeyMissingError, TamperedError
 from vault.model import (
     SCREENED_ISSUER,
@@ -182,10 +184,11 @@ class Sealers:
             TamperedError: it does not, or its owner was changed.
             KeyAccessError: or one of its kinds.
         """
-        attributes = decode_memory_attributes(self._open(tenant, row, SealedField.ATTRIBUTES, row.attributes))
+        sealer = self._sealer_of(tenant, row)
+        attributes = decode_memory_attributes(sealer.open(SealedField.ATTRIBUTES, row.attributes))
         if attributes.owner != row.owner:
             raise TamperedError(f"{row.memory_id} has another owner than it was sealed for")
-        text = MaskedField(self._text(tenant, row), attributes.text_marks)
+        text = MaskedField(sealer.open(SealedField.TEXT, row.text).decode(), attributes.text_marks)
         if not reveal:
             return OpenedMemory(
                 text.text, attributes.speaker.text, attributes.ref.text, attributes, revealed=False
@@ -246,8 +249,13 @@ class Sealers:
             raise TamperedError(f"{row.episode_id} has another owner than it was sealed for")
         return attributes
 
-    def _text(self, tenant: str, row: StoredMemory) -> str:
-        return self._open(tenant, row, SealedField.TEXT, row.text).decode()
+    def _sealer_of(self, tenant: str, row: StoredMemory) -> Sealer:
+        """Return what opens the fields of a row, which were sealed together under one key."""
+        try:
+            key = self._keyring.tenant(tenant).opening_key(row.subjects, key_versions(row.text))
+            return key.bind(row.memory_id, row.version, row.access_tier)
+        except IdentifierInvalidError:
+            raise TamperedError(f"{row.memory_id} names subjects that cannot be") from None
 
     def _originals(self, tenant: str, row: StoredMemory) -> Originals:
         if row.originals is None:
