@@ -29,7 +29,7 @@ from api.errors import (
 )
 from api.middleware import OPENAPI_PATH, BodyLimits, Entrance
 from api.problems import EXPECTED, outline
-from api.routes import audit_query, audit_stream, health, log, memories
+from api.routes import audit_query, audit_stream, health, log, memories, tlog
 from api.routes.audit_lookup import router as lookup_router
 from api.schemas import bodies
 from api.schemas.log_views import LookupBody
@@ -74,7 +74,14 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
         telemetry=_NO_TELEMETRY,
     )
     app.state.vault = vault
-    for router in (memories.router, log.router, audit_query.router, audit_stream.router, health.router):
+    for router in (
+        memories.router,
+        log.router,
+        audit_query.router,
+        audit_stream.router,
+        tlog.router,
+        health.router,
+    ):
         app.include_router(router)
     app.include_router(lookup_router)
     for kind in EXPECTED:

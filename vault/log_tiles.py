@@ -23,6 +23,7 @@ from audit.tiles import TILE_WIDTH, TileAddress, parse_tile_path, tile_width
 from policies.model import Principal, Purpose
 from vault.auditing import LOG_RESOURCE, AuditView
 from vault.errors import ConflictError, NotFoundError, StorageError, TamperedError
+from vault.grant import Grant
 from vault.parts import Parts
 
 CHECKPOINT: Final = "checkpoint"
@@ -55,6 +56,7 @@ class LogTiles(AuditView):
         if not readers.is_entered(grant):
             self._parts.journal.note(grant, {"tiles": True}, resource=LOG_RESOURCE)
             readers.enter(grant)
+            self._sign_first(grant)
         with self._parts.store.log_connection(grant.tenant) as connection:
             try:
                 return self._file(connection, grant.tenant, path)
@@ -91,6 +93,13 @@ class LogTiles(AuditView):
                 raise TamperedError(str(error)) from None
             except OSError as error:
                 raise StorageError(f"the folder of tiles: {error.strerror}") from None
+
+    def _sign_first(self, grant: Grant) -> None:
+        """Sign a log that never was, so that its first reader need not wait for the checkpointer."""
+        with self._parts.store.log_connection(grant.tenant) as connection:
+            is_signed = bool(self._parts.log.checkpoints(connection, grant.tenant))
+        if not is_signed:
+            self._sign(grant.tenant, grant.bundle_digest)
 
     def _file(self, connection: Connection, tenant: str, path: str) -> LogFile:
         signed = self._signed(connection, tenant)

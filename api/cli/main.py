@@ -20,7 +20,9 @@ from typer.exceptions import TyperException
 
 from api.cli import (
     audit_query,
+    audit_roll_key,
     audit_stream,
+    audit_tiles,
     bench,
     demo,
     log,
@@ -121,6 +123,8 @@ log.app.command("stream")(audit_stream.stream)
 log.app.command("lookup")(lookup)
 log.app.command("erase-payload")(erase_payload)
 log.app.add_typer(intents, name="intents")
+log.app.command("tiles")(audit_tiles.tiles)
+log.app.command("roll-key")(audit_roll_key.roll_key)
 log.app.command("query", context_settings=audit_query.MINUS_IS_NO_OPTION)(audit_query.query)
 app.add_typer(log.app, name="audit")
 app.add_typer(operate.keys, name="keys")

@@ -127,3 +127,21 @@ class DoctorView(View):
 
     healthy: Annotated[bool, Field(description="nothing failed and everything could be checked")]
     checks: list[CheckView]
+
+
+class TilesView(View):
+    """What `audit tiles` wrote."""
+
+    size: Annotated[int, Field(description="entries that the folder now holds")]
+    since: Annotated[int, Field(description="entries that it held before")]
+    files: Annotated[int, Field(description="files that were written, without the checkpoint")]
+    verifier_key: Annotated[str, Field(description="public key of this log")]
+
+
+class KeyRolledView(View):
+    """A step of a roll-over of the log key."""
+
+    step: str
+    old: Annotated[str, Field(description="public key that was in force")]
+    new: Annotated[str, Field(description="public key that takes over: give it to whoever verifies")]
+    handover: Annotated[str, Field(description="the note by which the old key names the new one")]

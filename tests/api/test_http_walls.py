@@ -50,6 +50,8 @@ EXPECTED: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/v1/organize"): {"owner": 200, "other owner": 200, "member": 200, "service": 200},
     ("GET", "/v1/audit/entries"): {"auditor": 200},
     ("GET", "/v1/audit/checkpoint"): {"auditor": 200},
+    ("GET", "/v1/logs/{tenant}/checkpoint"): {"auditor": 200},
+    ("GET", "/v1/logs/{tenant}/tile/{address}"): {"auditor": 200},
     ("GET", "/v1/audit/query"): {"auditor": 200},
     ("GET", "/v1/audit/facets"): {"auditor": 200},
     ("GET", "/v1/audit/histogram"): {"auditor": 200},
@@ -59,6 +61,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/retrieve"): {"query": "phone"},
     ("PATCH", "/v1/memories/{memory_id}"): {"text": "a new text"},
 }
+PLACE = {"tenant": "clinic", "address": "0/000.p/1"}
 OPEN = {("GET", "/livez"), ("GET", "/readyz")}
 
 
@@ -90,7 +93,10 @@ def test_each_principal_gets_what_the_table_promises(
     method, path = route
     calling = caller(role, name=name)
     answer = calling.client.request(
-        method, path.format(memory_id=memory_id), headers=calling.headers(purpose), json=BODIES.get(route)
+        method,
+        path.format(memory_id=memory_id, **PLACE),
+        headers=calling.headers(purpose),
+        json=BODIES.get(route),
     )
     assert answer.status_code == EXPECTED[route].get(who, 403), answer.text
     if who not in {"owner", "clinician", "adviser"}:
@@ -107,7 +113,7 @@ def test_no_route_answers_without_a_key_or_with_a_wrong_one(
     method, path = route
     for headers in ({}, {"Authorization": f"Bearer mv_{'0' * 26}_{'a' * 52}"}):
         answer = client.request(
-            method, path.format(memory_id=memory_id), headers=headers, json=BODIES.get(route)
+            method, path.format(memory_id=memory_id, **PLACE), headers=headers, json=BODIES.get(route)
         )
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
