@@ -4,8 +4,8 @@ Owns the file's form and its safety. It leaves which notes are appended, and wha
 not agree with the log, to `vault.anchoring`.
 
     memos-vault anchor 1
-    checkpoint memos-vault/ward-1/clinic-a 15 bWVtb3Mt…      one note, base64, one line
-    forensics - 0 eyJ…                                        what an examination found
+    checkpoint memos-vault/ward-1/clinic-a 15 bWVtb3Mt… .    one note, base64, one line, ended by a dot
+    forensics - 0 eyJ… .                                      what an examination found
 
 Threat: whoever can write the database puts an old copy back, or cuts its tail. The anchor remembers; it
 is worth something where that somebody cannot write it: on another volume or host, at best with the
@@ -40,6 +40,8 @@ LARGEST_KEPT: Final = 16
 
 _PRIVATE_FILE: Final = 0o600
 _PARTS: Final = 4
+_END: Final = b" .\n"
+"""Ends every record: a line that was torn, and ended by the next one, lacks the dot."""
 _BLOCK: Final = 1 << 20
 _MAX_SIZE_DIGITS: Final = 19
 _NO_LOG: Final = ""
@@ -152,7 +154,7 @@ class FileAnchor:
             raise AnchorUnusableError("expected an origin without white space")
         head = b" ".join((CHECKPOINT, checkpoint.origin.encode(), str(checkpoint.size).encode(), b""))
         with self._lock:
-            start = self._write(head + b64encode(note) + b"\n") + len(head)
+            start = self._write(head + b64encode(note) + _END) + len(head)
             self._keep(_Place(checkpoint.origin, checkpoint.size, start, len(b64encode(note))))
 
     def append_finding(self, document: bytes) -> None:
@@ -162,7 +164,7 @@ class FileAnchor:
             AnchorUnusableError: it was not written.
         """
         with self._lock:
-            self._write(b"forensics - 0 " + b64encode(document) + b"\n")
+            self._write(b" ".join((FORENSICS, b"-", b"0", b64encode(document))) + _END)
 
     def check(self) -> None:
         """See that the path is still the file that is held, and no shorter than it was.
@@ -222,12 +224,12 @@ class FileAnchor:
             # A line torn earlier is ended first: it is passed over, and this one is whole.
             torn = self._size > 0 and os.pread(self._descriptor, 1, self._size - 1) != b"\n"
             if torn:
-                self._damaged += 1
                 self._put(b"\n")
             start = self._size
             self._put(line)
             os.fsync(self._descriptor)
         except OSError as error:
+            self._damaged += 1
             raise AnchorUnusableError(f"the anchor cannot be written: {error.strerror}") from None
         self._check_same()  # replaced while it was written: then what was written is nowhere
         return start
@@ -292,18 +294,17 @@ class FileAnchor:
 
 def _place(line: bytes, at: int) -> _Place | None:
     """Return where a line's record stands, None where it is none."""
-    parts = line.split(b" ")
-    if len(parts) != _PARTS or parts[0] not in {CHECKPOINT, FORENSICS} or not line.endswith(b"\n"):
+    parts = line.removesuffix(_END).split(b" ")
+    if len(parts) != _PARTS or parts[0] not in {CHECKPOINT, FORENSICS} or not line.endswith(_END):
         return None
     kind, origin, size, note = parts
     if not size.isdigit() or len(size) > _MAX_SIZE_DIGITS:
         return None
-    length = len(note) - 1
     try:
         name = _NO_LOG if kind == FORENSICS else origin.decode()
     except UnicodeDecodeError:
         return None
-    return _Place(name, int(size), at + len(line) - len(note), length)
+    return _Place(name, int(size), at + len(line) - len(_END) - len(note), len(note))
 
 
 def _size(place: _Place) -> int:

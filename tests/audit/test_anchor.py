@@ -154,6 +154,26 @@ def test_an_anchor_that_is_replaced_while_it_is_written_is_not_said_to_be_writte
         anchor.append(note_of(1))
 
 
+def test_a_write_that_fails_half_way_is_told_and_the_next_one_is_whole(
+    anchor: FileAnchor, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def short(descriptor: int, content: bytes) -> int:
+        if len(content) > 30:
+            return real(descriptor, content[:30])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, content: short(descriptor, content[:40]))
+        with pytest.raises(AnchorUnusableError, match="No space left"):
+            anchor.append(note_of(1))
+    assert anchor.damaged == 1
+    assert anchor.latest(KEY.name, KEYS) is None
+    anchor.append(note_of(2))
+    assert sizes(path) == [2]
+
+
 def test_another_appenders_lines_are_kept(anchor: FileAnchor, path: Path) -> None:
     anchor.append(note_of(1))
     other = FileAnchor(path)
@@ -175,6 +195,9 @@ def test_a_torn_line_is_ended_passed_over_and_counted(path: Path) -> None:
     opened.append(note_of(4))
     opened.close()
     assert sizes(path) == [1, 3, 4]
+    again = FileAnchor(path)
+    assert again.damaged == 1
+    again.close()
 
 
 @given(st.binary(max_size=200))
@@ -196,11 +219,12 @@ def test_noise_in_the_anchor_is_passed_over(noise: bytes) -> None:
     "line",
     [
         b"checkpoint\n",
-        b"checkpoint a b c\n",
-        b"checkpoint a 1\n",
-        b"checkpoint \xff 1 AAAA\n",
-        b"checkpoint a " + b"9" * 20 + b" AAAA\n",
-        b"other a 1 AAAA\n",
+        b"checkpoint a b c .\n",
+        b"checkpoint a 1 .\n",
+        b"checkpoint a 1 AAAA\n",
+        b"checkpoint \xff 1 AAAA .\n",
+        b"checkpoint a " + b"9" * 20 + b" AAAA .\n",
+        b"other a 1 AAAA .\n",
         b"\n",
     ],
 )
@@ -218,7 +242,7 @@ def test_forged_checkpoints_do_not_hide_the_real_one(anchor: FileAnchor, path: P
     for size in range(100, 100 + 2 * LARGEST_KEPT):
         anchor.append(note_of(size, FORGER))
     with path.open("ab") as file:
-        file.write(f"checkpoint {KEY.name} 999 !!!!\n".encode())
+        file.write(f"checkpoint {KEY.name} 999 !!!! .\nno record\n".encode())
     opened = FileAnchor(path)
     for one in (anchor, opened):
         latest = one.latest(KEY.name, KEYS)
