@@ -189,7 +189,9 @@ def _intents(vault: Vault) -> tuple[Status, str]:
     found = vault.unmatched_intents()
     if not found:
         return Status.OK, "every effect outside the database has its outcome"
-    named = ", ".join(f"{log}[{intent.index}] {intent.kind}" for log, left in found.items() for intent in left)
+    named = ", ".join(
+        f"{log}[{intent.index}] {intent.kind}" for log, left in found.items() for intent in left
+    )
     return Status.WARNING, f"nobody knows what became of: {named}; see memvault audit intents"
 
 
