@@ -31,6 +31,7 @@ from api.middleware import OPENAPI_PATH, BodyLimits, Entrance
 from api.problems import EXPECTED, outline
 from api.routes import audit_query, audit_stream, health, log, memories, tlog
 from api.routes.audit_lookup import router as lookup_router
+from api.routes.finality import router as finality_router
 from api.schemas import bodies
 from api.schemas.log_views import LookupBody
 from api.schemas.problems import ProblemView
@@ -84,6 +85,7 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
     ):
         app.include_router(router)
     app.include_router(lookup_router)
+    app.include_router(finality_router)
     for kind in EXPECTED:
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(RequestValidationError, _answer_fields)

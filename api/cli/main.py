@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from api.cli import (
+    audit_forensics,
     audit_query,
     audit_roll_key,
     audit_stream,
@@ -33,6 +34,7 @@ from api.cli import (
     start,
     witness,
 )
+from api.cli.audit_finality import finality
 from api.cli.audit_intents import intents
 from api.cli.audit_lookup import erase_payload, lookup
 from api.cli.output import print_problem, reported
@@ -124,6 +126,9 @@ log.app.command("lookup")(lookup)
 log.app.command("erase-payload")(erase_payload)
 log.app.add_typer(intents, name="intents")
 log.app.command("tiles")(audit_tiles.tiles)
+log.app.command("finality")(finality)
+log.app.command("forensics")(audit_forensics.forensics)
+log.app.command("anchor")(audit_forensics.anchor)
 log.app.command("roll-key")(audit_roll_key.roll_key)
 log.app.command("query", context_settings=audit_query.MINUS_IS_NO_OPTION)(audit_query.query)
 app.add_typer(log.app, name="audit")
