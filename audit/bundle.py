@@ -23,6 +23,7 @@ from itertools import islice
 from typing import BinaryIO, Final, TypeGuard, TypeVar
 
 from audit.archive import TOP, ArchiveReader, ArchiveWriter
+from audit.canonical import MAX_INTEGER
 from audit.errors import BundleMalformedError, MalformedError
 from audit.evidence import LogEvidence, StoredEntry
 from audit.growing_tree import GrowingTree
@@ -35,7 +36,7 @@ from audit.manifest import (
     Manifest,
     parse_manifest,
 )
-from audit.merkle import HASH_SIZE, MAX_TREE_SIZE, CompactRange, leaf_hash
+from audit.merkle import HASH_SIZE, CompactRange, leaf_hash
 from audit.note import MAX_NOTE_SIZE, is_key_name, parse_base64
 from audit.signing import VerifierKey
 from audit.tiles import (
@@ -342,7 +343,7 @@ def _parse_entry(header: str, line: _Line) -> StoredEntry:
 
 
 def _is_index(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TREE_SIZE
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER
 
 
 def _parse_salt(text: object) -> bytes | None:

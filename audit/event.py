@@ -168,10 +168,12 @@ _FORMS: Final[Mapping[str, str]] = {
     "time": r'"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)"',
     "v": "1",
 }
-_HEADER: Final = re.compile(
-    "{" + ",".join(f'"{name}":{form}' for name, form in _FORMS.items()) + "}", re.ASCII
-)
-_QUOTED_ID: Final = re.compile(rf'"{_ID}"', re.ASCII)
+HEADER_PATTERN: Final = r"\{" + ",".join(f'"{name}":{form}' for name, form in _FORMS.items()) + r"\}"
+"""The whole grammar of a header, for programs in other languages too; ASCII."""
+ID_PATTERN: Final = rf'"{_ID}"'
+"""The grammar of an id, with the quotes that end it."""
+_HEADER: Final = re.compile(HEADER_PATTERN, re.ASCII)
+_QUOTED_ID: Final = re.compile(ID_PATTERN, re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _PAYLOAD_STATE: Final = sha256(COMMITMENT_DOMAIN)

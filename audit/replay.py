@@ -16,6 +16,7 @@ from typing import Final
 
 from audit.canonical import JsonValue
 from audit.event import EventType, Header, Outcome, Verdict
+from audit.id_set import IdSet
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far times may run backwards between entries: writers take the time before they queue for the log."""
@@ -66,7 +67,7 @@ class Replay:
     """Entries before the first one observed are not shown: what they may hold is neither shown nor refuted."""
     unproven: int = 0
     """Claims on an entry or payload that was erased, withheld or left out."""
-    _written: set[str] = field(default_factory=set)
+    _written: IdSet = field(default_factory=IdSet)
     _write_erased: bool = False
     _latest: datetime | None = None
     """The latest time since the clock was last seen to step back."""
@@ -107,16 +108,16 @@ class Replay:
             used = _ids(payload, "memories")
             if header.event in _USES_RESOURCE and header.resource and _VAULT_ID.fullmatch(header.resource):
                 used.add(header.resource)
-            for memory in sorted(used - self._written):
+            for memory in sorted(one for one in used if one not in self._written):
                 if self._write_erased or self.begun:
                     self.unproven += 1
                 else:
                     yield Breach(Invariant.MEMORY_WRITTEN, "an id from an entry before", memory)
         if header.event in _MAKES_MEMORIES:
-            self._written |= _ids(payload, "written")
+            self._written.update(_ids(payload, "written"))
             self._write_erased |= payload is None
             if header.event is EventType.MEMORY_WRITE and header.resource is not None:
-                self._written.add(header.resource)
+                self._written.update([header.resource])
 
 
 def _ids(payload: JsonValue, key: str) -> set[str]:

@@ -114,7 +114,9 @@ class LogRun:
         self._signed = self._own_claims() + run.remembered.get(log.tenant, [])
         recorded = run.recorded.get(log.tenant, [])
         self._was_recorded = bool(recorded)
-        self._claims = sorted(self._signed + recorded, key=lambda claim: -claim.size)
+        said = {(claim.size, claim.root) for claim in self._signed}
+        others = [claim for claim in recorded if (claim.size, claim.root) not in said]
+        self._claims = sorted(self._signed + others, key=lambda claim: -claim.size)
 
     def verify(self) -> LogSummary:
         """Go through the log and return what was seen; findings go to the run."""

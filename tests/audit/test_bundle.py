@@ -513,7 +513,7 @@ WRONG_CONTENT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a payload that is another": (first_line(payload='{"x":1}'), Check.COMMITMENT),
     "a payload without its salt": (first_line(salt=...), Check.ERASURE),
     "a payload that was erased by nobody": (first_line(salt=..., payload=...), Check.ERASURE),
-    "an index that is large": (first_line(index=2**62, salt=..., payload=...), Check.INDEX),
+    "an index that is large": (first_line(index=2**50, salt=..., payload=...), Check.INDEX),
 }
 
 

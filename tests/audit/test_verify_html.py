@@ -1,0 +1,264 @@
+"""The verifier in a browser says the same as the one in Python, and asks nobody."""
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from audit.errors import AuditError, BundleMalformedError, VerificationError
+from audit.evidence import SYSTEM_LOG
+from audit.proof import TlogProof, parse_proof, verify_proof
+from audit.report import Report
+from audit.trust import Trust
+from audit.verify_bundle import verify_bundle
+from audit.verify_html import build_page
+from tests.audit.test_bundle import BAD_BUNDLES, MANIFEST_LIES, WRONG_CONTENT, A, long
+from tests.audit.test_proof import BAD_FILES, WITNESSES, WRONG, cosigned, proof_of
+from tests.audit.test_verification_of_tampered_logs import SCENARIOS, erase
+from tests.simulators.evidence_bundles import export, export_range
+from tests.simulators.small_deployment import LOG_KEY, SmallDeployment
+from tests.simulators.tampering_store import TamperingStore
+
+if TYPE_CHECKING:
+    from playwright.sync_api import FilePayload, Page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+TRUST = Trust((LOG_KEY.verifier,))
+Said = tuple[str, frozenset[tuple[str, str]]]
+"""Outcome, and place and check of each finding."""
+
+__all__ = ["long"]
+
+
+class Browser:
+    """The page, open in a browser without a network."""
+
+    def __init__(self, page: "Page") -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
+
+    def verify(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        witnesses: str = "",
+        required: int = 0,
+        kept: tuple[bytes, ...] = (),
+    ) -> Said:
+        """Give the page a file and return what it says."""
+        page = self.page
+        before = int(page.locator("html").get_attribute("data-done") or 0)
+        page.fill("#keys", str(LOG_KEY.verifier))
+        page.evaluate("document.querySelector('details').open = true")
+        page.fill("#witnesses", witnesses)
+        page.fill("#required", str(required))
+        notes: list[FilePayload] = [
+            {"name": f"{nth}.txt", "mimeType": "text/plain", "buffer": note} for nth, note in enumerate(kept)
+        ]
+        page.set_input_files("#remembered", notes)
+        page.set_input_files("#file", {"name": name, "mimeType": "application/x-tar", "buffer": content})
+        page.click("#verify")
+        page.wait_for_selector(f"html[data-done='{before + 1}']", timeout=120_000)
+        outcome = page.locator("#result").get_attribute("data-outcome")
+        rows = page.evaluate(
+            "[...document.querySelectorAll('#result table')].filter(t => t.caption.textContent === 'Findings')"
+            ".flatMap(t => [...t.tBodies[0].rows].map(r => [r.cells[0].textContent, r.cells[1].textContent]))"
+        )
+        return str(outcome), frozenset((place, check) for place, check in rows)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    path = tmp_path_factory.mktemp("page") / "verify.html"
+    path.write_bytes(build_page())
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = chromium.new_context(offline=True)
+        page = context.new_page()
+        opened = Browser(page)
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready=yes]")
+        yield opened
+        assert opened.errors == []
+        chromium.close()
+
+
+def python_says(content: bytes, *kept: bytes) -> Said:
+    """Return what Python says of a bundle, in the page's words."""
+    try:
+        found = verify_bundle(io.BytesIO(content), TRUST, remembered=kept, now=datetime.now(UTC))
+    except BundleMalformedError:
+        return "unreadable", frozenset()
+    return ("passed" if found.report.passed else "failed"), _rows(found.report)
+
+
+def _rows(report: Report) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (one.log if one.index is None else f"{one.log}[{one.index}]", str(one.check))
+        for one in report.findings
+    )
+
+
+@needs_chromium
+def test_the_browser_says_the_same_of_good_bundles(browser: Browser, lived: SmallDeployment) -> None:
+    for bundle in (export(lived), export(lived, A), export(lived, A, payloads=False)):
+        said = browser.verify("evidence.tar", bundle)
+        assert said == python_says(bundle) == ("passed", frozenset())
+
+
+@needs_chromium
+def test_the_browser_says_the_same_of_ranges(browser: Browser, long: SmallDeployment) -> None:
+    for start, stop in ((0, 256), (256, 512), (512, 801)):
+        bundle = export_range(long, A, start, stop)
+        assert browser.verify("evidence.tar", bundle) == python_says(bundle) == ("passed", frozenset())
+
+
+@needs_chromium
+def test_the_browser_finds_the_same_in_every_tampered_log(browser: Browser, lived: SmallDeployment) -> None:
+    store = TamperingStore(lived.connection)
+    before = store.snapshot()
+    differing = {}
+    for name, (tampering, _) in SCENARIOS.items():
+        tampering(store)
+        bundle = export(lived)
+        store.restore(before)
+        said, expected = browser.verify("evidence.tar", bundle), python_says(bundle)
+        if said != expected:
+            differing[name] = (said, expected)
+    assert differing == {}
+
+
+@needs_chromium
+def test_the_browser_refuses_the_same_bundles(browser: Browser, lived: SmallDeployment) -> None:
+    good = export(lived, A)
+    differing = {}
+    changes: dict[str, Callable[[bytes], bytes]] = {
+        **BAD_BUNDLES,
+        **MANIFEST_LIES,
+        **{name: change for name, (change, _) in WRONG_CONTENT.items()},
+    }
+    for name, change in changes.items():
+        bundle = change(good)
+        said, expected = browser.verify("evidence.tar", bundle), python_says(bundle)
+        if said != expected:
+            differing[name] = (said, expected)
+    assert differing == {}
+
+
+@needs_chromium
+def test_the_browser_notices_bytes_changed_anywhere(browser: Browser, lived: SmallDeployment) -> None:
+    good = export(lived, A)
+    for at in range(7, len(good), 1511):
+        bundle = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
+        assert browser.verify("evidence.tar", bundle) == python_says(bundle), f"byte {at}"
+
+
+@needs_chromium
+def test_the_browser_holds_a_log_against_checkpoints_that_were_kept(
+    browser: Browser, deployment: SmallDeployment
+) -> None:
+    notes = deployment.live_a_day()
+    bundle = export(deployment)
+    assert browser.verify("evidence.tar", bundle, kept=tuple(notes)) == ("passed", frozenset())
+    deployment.write(A, "mem_dddddddd0")
+    newer = deployment.sign()
+    said = browser.verify("evidence.tar", bundle, kept=(*newer, b"noise"))
+    assert said == python_says(bundle, *newer, b"noise")
+    assert said[0] == "failed"
+
+
+@needs_chromium
+def test_the_browser_judges_erasures_alike(browser: Browser, lived: SmallDeployment) -> None:
+    eraser = erase(lived, 2, 3)
+    store = TamperingStore(lived.connection)
+    store.alter(A, 2, salt=None, payload=None, erased_by=eraser)
+    for index, erased_by in ((4, None), (5, eraser)):
+        store.alter(A, index, salt=None, payload=None, erased_by=erased_by)
+    lived.sign()
+    bundle = export(lived, SYSTEM_LOG, A)
+    said = browser.verify("evidence.tar", bundle)
+    assert said == python_says(bundle)
+    assert {place for place, _ in said[1]} == {f"{A}[{index}]" for index in (3, 4, 5)}
+
+
+def proof_says(content: bytes) -> str:
+    try:
+        verify_proof(parse_proof(content), TRUST)
+    except VerificationError:
+        return "failed"
+    except AuditError:
+        return "unreadable"
+    return "passed"
+
+
+@needs_chromium
+def test_the_browser_says_the_same_of_proofs(browser: Browser, lived: SmallDeployment) -> None:
+    good = proof_of(lived)
+    cases: dict[str, TlogProof | bytes] = {"good": good, **{name: edit(good) for name, edit in WRONG.items()}}
+    cases |= {name: edit(good.encode()) for name, edit in BAD_FILES.items()}
+    cases |= {f"entry {index}": proof_of(lived, index) for index in range(9)}
+    differing = {}
+    for name, case in cases.items():
+        content = case.encode() if isinstance(case, TlogProof) else case
+        said, expected = browser.verify("entry.tlog-proof", content)[0], proof_says(content)
+        if said != expected:
+            differing[name] = (said, expected)
+    assert differing == {}
+
+
+@needs_chromium
+def test_the_browser_counts_cosignatures(browser: Browser, lived: SmallDeployment) -> None:
+    keys = "\n".join(str(witness.verifier) for witness in WITNESSES)
+    one, both = (cosigned(proof_of(lived), *WITNESSES[:count]).encode() for count in (1, 2))
+    assert browser.verify("x.tlog-proof", both, witnesses=keys, required=2)[0] == "passed"
+    assert browser.verify("x.tlog-proof", one, witnesses=keys, required=2)[0] == "failed"
+    assert browser.verify("x.tlog-proof", one, witnesses=keys, required=3)[0] == "unreadable"
+    said = browser.verify("evidence.tar", export(lived, A), witnesses=keys, required=1)
+    assert said == ("failed", frozenset({(A, "cosignatures required")}))
+
+
+def test_the_page_opens_no_connection_and_allows_only_what_stands_in_it() -> None:
+    page = build_page().decode()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None
+    rules = dict(rule.strip().split(" ", 1) for rule in policy[1].split(";"))
+    assert rules["default-src"] == "'none'"
+    assert all(
+        rule.startswith("'sha256-") and " " not in rule for rule in (rules["script-src"], rules["style-src"])
+    )
+    assert not re.search(
+        r"\son[a-z]+=|javascript:|https?:|innerHTML|eval\(|fetch\(|XMLHttpRequest|@[A-Z]+@", page
+    )
+
+
+def test_the_page_is_the_same_each_time_and_small() -> None:
+    assert build_page() == build_page()
+    assert len(build_page()) < 100_000
+
+
+def test_the_patterns_mean_the_same_without_possessive_quantifiers() -> None:
+    page = build_page().decode()
+    found = re.search(r"const CONSTANTS = (\{.*\});", page)
+    assert found is not None
+    shared = json.loads(found[1])
+    for pattern in (shared["header"], shared["id"]):
+        assert not re.search(r"[+*}]\+", pattern)
+    assert re.fullmatch(shared["id"], '"clinic-a"')
+    assert not re.fullmatch(shared["id"], '"1234567"')
+
+
+def test_the_page_can_be_written_where_someone_looks(tmp_path: Path) -> None:
+    path = tmp_path / "verify.html"
+    path.write_bytes(build_page())
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
