@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, func, select
 
 from audit.errors import RangeInvalidError
 from audit.query.compile import entry_clause, kind_clause
@@ -145,7 +145,7 @@ def histogram_of(found: Fitting, unit: Unit | None = None) -> Histogram:
     first, last = _datetime(int(times.min())), _datetime(int(times.max()))
     if unit is None:
         unit = next((one for one in Unit if _buckets_between(first, last, one) <= FEW_BUCKETS), Unit.YEAR)
-    if _buckets_between(first, last, unit) > MAX_BUCKETS:
+    if unit is not Unit.YEAR and _buckets_between(first, last, unit) > MAX_BUCKETS:
         raise RangeInvalidError(f"expected a unit that makes at most {MAX_BUCKETS} buckets")
     starts = list(_starts(first, last, unit))
     edges = np.array([_microseconds(start) for start in starts], np.int64)
@@ -221,8 +221,9 @@ def _blocks(connection: Connection, window: Window) -> Iterator[Columns]:
         SEGMENT.c.number * SEGMENT_ENTRIES < window.stop,
     )
     reached = window.first
-    for number, times, kinds in connection.execute(numbers.order_by(SEGMENT.c.number)):
+    for number, times, kinds in connection.execute(numbers.order_by(SEGMENT.c.number)).all():
         first = number * SEGMENT_ENTRIES
+        yield from _rows(connection, reached, first)
         begin, end = max(window.first - first, 0), min(window.stop - first, SEGMENT_ENTRIES)
         reached = first + end
         yield Columns(
@@ -230,13 +231,18 @@ def _blocks(connection: Connection, window: Window) -> Iterator[Columns]:
             np.frombuffer(times, "<i8")[begin:end].astype(np.int64, copy=False),
             np.frombuffer(kinds, "<i4")[begin:end].astype(np.int64),
         )
-    tail = select(ENTRY.c.leaf_index, ENTRY.c.time_us, ENTRY.c.kind_id).where(
-        and_(ENTRY.c.leaf_index >= reached, ENTRY.c.leaf_index < window.stop)
-    )
+    yield from _rows(connection, reached, window.stop)
+
+
+def _rows(connection: Connection, first: int, stop: int) -> Iterator[Columns]:
+    """Yield entries that lie in no block: the end of the log."""
+    if first >= stop:
+        return
+    query = select(ENTRY.c.leaf_index, ENTRY.c.time_us, ENTRY.c.kind_id)
+    found = connection.execute(query.where(ENTRY.c.leaf_index >= first, ENTRY.c.leaf_index < stop))
     # Plain tuples: numpy asks each of SQLAlchemy's rows for attributes that it does not have.
-    rows = np.array([tuple(row) for row in connection.execute(tail).all()], np.int64)
-    if len(rows):
-        yield Columns(rows[:, 0], rows[:, 1], rows[:, 2])
+    rows = np.array([tuple(row) for row in found.all()], np.int64).reshape(-1, 3)
+    yield Columns(rows[:, 0], rows[:, 1], rows[:, 2])
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -287,7 +293,7 @@ def _floor(at: datetime, unit: Unit) -> datetime:
             return max(_FIRST, day) - timedelta(days=min(day.weekday(), (day - _FIRST).days))
         case Unit.MONTH:
             return day.replace(day=1)
-        case Unit.YEAR:
+        case _:
             return day.replace(month=1, day=1)
 
 

@@ -51,8 +51,8 @@ def predicate(node: Node, size: int) -> Predicate:  # noqa: PLR0911  # one a kin
         case And(parts):
             inners = [predicate(part, size) for part in parts]
             return lambda row: all(inner(row) for inner in inners)
-        case Or(parts):
-            inners = [predicate(part, size) for part in parts]
+        case _:
+            inners = [predicate(part, size) for part in node.parts]
             return lambda row: any(inner(row) for inner in inners)
 
 

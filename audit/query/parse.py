@@ -10,12 +10,11 @@ Example:
 """
 
 import unicodedata
-from collections.abc import Collection
 from datetime import datetime
 from functools import cache
 from typing import Final, NamedTuple
 
-from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, v_args
+from lark import Lark, Token, UnexpectedCharacters, UnexpectedToken, v_args
 from lark.exceptions import VisitError
 from lark.visitors import Transformer_NonRecursive
 
@@ -105,12 +104,14 @@ def parse_query(text: str, *, now: datetime) -> Node:
     try:
         tree = _parser().parse(text)
         built = _Builder(now).transform(tree)
-    except UnexpectedInput as error:
+    except UnexpectedCharacters as error:
+        # All others begin a word of the grammar.
+        place = int(str(error.pos_in_stream))  # declared as None
+        raise QueryInvalidError("expected the closing quote of this text", position=place) from None
+    except UnexpectedToken as error:
         raise _unexpected(error, text) from None
     except VisitError as error:
-        if isinstance(error.orig_exc, QueryInvalidError):
-            raise error.orig_exc from None
-        raise
+        raise error.orig_exc from None
     return built.node
 
 
@@ -142,17 +143,9 @@ def _check_characters(text: str) -> None:
             raise QueryInvalidError("expected no control character and no half of a pair", position=position)
 
 
-def _unexpected(error: UnexpectedInput, text: str) -> QueryInvalidError:
-    position = len(text)
-    expected: Collection[str] = ()
-    if isinstance(error, UnexpectedCharacters):
-        position, expected = int(str(error.pos_in_stream)), error.allowed or ()  # declared as None
-        if text[position] == '"':
-            return QueryInvalidError("expected the closing quote of this text", position=position)
-    elif isinstance(error, UnexpectedToken):
-        expected = error.accepts or error.expected
-        if error.token.type != "$END":
-            position = error.token.start_pos or 0
+def _unexpected(error: UnexpectedToken, text: str) -> QueryInvalidError:
+    position = len(text) if error.token.type == "$END" else _place(error.token)
+    expected = error.accepts or error.expected
     names = {"VALUE"} if "VALUE" in expected else expected
     said = tuple(dict.fromkeys(_SAID[name] for name in sorted(names) if name in _SAID))
     reason = f"expected {' or '.join(said)}"

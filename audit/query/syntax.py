@@ -165,8 +165,8 @@ def write_query(node: Node, show_text: Callable[[str], str] = lambda text: text)
             return f"-{_inner(part, show_text)}"
         case And(parts):
             return " ".join(_inner(part, show_text) for part in parts)
-        case Or(parts):
-            return " OR ".join(write_query(part, show_text) for part in parts)
+        case _:
+            return " OR ".join(write_query(part, show_text) for part in node.parts)
 
 
 def _inner(part: Node, show_text: Callable[[str], str]) -> str:

@@ -345,6 +345,11 @@ def test_any_text_is_a_query_or_is_refused_with_a_place(text: str) -> None:
         assert parsed(write_query(given)) == given
 
 
+def test_depth_counts_what_nests() -> None:
+    assert depth_of(parsed("a")) == 1
+    assert depth_of(parsed("-(a (b OR -c))")) == 5
+
+
 def test_parts_of_one_are_that_one() -> None:
     assert all_of([]) == Everything()
     assert any_of([Erased()]) == Erased()
