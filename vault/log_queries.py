@@ -57,22 +57,13 @@ _LOG: Final = SystemResource.AUDIT_LOG.value
 
 
 @dataclass(frozen=True, slots=True)
-class FoundEntry:
-    """An entry that fits."""
-
-    entry: LogEntry
-    erased_by: int | None
-    """Leaf index of the entry that erased its payload, however late; None where that stands."""
-
-
-@dataclass(frozen=True, slots=True)
 class QueryPage:
     """Some of the entries that fit, in order."""
 
     query: str
     """Canonical, with absolute times: with `tree_size` it shows the same rows for ever."""
     tree_size: int
-    entries: tuple[FoundEntry, ...]
+    entries: tuple[LogEntry, ...]
     cursor: str | None
     """Asks for what follows; None after the last."""
 
@@ -273,7 +264,7 @@ class LogQueries:
         rows = (row_of(stored) for stored in log.entries(*window))
         return [row for row in rows if fits(row)]
 
-    def _read(self, log: TenantLog, indexes: Sequence[int], asked: _Question) -> Iterator[FoundEntry]:
+    def _read(self, log: TenantLog, indexes: Sequence[int], asked: _Question) -> Iterator[LogEntry]:
         fits = predicate(asked.node, asked.size)
         held = _stored(log, indexes)
         for index in indexes:
@@ -281,7 +272,7 @@ class LogQueries:
             if stored is None:
                 raise TamperedError(f"entry {index} of the log is not there")
             if fits(row_of(stored)):
-                yield FoundEntry(entry_of(stored), stored.erased_by)
+                yield entry_of(stored)
             elif stored.erased_by is None:
                 self._parts.log_indexes.of(log.tenant).discard()
                 raise LogIndexBehindError("the log's index did not say what the log does; it is made anew")

@@ -173,9 +173,9 @@ def _print_entries(page: "QueryPage") -> None:
     if erased:
         table.add_column("payload erased by", justify="right", no_wrap=True)
     for one in page.entries:
-        head = one.entry.header
+        head = one.header
         cells = [
-            str(one.entry.index),
+            str(one.index),
             f"{head.time:%Y-%m-%d %H:%M:%S}",
             head.event.value,
             head.outcome.value,

@@ -10,14 +10,6 @@ from audit.query.count import Unit
 from vault.log_queries import Counted, LogFacets, LogHistogram, QueryPage
 
 
-class FoundView(EntryView):
-    """An entry that fits a query."""
-
-    erased_by: Annotated[
-        int | None, Field(description="index of the entry that erased the payload; null where that stands")
-    ]
-
-
 class QueryView(View):
     """One page of the entries that fit."""
 
@@ -29,15 +21,13 @@ class QueryView(View):
         ),
     ]
     tree_size: Annotated[int, Field(description="size of the tree that was asked")]
-    entries: list[FoundView]
+    entries: list[EntryView]
     cursor: Annotated[str | None, Field(description="asks for the next page; null after the last")]
 
     @classmethod
     def of(cls, page: QueryPage) -> Self:
         """Show a page."""
-        entries = [
-            FoundView(**EntryView.of(one.entry).model_dump(), erased_by=one.erased_by) for one in page.entries
-        ]
+        entries = [EntryView.of(entry) for entry in page.entries]
         return cls(query=page.query, tree_size=page.tree_size, entries=entries, cursor=page.cursor)
 
 

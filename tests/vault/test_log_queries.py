@@ -13,10 +13,12 @@ import pytest
 from audit.errors import QueryInvalidError, RangeInvalidError
 from audit.event import EventType
 from audit.query.count import Unit
+from audit.query.index import LogIndex
 from audit.query.syntax import Field
 from policies.errors import DeniedError
 from policies.model import Principal, Purpose
 from tests.simulators.clinic import (
+    ADMINISTRATOR,
     AUDITOR,
     BANK_AUDITOR,
     CLINICIAN,
@@ -31,6 +33,7 @@ from vault import log_queries
 from vault.errors import InputInvalidError, LogIndexBehindError, TamperedError
 from vault.log_queries import QueryPage
 from vault.memos import MemOS
+from vault.payload_erasure import ErasureReason, PayloadErasure
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def auditor(clinic: Clinic) -> MemOS:
 
 
 def indexes(page: QueryPage) -> list[int]:
-    return [found.entry.index for found in page.entries]
+    return [found.index for found in page.entries]
 
 
 def last_payload(auditor: MemOS) -> dict[str, object]:
@@ -72,7 +75,7 @@ def test_a_page_shows_what_fits_newest_first_and_goes_on_where_it_ended(auditor:
     whole = auditor.query_log("actor:agent-1 action:memory.retrieve")
     assert len(whole.entries) == 4
     assert indexes(whole) == sorted(indexes(whole), reverse=True)
-    assert {found.entry.header.event for found in whole.entries} == {EventType.MEMORY_SEARCH}
+    assert {found.header.event for found in whole.entries} == {EventType.MEMORY_SEARCH}
     assert whole.cursor is None
     first = auditor.query_log("actor:agent-1 action:memory.retrieve", limit=3)
     assert first.cursor is not None
@@ -136,6 +139,33 @@ def test_a_cursor_of_another_question_or_size_is_refused(auditor: MemOS) -> None
 def test_a_limit_out_of_range_is_refused(auditor: MemOS, limit: int) -> None:
     with pytest.raises(InputInvalidError):
         auditor.query_log("", limit=limit)
+
+
+def test_entries_that_are_erased_later_are_shown_as_erased(clinic: Clinic, auditor: MemOS) -> None:
+    before = auditor.query_log("action:write actor:agent-1")
+    private = auditor.query_log("tier:private")
+    index = before.entries[0].index
+    erasure = PayloadErasure(clinic.vault.parts)
+    leaf = erasure.erase(ADMINISTRATOR, Purpose.OPERATIONS, [index], ErasureReason.RETENTION)
+    after = auditor.query_log(before.query, size=before.tree_size)
+    assert indexes(after) == indexes(before)
+    assert (after.entries[0].payload, after.entries[0].erased_by) == (None, leaf.index)
+    assert after.entries[1:] == before.entries[1:]
+    # Which tier it was stood in the payload: nothing of that is left, in the index neither.
+    assert indexes(auditor.query_log("tier:private", size=private.tree_size)) == indexes(private)[1:]
+    assert indexes(auditor.query_log("erased:yes")) == [index]
+    assert auditor.query_log("erased:yes", size=leaf.index).entries == ()
+    assert auditor.log_facets("tier:private actor:agent-1").counts.total == 3
+
+
+def test_an_erasure_that_the_index_did_not_reach_yet_is_seen_in_the_log(
+    clinic: Clinic, auditor: MemOS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = auditor.query_log("tier:private")
+    erasure = PayloadErasure(clinic.vault.parts)
+    erasure.erase(ADMINISTRATOR, Purpose.OPERATIONS, [private.entries[0].index], ErasureReason.RETENTION)
+    monkeypatch.setattr(LogIndex, "catch_up", lambda *_args, **_options: private.tree_size)
+    assert indexes(auditor.query_log("tier:private")) == indexes(private)[1:]
 
 
 def test_size_zero_is_an_empty_tree(auditor: MemOS) -> None:
@@ -221,8 +251,8 @@ def test_the_log_of_another_tenant_is_never_in_an_answer(clinic: Clinic, auditor
     bank.extract("a ledger", subject="client 3")
     theirs = as_(clinic, BANK_AUDITOR)
     ours, other = auditor.query_log("actor:agent-1"), theirs.query_log("actor:agent-1")
-    assert {found.entry.header.tenant for found in ours.entries} == {"clinic"}
-    assert {found.entry.header.tenant for found in other.entries} == {"bank"}
+    assert {found.header.tenant for found in ours.entries} == {"clinic"}
+    assert {found.header.tenant for found in other.entries} == {"bank"}
     assert len(other.entries) == 1
     # Even with the files put in each other's place.
     clinic.vault.parts.log_indexes.close()
