@@ -71,6 +71,7 @@ class Assurance:
         self._lock = threading.Lock()
         self._failures = 0
         self._reason = ""
+        self._at_start: dict[str, list[Ruling]] = {}
         self._callers = [
             WitnessCaller(
                 witness,
@@ -120,9 +121,9 @@ class Assurance:
         self._check_witnesses(logs)
 
     def start(self) -> None:
-        """Begin to ask the witnesses."""
+        """Take what the witnesses said at opening, and go on asking."""
         for caller in self._callers:
-            caller.start()
+            caller.begin(self._at_start.pop(caller.status.name, []))
 
     def publish(self) -> None:
         """Anchor every checkpoint that is not anchored yet, and wake the witnesses' threads."""
@@ -239,7 +240,9 @@ class Assurance:
         timer.cancel()
         answered = 0
         for caller in self._callers:
-            rulings = list(answers[caller.status.name])
+            name = caller.status.name
+            late = Ruling(WitnessStatus(name, Standing.UNREACHABLE, "no answer in time"))
+            rulings = self._at_start[name] = list(answers[name]) or [late]
             answered += any(one.status.standing is not Standing.UNREACHABLE for one in rulings)
             for ruling in rulings:
                 status = ruling.status
@@ -258,8 +261,8 @@ class Assurance:
                 ruling = ask(self._store, self._log, tenant, witness, known)
             except (VaultError, AuditError):
                 continue  # a log that is damaged: `check_heads` has said so, or will
-            if ruling is None:
-                continue
+            if ruling is None:  # never signed: there is nothing to ask about
+                ruling = Ruling(WitnessStatus(witness.key.name, Standing.UNASKED, log=tenant))
             rulings.append(ruling)
             if ruling.status.standing is Standing.UNREACHABLE:
                 return

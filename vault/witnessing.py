@@ -173,8 +173,15 @@ class WitnessCaller:
         """How often a cosignature or a change of standing could not be stored."""
         return self._failures
 
-    def start(self) -> None:
-        """Begin asking."""
+    def begin(self, rulings: Iterable[Ruling]) -> None:
+        """Take what was ruled at opening, and ask from here on."""
+        known = list(rulings)
+        try:
+            for ruling in known:
+                self.keep(ruling.status.log, ruling)
+        except VaultError:
+            self._failures += 1
+        self.settle(ruling.status for ruling in known)
         self._thread.start()
 
     def wake(self) -> None:

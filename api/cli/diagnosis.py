@@ -26,6 +26,7 @@ from vault.crypto.root import RootKind
 from vault.errors import NotFoundError, StorageFullError, VaultInUseError
 from vault.opening import Vault
 from vault.storage.directory import VaultDirectory
+from vault.witnessing import Standing
 
 LOG_CHECK: Final = "log"
 _LOW_SPACE: Final = 512 << 20
@@ -98,8 +99,34 @@ def _examine_open(session: Session) -> Iterator[CheckView]:
             yield from store_of(health)
         yield from memories_of(health, label)
         yield _check(f"{LOG_CHECK}{label}", partial(_log, session.vault, principal))
+    yield from _outside(session.vault)
     if not named:
         yield _check("intents", partial(_intents, session.vault))
+
+
+_STANDINGS: Final = {
+    Standing.COSIGNS: Status.OK,
+    Standing.UNASKED: Status.WARNING,
+    Standing.UNREACHABLE: Status.UNCHECKED,
+    Standing.REFUSES: Status.FAILED,
+    Standing.CONTRADICTS: Status.FAILED,
+}
+
+
+def _outside(vault: Vault) -> Iterator[CheckView]:
+    """Judge how anchor and witnesses stand."""
+    stands = vault.parts.assurance.status
+    if not stands.anchor.configured:
+        yield _view("anchor", Status.WARNING, "none: an old copy that is put back would not show by it")
+    elif not stands.anchor.usable:
+        yield _view("anchor", Status.FAILED, stands.anchor.reason)
+    else:
+        lines = stands.anchor.damaged
+        told = f"{lines} lines are no record: torn by a crash, or garbled" if lines else "every line is whole"
+        yield _view("anchor", Status.WARNING if lines else Status.OK, told)
+    for one in stands.witnesses:
+        told = f"{one.standing.value}{': ' + one.reason if one.reason else ''}"
+        yield _view(f"{LOG_CHECK} witness {one.name}", _STANDINGS[one.standing], told)
 
 
 def _check(name: str, examine: Callable[[], tuple[Status, str]]) -> CheckView:

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
@@ -29,7 +30,7 @@ from vault.errors import InputInvalidError, LogRolledBackError, NotFoundError, O
 from vault.finality import Finality, FinalityState
 from vault.memos import MemOS
 from vault.model import Receipt
-from vault.opening import Vault, VaultOptions
+from vault.opening import LocalRootWarning, Vault, VaultOptions
 from vault.outside import Places
 from vault.witnessing import Standing
 
@@ -80,6 +81,10 @@ def eventually(clinic: Clinic, receipt: Receipt, holds: Callable[[Finality], boo
         time.sleep(0.05)
 
 
+def is_whole(now: Finality) -> bool:
+    return now.state is FinalityState.FINAL and not now.reasons
+
+
 def cosigned(clinic: Clinic, tenant: str = CLINIC) -> int:
     rows = clinic.sql("SELECT max(tree_size) FROM audit_cosignature WHERE tenant_id = ?", tenant)
     return int(str(rows[0][0] or 0))
@@ -99,7 +104,7 @@ def test_a_receipt_is_pending_then_signed_then_final(clinic: Clinic, witness: Wi
         "expected 1 cosignatures, got 0",
     )
     sign(clinic)
-    found = eventually(clinic, receipt, lambda now: now.state is FinalityState.FINAL)
+    found = eventually(clinic, receipt, is_whole)
     assert (found.state, found.cosignatures, found.reasons) == (FinalityState.FINAL, 1, ())
     assert cosigned(clinic) > receipt.leaf_index
     assert standings(clinic) == ["cosigns"]
@@ -136,7 +141,7 @@ def test_a_witness_that_is_down_is_named_in_receipts_and_heals(
     assert (down.state, down.cosignatures) == (FinalityState.SIGNED, 0)
     assert f"witness {NAME}: unreachable: connection refused" in down.reasons
     witness.start(port)
-    up = eventually(clinic, receipt, lambda now: now.state is FinalityState.FINAL)
+    up = eventually(clinic, receipt, is_whole)
     assert (up.state, up.reasons) == (FinalityState.FINAL, ())
     assert standings(clinic) == ["unreachable", "cosigns"]
 
@@ -208,6 +213,17 @@ def test_an_unknown_log_is_refused_and_receipts_say_so(clinic: Clinic, tmp_path:
         stranger.trust(clinic.vault.parts.verifier_key)
         healed = eventually(clinic, receipt, lambda now: now.state is FinalityState.FINAL)
         assert healed.state is FinalityState.FINAL
+
+
+def test_a_new_vault_with_nothing_to_ask_about_opens_where_answers_are_required(
+    clinic: Clinic, witness: WitnessProcess, tmp_path: Path
+) -> None:
+    options = relying_on(witness, start="refuse")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LocalRootWarning)
+        made = Vault.create(tmp_path / "new", tenant=CLINIC, options=options)
+    made.close()
+    Vault.open(tmp_path / "new", options=options).close()
 
 
 def test_cosignatures_by_a_key_that_is_not_the_policys_do_not_count(
@@ -459,6 +475,7 @@ def test_two_histories_shown_to_two_clients_are_told_apart_by_the_witness(
     clinic.reopen(options_with(bundle_with(), Places()))
     for nth in range(8):
         write(clinic, f"what the second client is shown {nth}")
+        sign(clinic)
     clinic.vault.close()
     with pytest.raises(LogRolledBackError, match="it saw another") as caught:
         clinic.reopen(relying_on(witness))
