@@ -12,12 +12,12 @@ The dense vector follows from a background worker; until then words find the mem
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from audit.canonical import JsonValue
-from audit.event import Outcome
+from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation
 from vault.clock import Stock, microseconds
@@ -27,6 +27,7 @@ from vault.errors import IdentifierInvalidError, InputInvalidError, KeyMissingEr
 from vault.grant import Grant, authorise
 from vault.ids import IdKind, new_id
 from vault.indexes import Indexed
+from vault.intents import Effects
 from vault.journal import Call
 from vault.model import Chat, MemoryTier, Passage, Receipt, Screened, Source, SourceKind
 from vault.parts import Parts
@@ -39,6 +40,8 @@ from vault.storage.rows import StoredEpisode
 from vault.storage.write_unit import WriteUnit
 from vault.subject_sealer import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
 
+KEY_MAKING: Final = "key.create"
+"""Kind of the effect by which subjects' keys come to be."""
 SELF: Final = "self:"
 """What the subject of a principal's own notes begins with; nobody else writes under it."""
 
@@ -87,6 +90,7 @@ class WritePath:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._effects = Effects(parts)
 
     def extract(self, principal: Principal, request: WriteRequest) -> Receipt:
         """Write one source as one episode.
@@ -107,9 +111,7 @@ class WritePath:
         # 3. Screen
         stock = Stock(parts.entropy)
         subjects = parts.sealers.named(grant.tenant, _subjects(principal, request.subjects))
-        self._expect_no_lost_key(grant, subjects)
-        scope = TokenScope(request.access_tier, principal.id)
-        sealer = parts.sealers.for_writing(grant.tenant, subjects, scope, stock)
+        sealer = self._sealer(grant, subjects, TokenScope(request.access_tier, principal.id), stock)
         screens = self._screen(grant, request.source, passages, sealer.tokens)
         parts.probe("screened")
         now = parts.clock()
@@ -137,8 +139,23 @@ class WritePath:
             self._parts.journal.deny(Call(principal, Action.WRITE, request.purpose))
             raise
 
-    def _expect_no_lost_key(self, grant: Grant, subjects: Iterable[str]) -> None:
-        """See that no key is made for a subject that had one.
+    def _sealer(
+        self, grant: Grant, subjects: Mapping[str, str], scope: TokenScope, stock: Stock
+    ) -> SubjectSealer:
+        """Return what seals this write; keys that are missing are made, between an intent and its outcome."""
+        sealers, journal = self._parts.sealers, self._parts.journal
+        keyless = self._keyless(grant, subjects)
+        if not keyless:
+            return sealers.for_writing(grant.tenant, subjects, scope, stock)
+        named: dict[str, JsonValue] = {"subjects": list(keyless)}
+        with self._effects.intended(grant, KEY_MAKING, None, named) as effect:
+            sealer = sealers.for_writing(grant.tenant, subjects, scope, stock)
+            made = journal.allowed(grant, {**named, "keys": len(keyless)})
+            effect.also.append(replace(made, event=EventType.KEY_CREATE))
+        return sealer
+
+    def _keyless(self, grant: Grant, subjects: Iterable[str]) -> list[str]:
+        """Return the subjects that have no key yet, and see that none of them had one.
 
         Threat: `keys.db` restored from an older copy. A new key beside the lost one would shut the old
         rows for ever, also when the right copy is found.
@@ -146,11 +163,13 @@ class WritePath:
         Raises:
             KeyMissingError: rows of the subject exist, and its key does not.
         """
-        for subject_id in self._parts.sealers.keyless(grant.tenant, subjects):
+        keyless = self._parts.sealers.keyless(grant.tenant, subjects)
+        for subject_id in keyless:
             if self._parts.store.has_subject(grant.tenant, subject_id):
                 raise KeyMissingError(
                     f"the key of {subject_id} is lost: restore keys.db before writing about it"
                 )
+        return keyless
 
     def _screen(
         self, grant: Grant, source: Source, passages: Sequence[Passage], tokens: SubjectTokens

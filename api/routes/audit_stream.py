@@ -32,7 +32,9 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=ANSWERS, route_
 )
 def stream_log(
     call: CallParameter,
-    format_: Annotated[Format, Query(alias="format", description="ocsf, cloudevents, syslog or csv")],
+    format_: Annotated[
+        Format, Query(alias="format", description="ocsf, cloudevents, syslog or csv")
+    ] = Format.OCSF,
     after: Annotated[
         int | None,
         Query(ge=0, le=_MAX_INDEX, description="last index that was had; none: from the beginning"),

@@ -52,6 +52,8 @@ EXPECTED: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/v1/audit/checkpoint"): {"auditor": 200},
     ("GET", "/v1/logs/{tenant}/checkpoint"): {"auditor": 200},
     ("GET", "/v1/logs/{tenant}/tile/{address}"): {"auditor": 200},
+    ("GET", "/v1/audit/stream"): {"auditor": 200},
+    ("POST", "/v1/audit/lookup"): {"auditor": 200},
     ("GET", "/v1/audit/query"): {"auditor": 200},
     ("GET", "/v1/audit/facets"): {"auditor": 200},
     ("GET", "/v1/audit/histogram"): {"auditor": 200},
@@ -60,6 +62,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/extract"): {"document": {"text": "tea at four"}},
     ("POST", "/v1/retrieve"): {"query": "phone"},
     ("PATCH", "/v1/memories/{memory_id}"): {"text": "a new text"},
+    ("POST", "/v1/audit/lookup"): {"value": "maria"},
 }
 PLACE = {"tenant": "clinic", "address": "0/000.p/1"}
 OPEN = {("GET", "/livez"), ("GET", "/readyz")}

@@ -31,6 +31,7 @@ from vault.errors import ConflictError, NotFoundError, VaultInUseError
 from vault.memos import MemOS
 from vault.model import Chat, Turn
 from vault.opening import Vault
+from vault.subject_sealer import TokenScope
 
 TURNS = 3
 COMMIT = ("begin", "logged", "inserted", "committed")
@@ -194,6 +195,13 @@ def ward(template: Path, tmp_path: Path) -> Ward:
     return Ward(template, tmp_path / "ward")
 
 
+def _make_key(vault: Vault, name: str) -> None:
+    """Make a subject's key; what is killed in the making of keys stands in `test_kill_intents.py`."""
+    sealers = vault.parts.sealers
+    scope = TokenScope(AccessTier.PRIVATE, OWNER.id)
+    sealers.for_writing(CLINIC, sealers.named(CLINIC, [name]), scope)
+
+
 def test_a_write_killed_at_any_step_is_whole_or_absent_and_loses_nothing_before_it(ward: Ward) -> None:
     for nth in range(ROUNDS):
         for step in WRITE:
@@ -210,6 +218,7 @@ def test_a_write_killed_at_any_step_is_whole_or_absent_and_loses_nothing_before_
                 kept = view.extract(chat(f"{label} kept"), subject="maria")
                 acknowledge(written=list(kept.memory_ids))
                 assert vault.wait(20)
+                _make_key(vault, f"newcomer {label}")
                 trap.step = step
                 lost = view.extract(chat(f"{label} lost"), subject=f"newcomer {label}")
                 acknowledge(written=list(lost.memory_ids))

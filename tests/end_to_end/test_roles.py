@@ -59,7 +59,9 @@ def shared_memory(clinic: Clinic) -> str:
 
 
 def test_an_owner_writes_reads_reveals_and_updates_its_own_and_each_step_is_one_entry(clinic: Clinic) -> None:
-    before, memory = len(clinic.log()), clinic.mem(OWNER)
+    memory = clinic.mem(OWNER)
+    memory.extract("her key is made", subject="maria")
+    before = len(clinic.log())
     receipt = memory.extract(CHAT, subject="maria")
     first = receipt.memory_ids[0]
     assert memory.get(first).text.startswith("[PERSON-")
@@ -80,8 +82,8 @@ def test_an_owner_writes_reads_reveals_and_updates_its_own_and_each_step_is_one_
     assert [entry.index for entry in entries] == list(range(before, before + 5))
     assert (receipt.leaf_index, changed.leaf_index) == (before, before + 4)
     assert entries[0].payload["written"] == list(receipt.memory_ids)
-    assert clinic.count("memory") == 3
-    assert clinic.count("memory", "is_current = 1") == 2
+    assert clinic.count("memory") == 4
+    assert clinic.count("memory", "is_current = 1") == 3
 
 
 def test_a_memory_comes_back_with_its_provenance_masked(clinic: Clinic) -> None:

@@ -147,6 +147,7 @@ def test_a_log_cut_behind_its_checkpoint_is_refused(clinic: Clinic, signing: Che
 def test_verification_says_how_much_was_unsigned_and_then_signs(
     clinic: Clinic, signing: Checkpointer
 ) -> None:
+    chat(clinic)  # makes the subject's key, which is three entries
     signing.sign_now()
     chat(clinic)
     clinic.mem(OWNER).retrieve("knee")
