@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from api.cli import (
+    audit_export,
     audit_forensics,
     audit_query,
     audit_roll_key,
@@ -121,6 +122,10 @@ app.command("show")(memories.show)
 app.command("reveal")(memories.reveal)
 app.command("update")(memories.update)
 app.command("organize")(memories.organize)
+log.app.command("verify")(audit_export.verify)
+log.app.command("export")(audit_export.export)
+log.app.command("prove")(audit_export.prove)
+log.app.command("verifier")(audit_export.verifier)
 log.app.command("stream")(audit_stream.stream)
 log.app.command("lookup")(lookup)
 log.app.command("erase-payload")(erase_payload)

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from api.schemas.views import ReceiptView, View, WrittenView
+from audit.proof import ProvenEntry
 from vault.model import Receipt
 
 
@@ -88,6 +89,46 @@ class ExportView(View):
     file: str
     entries: int
     verifier_key: str
+
+
+class ProofFileView(View):
+    """A proof that was written."""
+
+    file: str
+    index: int
+    verifier_key: str
+
+
+class ProvenView(View):
+    """What a proof showed."""
+
+    passed: bool
+    index: int
+    origin: str
+    size: int
+    root: str
+    witnesses: list[str]
+    event: str
+    principal: str
+    outcome: str
+    time: str
+
+    @classmethod
+    def of(cls, proven: ProvenEntry) -> Self:
+        """Show an entry that was proved."""
+        header, checkpoint = proven.header, proven.checkpoint
+        return cls(
+            passed=True,
+            index=proven.index,
+            origin=checkpoint.origin,
+            size=checkpoint.size,
+            root=checkpoint.root.hex(),
+            witnesses=list(proven.witnesses),
+            event=header.event,
+            principal=header.principal,
+            outcome=header.outcome,
+            time=header.time.isoformat(),
+        )
 
 
 class KeyView(View):

@@ -85,13 +85,13 @@ def test_a_bundle_that_was_altered_fails_and_one_that_is_none_could_not_be_check
     assert memvault("audit", "verify", str(bundle), "--key-file", str(tmp_path / "key")).exit_code == 9
 
 
-def test_verifying_a_bundle_needs_one_key_from_elsewhere(memvault: Memvault, tmp_path: Path) -> None:
+def test_verifying_a_bundle_needs_a_key_from_elsewhere(memvault: Memvault, tmp_path: Path) -> None:
     bundle = str(tmp_path / "log.bundle")
     key = memvault.json("audit", "export", bundle)["verifier_key"]
     other = VerifierKey("memos-vault/embedded", bytes(32))
     assert memvault("audit", "verify", bundle).exit_code == 2
     assert memvault("audit", "verify", "--key", key).exit_code == 2
-    assert memvault("audit", "verify", bundle, "--key", key, "--key-file", bundle).exit_code == 2
+    assert memvault("audit", "verify", bundle, "--key", key, "--key-file", bundle).exit_code == 9
     assert memvault("audit", "verify", bundle, "--key", "nonsense").exit_code == 2
     assert memvault("audit", "verify", bundle, "--key", str(other)).exit_code == 3
 
@@ -103,7 +103,7 @@ def test_an_export_overwrites_nothing_and_can_go_to_standard_output(
     assert memvault("audit", "export", str(tmp_path / "there")).exit_code == 7
     assert (tmp_path / "there").read_text() == "mine"
     assert memvault("audit", "export", "/no/such/folder/x").exit_code == 1
-    assert memvault("audit", "export", "-").stdout.startswith('{"bundle":')
+    assert memvault("audit", "export", "-").stdout.startswith("tile/entries/000.p/")
 
 
 def test_a_denied_export_leaves_no_file(memvault: Memvault, tmp_path: Path) -> None:
