@@ -7,6 +7,7 @@ not found, whether it exists or not.
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.routes.call import Call, CallParameter, ParsedRoute
@@ -36,9 +37,9 @@ Tenant = Annotated[str, Path(max_length=_MAX_TENANT, description="the caller's o
     response_class=Response,
     responses={200: {"description": "A signed note", "content": {"text/plain": {}}}},
 )
-def get_checkpoint(call: CallParameter, tenant: Tenant) -> Response:
+def get_checkpoint(call: CallParameter, request: Request, tenant: Tenant) -> Response:
     """Return the latest checkpoint as a C2SP signed note. It is not signed anew for being asked for."""
-    return _file(call, tenant, CHECKPOINT)
+    return _file(call, request, tenant, CHECKPOINT)
 
 
 @router.get(
@@ -50,6 +51,7 @@ def get_checkpoint(call: CallParameter, tenant: Tenant) -> Response:
 )
 def get_tile(
     call: CallParameter,
+    request: Request,
     tenant: Tenant,
     address: Annotated[
         str,
@@ -57,12 +59,15 @@ def get_tile(
     ],
 ) -> Response:
     """Return what the latest checkpoint covers at this address; an entry bundle holds headers alone."""
-    return _file(call, tenant, f"tile/{address}")
+    return _file(call, request, tenant, f"tile/{address}")
 
 
-def _file(call: Call, tenant: str, path: str) -> Response:
+def _file(call: Call, request: Request, tenant: str, path: str) -> Response:
     purpose = call.one_purpose()
-    if tenant != call.principal.tenant:
+    # What lies here for ever lies at one spelling: not at one with escapes, nor with the newline at its end
+    # that the router drops.
+    spelt = request.scope["raw_path"] == f"{router.prefix}/{tenant}/{path}".encode()
+    if tenant != call.principal.tenant or not spelt:
         raise NotFoundError("nothing of the log lies at this path")
     found = call.memory().log_file(path, purpose=purpose)
     return Response(
