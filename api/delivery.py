@@ -7,16 +7,25 @@ leaf index, so that a receiver drops what it has had.
 
 import os
 import stat
-import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import BinaryIO, Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import BinaryIO, Final, Protocol
 
-from api.errors import DeliveryFailedError
+from api.errors import DeliveryFailedError, NotReadyError
 from audit.siem.formats import Formatter
 from audit.siem.item import LogItem
-from vault.log_stream import Anchored, LogStream
+from vault.log_stream import Anchored
 from vault.stream_cursor import CursorFile
+
+
+class Source(Protocol):
+    """What items come from: an open vault, or one that is served."""
+
+    def batches(self) -> Iterator[list[LogItem]]:
+        """Yield batches until there is nothing more to give."""
+        ...
+
 
 Sink = Callable[[bytes], None]
 """Returns when the receiver has taken the bytes; raises `DeliveryFailedError` where nobody knows."""
@@ -35,7 +44,7 @@ class Delivery:
     """
 
     def __init__(
-        self, stream: LogStream, write: Formatter, sink: Sink, cursor: CursorFile | None = None
+        self, stream: Source, write: Formatter, sink: Sink, cursor: CursorFile | None = None
     ) -> None:
         self._stream = stream
         self._write = write
@@ -64,12 +73,19 @@ class Delivery:
 
         Args:
             seconds: Between two looks at the log.
-            note: Is told of a receiver that fails, once until it takes something again.
+            note: Is told of a receiver or a server that fails, once until it works again.
             sleep: Waits.
         """
+        answers = True
         while True:
-            for items in self._stream.batches():
-                self._insist(items, seconds, note, sleep)
+            try:
+                for items in self._stream.batches():
+                    self._insist(items, seconds, note, sleep)
+                answers = True
+            except NotReadyError as error:
+                if answers:
+                    note(str(error))
+                answers = False
             sleep(seconds)
 
     def _insist(
@@ -95,7 +111,7 @@ class Delivery:
         self._sink(b"".join(map(self._write, items)))
         last = items[-1]
         if self._cursor is not None:
-            self._cursor.write(Anchored(self._stream.origin, last.index + 1, last.leaf_hash))
+            self._cursor.write(Anchored(last.origin, last.index + 1, last.leaf_hash))
         self.delivered += len(items)
 
 
@@ -119,9 +135,11 @@ def file_sink(file: BinaryIO) -> Sink:
 
 
 def give_up(file: BinaryIO) -> None:
-    """Let nothing that is left in a broken pipe's buffer be written when the process ends."""
-    if file is sys.stdout.buffer:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+    """Let nothing that is left in a broken pipe's buffer be written, and fail, when the process ends."""
+    with suppress(OSError, ValueError):  # no file of the system's
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
 
 
 def _is_regular(file: BinaryIO) -> bool:

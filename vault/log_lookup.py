@@ -4,7 +4,7 @@ Owns the forms in which a value may stand in the log, the search for them, and t
 The log holds no content, so a value stands there, if at all, as one of these:
 
 - `subject`: the vault id of a subject of that name, a keyed hash of the name's normal form;
-- `query`: the keyed hash of a question that was asked in exactly these words;
+- `query`: the keyed hash of a question, or of free text in a query of the log, in exactly these words;
 - `id`: itself, where it is an id that the log shows anyway (a principal, a memory, a credential);
 - `text`: itself, in a place where no value should be. A find of this kind is a leak, and an alarm.
 
@@ -121,7 +121,7 @@ class LogLookup:
         except IdentifierInvalidError:
             pass  # nothing that could be a subject's name
         for words in dict.fromkeys((value, given)):
-            yield _Form("query", f'"{sealers.query_digest(tenant, words)}"')
+            yield _Form("query", sealers.query_digest(tenant, words))
         if is_id(value) or _VAULT_ID.fullmatch(value):
             yield _Form("id", f'"{value}"')
         elif len(value) >= _SHORTEST_TEXT:

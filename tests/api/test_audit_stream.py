@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from audit.event import EventType
 from audit.siem.formats import Format, formatter_of
 from policies.model import Purpose, Role
 from tests.api.conftest import MakeCaller, Memvault
+from tests.conftest import REPOSITORY
 from tests.simulators.clinic import AUDITOR
 from tests.simulators.tls_receiver import Authority, Manner, TlsReceiver
 from vault.log_stream import LogStream, StreamRequest
@@ -80,6 +84,29 @@ def test_syslog_over_tls_moves_the_cursor_only_when_it_was_taken(memvault: Memva
         assert json.loads(cursor.read_text())["next"] == receiver.connections[-1].count(b"memvault@32473")
 
 
+def test_a_reader_that_goes_away_ends_the_stream_without_a_traceback(
+    memvault: Memvault, tmp_path: Path
+) -> None:
+    program = [sys.executable, str(REPOSITORY / "tests/simulators/memvault_with_fakes.py")]
+    command = [*program, "audit", "stream", "--format", "csv", "--from-cursor", str(tmp_path / "c")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    os.close(writing)
+    assert done.returncode == 1
+    assert "did not take" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert not (tmp_path / "c").exists()
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -87,6 +114,12 @@ def test_syslog_over_tls_moves_the_cursor_only_when_it_was_taken(memvault: Memva
         ("--format", "syslog", "--ca-file", "ca.pem"),
         ("--format", "syslog", "--to", "tcp://localhost:1"),
         ("--format", "ocsf", "--start", "3", "--from-cursor", "x"),
+        ("--format", "ocsf", "--server", "https://localhost"),
+        ("--format", "ocsf", "--api-key-file", "k"),
+        ("--format", "ocsf", "--server-ca-file", "k"),
+        ("--format", "ocsf", "--server", "http://10.0.0.1", "--api-key-file", "k"),
+        ("--format", "ocsf", "--server", "http://localhost", "--api-key-file", "/dev/null"),
+        ("--format", "ocsf", "--server", "https://localhost", "--api-key-file", "k", "--vault", "v"),
         ("--format", "xml"),
         (),
     ],
@@ -149,10 +182,12 @@ def test_an_output_that_is_full_or_gone_has_not_taken_a_batch(tmp_path: Path) ->
         file_sink(full)(b"x")
     with (tmp_path / "events").open("wb") as file:
         file_sink(file)(b"x")
+        file.write(b"left in the buffer")
         give_up(file)
     assert (tmp_path / "events").read_bytes() == b"x"
     memory = io.BytesIO()
     file_sink(memory)(b"x")
+    give_up(memory)
     assert memory.getvalue() == b"x"
 
 
@@ -182,7 +217,6 @@ def test_a_collector_reads_the_log_over_http_and_asks_for_what_comes_after(calle
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ({}, 422),
         ({"format": "xml"}, 422),
         ({"format": "ocsf", "limit": 0}, 422),
         ({"format": "ocsf", "limit": 10_001}, 422),

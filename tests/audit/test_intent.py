@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from audit.canonical import JsonValue
 from audit.event import EventType, Header, Outcome, Verdict
 from audit.intent import Intent, IntentLedger, intent_payload, outcome_payload, unmatched_intents
+from audit.reader import verify_stored
+from audit.report import Check
 from tests.audit.siem.conftest import POLICY, TIME
+from tests.simulators.small_deployment import SmallDeployment, draft
 
 Entry = tuple[int, Header, Mapping[str, JsonValue] | None]
 
@@ -107,3 +110,21 @@ def test_intents_and_outcomes_balance_in_any_order(steps: list[str], chance: obj
             entries.append((index, header(EventType.MEMORY_READ), {}))
     assert left(entries) == open_
     assert strays(entries) == []
+
+
+def test_a_verification_warns_of_what_nobody_knows_and_passes(lived: SmallDeployment) -> None:
+    def append(event: EventType, payload: dict[str, JsonValue], outcome: Outcome = Outcome.OK) -> int:
+        entry = draft(event, time=lived.now, action="intend", outcome=outcome, payload=payload)
+        return lived.log.append(lived.connection, [entry])[0].index
+
+    matched = append(EventType.EFFECT_INTENT, {"kind": "key.create"})
+    append(EventType.EFFECT_OUTCOME, {"intent": matched, "kind": "key.create"}, Outcome.FAILED)
+    left_open = append(EventType.EFFECT_INTENT, {"kind": "key.create"})
+    stray = append(EventType.EFFECT_OUTCOME, {"intent": matched, "kind": "key.create"})
+    lived.sign()
+    report = verify_stored(lived.connection, lived.key)
+    assert report.passed, report.findings
+    assert [(one.index, one.check) for one in report.warnings] == [
+        (stray, Check.INTENT),
+        (left_open, Check.INTENT),
+    ]

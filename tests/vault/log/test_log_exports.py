@@ -1,0 +1,140 @@
+"""What leaves a vault as evidence: decided, recorded, signed, and of the caller's own log alone."""
+
+import io
+
+import pytest
+
+from audit.checkpoint import parse_checkpoint
+from audit.cosignature import WitnessSignerKey
+from audit.event import EventType
+from audit.note import parse_note
+from audit.proof import parse_proof, verify_proof
+from audit.trust import Trust
+from audit.verify_bundle import BundleReport, verify_bundle
+from policies.errors import DeniedError
+from policies.model import Purpose
+from tests.simulators.clinic import AUDITOR, BANK_AUDITOR, CLINIC, CLINICIAN, OWNER, Clinic
+from vault.errors import InputInvalidError, NotFoundError
+from vault.log_exports import ExportTerms
+from vault.memos import MemOS
+
+WITNESS = WitnessSignerKey("witness.example/w1", bytes([7]) * 32)
+
+
+def auditor(clinic: Clinic) -> MemOS:
+    return clinic.mem(AUDITOR, Purpose.AUDIT)
+
+
+def verified(clinic: Clinic, content: bytes, *witnesses: WitnessSignerKey) -> BundleReport:
+    keys = (clinic.vault.parts.verifier_key,)
+    trust = Trust(keys, tuple(one.verifier for one in witnesses), len(witnesses))
+    return verify_bundle(io.BytesIO(content), trust)
+
+
+def exported(clinic: Clinic, terms: ExportTerms | None = None) -> bytes:
+    file = io.BytesIO()
+    auditor(clinic).export(file, terms)
+    return file.getvalue()
+
+
+def test_an_export_holds_the_callers_log_and_no_other(clinic: Clinic) -> None:
+    clinic.mem(OWNER).extract("I met Anna.")
+    found = verified(clinic, exported(clinic))
+    found.report.require()
+    assert [log.tenant for log in found.report.logs] == [CLINIC]
+    assert b"bank" not in exported(clinic)
+    file = io.BytesIO()
+    clinic.mem(BANK_AUDITOR, Purpose.AUDIT).export(file)
+    assert [log.tenant for log in verified(clinic, file.getvalue()).report.logs] == ["bank"]
+
+
+def test_an_export_names_the_entry_that_recorded_it(clinic: Clinic) -> None:
+    found = verified(clinic, exported(clinic))
+    told = found.manifest.exported
+    assert told is not None
+    entry = clinic.log(CLINIC)[told.entry]
+    assert (entry.event, entry.principal, entry.purpose) == ("audit.export", "auditor-a", "audit")
+    assert (told.by, told.purpose) == ("auditor-a", "audit")
+    assert entry.payload == {"export": True, "first": 0, "format": "memos-vault-audit/2"}
+
+
+def test_who_may_not_read_the_log_exports_and_proves_nothing(clinic: Clinic) -> None:
+    file = io.BytesIO()
+    with pytest.raises(DeniedError):
+        clinic.mem(CLINICIAN, Purpose.TREATMENT).export(file)
+    with pytest.raises(DeniedError):
+        clinic.mem(CLINICIAN, Purpose.TREATMENT).prove_entry(0)
+    assert file.getvalue() == b""
+    assert [entry.decision for entry in clinic.log(CLINIC)[-2:]] == ["denied", "denied"]
+
+
+@pytest.mark.parametrize(("first", "stop"), [(-1, None), (0, 0), (5, 5), (10**6, None)])
+def test_a_range_that_is_none_is_refused(first: int, stop: int | None, clinic: Clinic) -> None:
+    file = io.BytesIO()
+    with pytest.raises(InputInvalidError):
+        auditor(clinic).export(file, ExportTerms(first, stop))
+    assert file.getvalue() == b""
+
+
+def test_a_range_is_of_whole_tiles_and_verifies(clinic: Clinic) -> None:
+    journal, parts = clinic.vault.parts.journal, clinic.vault.parts
+    journal.write([journal.event(EventType.VAULT_READ, CLINIC, {"nth": nth}) for nth in range(600)])
+    file = io.BytesIO()
+    told = auditor(clinic).export(file, ExportTerms(300, 301))
+    assert (told.first, told.stop, told.entries) == (256, 512, 256)
+    found = verified(clinic, file.getvalue())
+    found.report.require()
+    (log,) = found.report.logs
+    with parts.store.log_connection(CLINIC) as connection:
+        assert log.size == told.size == parts.log.head(connection, CLINIC).size
+    assert log.signed_size == log.size
+
+
+def test_every_entry_can_be_proved_and_no_other(clinic: Clinic) -> None:
+    clinic.mem(OWNER).extract("I met Anna.")
+    trust = Trust((clinic.vault.parts.verifier_key,))
+    size = len(clinic.log(CLINIC))
+    for index in range(size):
+        proof = parse_proof(auditor(clinic).prove_entry(index).encode())
+        proven = verify_proof(proof, trust)
+        assert (proven.index, str(proven.header.event)) == (index, clinic.log(CLINIC)[index].event)
+        assert proven.payload == clinic.log(CLINIC)[index].payload
+    for index in (-1, 10**6):
+        with pytest.raises(NotFoundError):
+            auditor(clinic).prove_entry(index)
+    assert [entry.event for entry in clinic.log(CLINIC)[size:]] == ["audit.export"] * size
+
+
+def test_a_checkpoint_that_witnesses_signed_is_preferred_for_a_proof(clinic: Clinic) -> None:
+    parts = clinic.vault.parts
+    auditor(clinic).checkpoint()
+    with parts.store.log_connection(CLINIC) as connection:
+        note = parts.log.checkpoints(connection, CLINIC)[-1]
+    text = parse_note(note).text
+    size = parse_checkpoint(text).size
+    clinic.sql(
+        "INSERT INTO audit_cosignature VALUES (?, ?, ?, ?, 0)",
+        CLINIC,
+        size,
+        WITNESS.name,
+        str(WITNESS.cosign(text, 1_700_000_000)),
+    )
+    trust = Trust((parts.verifier_key,), (WITNESS.verifier,), 1)
+    proven = verify_proof(auditor(clinic).prove_entry(0), trust)
+    assert (proven.checkpoint.size, proven.witnesses) == (size, (WITNESS.name,))
+    later = auditor(clinic).prove_entry(size)
+    assert verify_proof(later, Trust((parts.verifier_key,))).checkpoint.size > size
+    found = verified(clinic, exported(clinic), WITNESS)
+    found.report.require()
+    assert found.report.logs[0].cosigned_size == size
+
+
+def test_a_damaged_log_is_exported_as_it_is_and_not_signed(clinic: Clinic) -> None:
+    clinic.mem(OWNER).extract("I met Anna.")
+    auditor(clinic).checkpoint()
+    before = clinic.count("audit_checkpoint")
+    clinic.sql("DROP TRIGGER audit_leaf_erase")
+    clinic.sql("UPDATE audit_leaf SET payload = '{}' WHERE tenant_id = ? AND leaf_index = 1", CLINIC)
+    found = verified(clinic, exported(clinic))
+    assert "payload commitment" in {str(one.check) for one in found.report.findings}
+    assert clinic.count("audit_checkpoint") == before
