@@ -36,6 +36,7 @@ class Check(StrEnum):
     COSIGNED = "cosignatures required"
     FILE = "file as the manifest lists it"
     MANIFEST = "manifest"
+    INTENT = "outcome of every intent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from audit.errors import MalformedError, VerificationError
 from audit.event import EventType, Header, is_id, parse_header, time_in_microseconds, verify_payload
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.growing_tree import GrowingTree
+from audit.intent import IntentLedger
 from audit.merkle import CompactRange, leaf_hash
 from audit.range_tree import RangeTree
 from audit.replay import CLOCK_INVARIANTS, Erasures, Replay
@@ -110,6 +111,7 @@ class LogRun:
         self._erased = self._withheld = self._unchecked = 0
         self._agreed: list[Claim] = []
         self._erasures = Erasures(log.tenant)
+        self._intents = IntentLedger()
         self._replay = Replay(log.tenant, run.now, run.policies, begun=log.start > 0)
         self._signed = self._own_claims() + run.remembered.get(log.tenant, [])
         recorded = run.recorded.get(log.tenant, [])
@@ -212,6 +214,8 @@ class LogRun:
             kind.add(self._log.tenant, entry.index, breach.invariant, breach.expected, breach.got)
         for standing in self._erasures.observe_entry(position, header, payload):
             self._add(standing, Check.ERASURE, f"erased, as entry {position} says", "something else")
+        for stray in self._intents.observe(position, header, payload):
+            self._warn_of_effect(stray.index, "the outcome of an intent before", "of none that is open")
         if header.event is EventType.LOG_CHECKPOINT and not entry.withheld:
             self._record_checkpoint(entry.index, header, payload)
 
@@ -307,12 +311,19 @@ class LogRun:
                 self._unchecked += 1
         self._check_head()
         self._check_erasures()
+        for intent in self._intents.unmatched():
+            self._warn_of_effect(intent.index, "an outcome", "none: nobody knows what became of it")
         signed = [claim for claim in self._agreed if claim.signed]
         if self._size and not signed and self._is_to_be_signed():
             self._add(None, Check.SIGNED, "at least one that the log agrees with", "none")
         required = self._run.trust.required
         if self._size and required and not any(len(claim.witnesses) >= required for claim in signed):
             self._add(None, Check.COSIGNED, f"a checkpoint with {required} by trusted witnesses", "none")
+
+    def _warn_of_effect(self, index: int, expected: str, got: str) -> None:
+        """Tell of an effect outside the database; where entries are left out, its other half may stand there."""
+        if self._whole and not self._withheld:
+            self._run.warnings.add(self._log.tenant, index, Check.INTENT, expected, got)
 
     def _check_head(self) -> None:
         if self._whole and self._log.head is not None:

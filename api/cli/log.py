@@ -37,6 +37,7 @@ def tail(
         say(
             f"{entry.index:>6}  {head.time:%Y-%m-%d %H:%M:%S}  {head.event:<17} {head.outcome:<9} "
             f"{head.principal:<16} {head.purpose or '-':<10} {head.resource or '-'}"
+            f"{'' if entry.erased_by is None else f'  payload erased by {entry.erased_by}'}"
         )
 
 
