@@ -82,6 +82,6 @@ def test_a_key_that_is_made_is_told_before_and_after_wherever_the_process_is_kil
         ward.check({})
         ward.clinic.reopen()
         receipt = ward.clinic.mem(OWNER).extract(chat(f"again {step}"), subject=f"newcomer {step}")
-        assert ward.clinic.mem(OWNER).get(receipt.memory_ids[0])
+        assert ward.clinic.mem(OWNER).get(receipt.memory_ids[0]).id == receipt.memory_ids[0]
         ward.clinic.close()
     ward.everything()
