@@ -35,9 +35,12 @@ def main(arguments: Sequence[str]) -> int:
         "--remembered", type=Path, action="append", default=[], help="a checkpoint that was kept"
     )
     parser.add_argument("--entry", type=Path, help="the entry of a proof that carries none")
+    parser.add_argument(
+        "--handover", type=Path, action="append", default=[], help="a log key hands over to the next"
+    )
     given = parser.parse_args(arguments)
     try:
-        terms = Terms(given.key, given.witness, given.required, given.remembered, given.entry)
+        terms = Terms(given.key, given.witness, given.required, given.remembered, given.entry, given.handover)
         found = verify_file(given.file, terms, now=datetime.now(UTC))
     except KeyMalformedError as error:
         return _end(USAGE, f"{error}")

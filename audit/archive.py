@@ -18,7 +18,7 @@ from audit.errors import BundleMalformedError
 
 BLOCK: Final = 512
 MAX_MEMBERS: Final = 200_000
-MAX_MEMBER_SIZE: Final = 512 << 20
+MAX_MEMBER_SIZE: Final = 320 << 20
 TOP: Final = "evidence"
 """The one folder that everything lies in, so that unpacking strews nothing about."""
 

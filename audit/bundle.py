@@ -5,7 +5,7 @@ container to `audit.archive`, the list of files to `audit.manifest` and judging 
 whoever made the bundle chose what is in it.
 
     evidence/clinic-a/checkpoint                  the last checkpoint, as C2SP tlog-tiles serves it
-    evidence/clinic-a/checkpoints.jsonl           all of them, one JSON text a line, with cosignatures
+    evidence/clinic-a/checkpoints/000000000.jsonl all of them, one JSON text a line, with cosignatures
     evidence/clinic-a/tile/entries/000.p/42       headers: two bytes of length, then the leaf's bytes
     evidence/clinic-a/tile/0/000.p/42             leaf hashes, and so on upwards
     evidence/clinic-a/payloads/000000000.jsonl    {"index":0,"payload":"{…}","salt":"…"}
@@ -28,6 +28,7 @@ from audit.errors import BundleMalformedError, MalformedError
 from audit.evidence import LogEvidence, StoredEntry
 from audit.growing_tree import GrowingTree
 from audit.manifest import (
+    CHECKPOINTS_A_FILE,
     MANIFEST,
     MAX_MANIFEST_SIZE,
     Export,
@@ -48,9 +49,9 @@ from audit.tiles import (
     tile_path,
 )
 
-MAX_CHECKPOINTS_SIZE: Final = 256 << 20
+MAX_CHECKPOINTS_SIZE: Final = 64 << 20
 MAX_ENTRIES_SIZE: Final = TILE_WIDTH * 65537
-MAX_PAYLOADS_SIZE: Final = 512 << 20
+MAX_PAYLOADS_SIZE: Final = 320 << 20
 _MAX_DIGITS: Final = 19
 
 _Line = dict[str, object]
@@ -127,10 +128,11 @@ class _Writer:
         notes = _kept_notes(log, section)
         if notes:
             self._add(f"{log.tenant}/checkpoint", notes[-1])
-            lines = (dump(note.decode(errors="replace")) for note in notes)
-            self._add(f"{log.tenant}/checkpoints.jsonl", b"".join(lines))
-        left_out = section.checkpoints - len(notes)
-        self._logs.append(replace(section, checkpoints=len(notes), left_out=left_out))
+        section = replace(section, checkpoints=len(notes), left_out=len(log.checkpoints) - len(notes))
+        lines = (dump(note.decode(errors="replace")) for note in notes)
+        for path in section.checkpoints_paths():
+            self._add(path, b"".join(islice(lines, CHECKPOINTS_A_FILE)))
+        self._logs.append(section)
 
     def _write_entries(self, log: LogEvidence, nth: int, batch: list[StoredEntry], tree: GrowingTree) -> None:
         leaves = [entry.header.encode(errors="replace")[:MAX_ENTRY_SIZE] for entry in batch]
@@ -267,8 +269,9 @@ class _Reader:
         if not section.checkpoints:
             return ()
         last = self.read(f"{section.log}/checkpoint", MAX_NOTE_SIZE)
-        lines = self.read(f"{section.log}/checkpoints.jsonl", MAX_CHECKPOINTS_SIZE)
-        notes = [_parse_line(line, str).encode(errors="surrogatepass") for line in _lines(lines)]
+        files = (self.read(path, MAX_CHECKPOINTS_SIZE) for path in section.checkpoints_paths())
+        lines = [line for content in files for line in _lines(content)]
+        notes = [_parse_line(line, str).encode(errors="surrogatepass") for line in lines]
         if len(notes) != section.checkpoints or notes[-1] != last:
             raise BundleMalformedError(
                 "expected as many checkpoints as the manifest says, the last one alone, too"

@@ -30,6 +30,7 @@ MANIFEST: Final = "manifest.json"
 MAX_MANIFEST_SIZE: Final = 24 << 20
 MAX_LOGS: Final = 10_000
 MAX_SIZE: Final = 2**40
+CHECKPOINTS_A_FILE: Final = 4096
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _WORD: Final = re.compile(r"[ -~]{1,255}")
@@ -86,11 +87,16 @@ class LogSection:
             yield f"{self.log}/{tile_path(level, nth, width)}"
         if self.checkpoints:
             yield f"{self.log}/checkpoint"
-            yield f"{self.log}/checkpoints.jsonl"
+            yield from self.checkpoints_paths()
 
     def payloads_path(self, nth: int) -> str:
         """Return the path of the salts and payloads of the entries of a tile."""
         return f"{self.log}/payloads/{nth:09d}.jsonl"
+
+    def checkpoints_paths(self) -> Iterator[str]:
+        """Yield the paths of the files of checkpoints, so many in each."""
+        for nth in range(-(-self.checkpoints // CHECKPOINTS_A_FILE)):
+            yield f"{self.log}/checkpoints/{nth:09d}.jsonl"
 
     def upper_tiles(self) -> Iterator[tuple[int, int, int]]:
         """Yield level, index and width of the tiles that speak for entries outside the range, too."""

@@ -24,7 +24,7 @@ from audit.proof import (
     verify_proof,
 )
 from audit.report import Finding, LogSummary, Report
-from audit.signing import VerifierKey
+from audit.signing import VerifierKey, follow_handovers
 from audit.tiles import MAX_ENTRY_SIZE
 from audit.trust import Trust
 from audit.verify_bundle import BundleReport, verify_bundle
@@ -49,12 +49,15 @@ class Terms:
     """Checkpoints that were kept."""
     entry: Path | None = None
     """The entry of a proof that carries none."""
+    handovers: Sequence[Path] = ()
+    """Notes in which one log key hands over to the next, in order."""
     trust: Trust = field(init=False)
 
     def __post_init__(self) -> None:
-        keys = [VerifierKey.parse(key) for key in _keys_of(self.keys)]
+        notes = [_limited(file, MAX_KEPT_SIZE) for file in self.handovers]
+        keys = follow_handovers([VerifierKey.parse(key) for key in _keys_of(self.keys)], notes)
         witnesses = [WitnessVerifierKey.parse(key) for key in _keys_of(self.witnesses)]
-        object.__setattr__(self, "trust", Trust(tuple(keys), tuple(witnesses), self.required))
+        object.__setattr__(self, "trust", Trust(keys, tuple(witnesses), self.required))
 
 
 def verify_file(path: Path, terms: Terms, *, now: datetime | None = None) -> BundleReport | ProvenEntry:

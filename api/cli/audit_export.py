@@ -125,6 +125,10 @@ def verify(
     entry: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The entry of a proof that carries none.")
     ] = None,
+    handover: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="NOTE", help="Where one log key hands over to the next, signed by both."),
+    ] = None,
 ) -> None:
     """Recompute the whole log: of the vault, against its rows; or of a file, with public keys only."""
     keys: list[str | Path] = [*(key or []), *(key_file or [])]
@@ -135,7 +139,7 @@ def verify(
     if file is None:
         from api.cli.log import verify_vault  # noqa: PLC0415
 
-        if witness or required or remembered or entry:
+        if witness or required or remembered or entry or handover:
             raise typer.BadParameter("expected these options together with a file", param_hint="FILE")
         verify_vault(call)
         return
@@ -144,7 +148,7 @@ def verify(
     from audit.verify_bundle import BundleReport  # noqa: PLC0415
 
     try:
-        terms = Terms(keys, tuple(witness or ()), required, remembered or [], entry)
+        terms = Terms(keys, tuple(witness or ()), required, remembered or [], entry, handover or [])
         found = verify_file(file, terms, now=datetime.now(UTC))
     except OSError as error:
         raise NotCheckableError(f"a file cannot be read: {error.strerror}") from None

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 from audit.event import COMMITMENT_DOMAIN, HEADER_PATTERN, ID_PATTERN, MAX_HEADER_SIZE, EventType
-from audit.manifest import FORMAT
+from audit.manifest import CHECKPOINTS_A_FILE, FORMAT
 from audit.replay import CLOCK_INVARIANTS, CLOCK_SKEW, Invariant
 from audit.report import Check
 
@@ -45,6 +45,7 @@ def _constants() -> str:
     """Return what the scripts share with the Python modules, as a JavaScript value."""
     constants = {
         "checks": {check.name: check.value for check in Check},
+        "checkpointsAFile": CHECKPOINTS_A_FILE,
         "clockInvariants": sorted(CLOCK_INVARIANTS),
         "clockSkewMicroseconds": int(CLOCK_SKEW.total_seconds() * 1_000_000),
         "events": {event.name: event.value for event in EventType},

@@ -4,7 +4,7 @@
 const BLOCK = 512;
 const TOP = "evidence";
 const MAX_MEMBERS = 200000;
-const MAX_MEMBER_SIZE = 512 * 2 ** 20;
+const MAX_MEMBER_SIZE = 320 * 2 ** 20;
 const MAX_MANIFEST_SIZE = 24 * 2 ** 20;
 const MAX_SIZE = 2 ** 40;
 const MAX_FINDINGS = 1000;
@@ -87,6 +87,12 @@ function indexPath(index) {
 const tilePath = (level, index, width) => `tile/${level}/${indexPath(index)}${width === TILE_WIDTH ? "" : `.p/${width}`}`;
 const payloadsPath = (log, nth) => `${log}/payloads/${String(nth).padStart(9, "0")}.jsonl`;
 
+function* checkpointsPaths({ log, checkpoints }) {
+  for (let nth = 0; nth < Math.ceil(checkpoints / CONSTANTS.checkpointsAFile); nth += 1) {
+    yield `${log}/checkpoints/${String(nth).padStart(9, "0")}.jsonl`;
+  }
+}
+
 function* sectionPaths(section) {
   const { log, size, start, stop } = section;
   for (let nth = start / TILE_WIDTH; nth < Math.ceil(stop / TILE_WIDTH); nth += 1) {
@@ -101,7 +107,10 @@ function* sectionPaths(section) {
       yield `${log}/${tilePath(level, nth, Math.min(TILE_WIDTH, hashes - nth * TILE_WIDTH))}`;
     }
   }
-  if (section.checkpoints) yield* [`${log}/checkpoint`, `${log}/checkpoints.jsonl`];
+  if (section.checkpoints) {
+    yield `${log}/checkpoint`;
+    yield* checkpointsPaths(section);
+  }
 }
 
 const hasKeys = (value, keys) => isObject(value) && Object.keys(value).sort().join() === keys;
@@ -372,7 +381,8 @@ class LogRun {
   async ownClaims() {
     if (!this.section.checkpoints) return [];
     const last = await this.run.read(`${this.log}/checkpoint`, MAX_NOTE_SIZE);
-    const lines = splitLines(await this.run.read(`${this.log}/checkpoints.jsonl`)).map(parseLine);
+    const lines = [];
+    for (const path of checkpointsPaths(this.section)) lines.push(...splitLines(await this.run.read(path)).map(parseLine));
     need(lines.every((line) => typeof line === "string"), "expected checkpoints as texts");
     const notes = lines.map((line) => encoder.encode(line));
     need(notes.length === this.section.checkpoints && equal(notes[notes.length - 1], last), "expected as many checkpoints as the manifest says, the last one alone, too");

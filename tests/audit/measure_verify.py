@@ -1,18 +1,23 @@
-"""Measure verifying a bundle offline: `python -m tests.audit.measure_verify [ENTRIES]`; 1,000,000 if none.
+"""Measure verifying a bundle offline: `python -m tests.audit.measure_verify [ENTRIES | browser]`.
+
+Without a number, 1,000,000 entries; with `browser`, 100,000 in the page, where chromium is installed.
 
 Owns a throw-away bundle of made-up entries, written by the functions that write real ones, and verified in
 a process of its own, so that its memory is the verifier's alone. It asserts the target: 60 s of one core
 for 1,000,000 entries, and memory that does not grow with them.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 from typing import Final
+
+from playwright.sync_api import sync_playwright
 
 from audit.bundle import BundleTerms, write_bundle
 from audit.checkpoint import Checkpoint, sign_checkpoint
@@ -20,6 +25,7 @@ from audit.event import EventType, encode_entry
 from audit.evidence import LogEvidence, StoredEntry
 from audit.growing_tree import GrowingTree
 from audit.merkle import leaf_hash
+from audit.verify_html import build_page
 from tests.simulators.small_deployment import LOG_KEY, START, CountingSalts, draft
 
 ENTRIES: Final = 1_000_000
@@ -98,5 +104,41 @@ def main(count: int) -> None:
         sys.exit(f"expected at most {SECONDS:.0f} s of one core, got {seconds:.1f}")
 
 
+_LONGEST_GAP: Final = """() => new Promise((done) => {
+  let [last, worst] = [performance.now(), 0];
+  const look = (now) => {
+    [last, worst] = [now, Math.max(worst, now - last)];
+    document.documentElement.dataset.done ? done(worst) : requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})"""
+
+
+def measure_browser(count: int) -> None:
+    """Print how long the page takes, and for how long it does not answer meanwhile."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        bundle, html = Path(folder) / "evidence.tar", Path(folder) / "verify.html"
+        write(bundle, count)
+        html.write_bytes(build_page())
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(html.as_uri())
+        page.wait_for_selector("html[data-ready=yes]")
+        page.fill("#keys", str(LOG_KEY.verifier))
+        page.set_input_files("#file", str(bundle))
+        start = perf_counter()
+        page.click("#verify")
+        gap = page.evaluate(_LONGEST_GAP)
+        outcome = page.locator("#result").get_attribute("data-outcome")
+        sys.stdout.write(
+            f"{count:>9,} entries in chromium: {outcome} in {perf_counter() - start:.1f} s; "
+            f"the longest gap between two frames was {gap:.0f} ms\n"
+        )
+        browser.close()
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else ENTRIES)
+    if sys.argv[1:] == ["browser"]:
+        measure_browser(ENTRIES // 10)
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else ENTRIES)

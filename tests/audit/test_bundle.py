@@ -42,7 +42,7 @@ A = "clinic-a"
 ENTRIES = f"{A}/tile/entries/000.p/9"
 TILE = f"{A}/tile/0/000.p/9"
 PAYLOADS = f"{A}/payloads/000000000.jsonl"
-NOTES = f"{A}/checkpoints.jsonl"
+NOTES = f"{A}/checkpoints/000000000.jsonl"
 STRANGER = SignerKey.for_deployment("ward-1", bytes(32)).verifier
 
 
@@ -192,6 +192,16 @@ def test_cosignatures_travel_in_the_notes(lived: SmallDeployment) -> None:
     notes = unpacked(file.getvalue())[f"{TOP}/{A}/checkpoint"].decode()
     assert notes.endswith(f"{line}\n")
     verify(lived, file.getvalue()).report.require()
+
+
+def test_checkpoints_come_so_many_in_a_file(lived: SmallDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("audit.manifest", "audit.bundle"):
+        monkeypatch.setattr(f"{module}.CHECKPOINTS_A_FILE", 1)
+    bundle = export(lived, A)
+    assert [path for path in unpacked(bundle) if "/checkpoints/" in path] == [
+        f"{TOP}/{A}/checkpoints/{nth:09d}.jsonl" for nth in range(2)
+    ]
+    verify(lived, bundle).report.require()
 
 
 def altered_at(bundle: bytes, at: int) -> bytes:

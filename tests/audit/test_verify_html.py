@@ -21,6 +21,8 @@ from audit.verify_html import build_page
 from tests.audit.test_bundle import BAD_BUNDLES, MANIFEST_LIES, WRONG_CONTENT, A, long
 from tests.audit.test_proof import BAD_FILES, WITNESSES, WRONG, cosigned, proof_of
 from tests.audit.test_verification_of_tampered_logs import SCENARIOS, erase
+from tests.golden.make_evidence import BUNDLE, PROOF
+from tests.golden.make_evidence import WITNESS as GOLDEN_WITNESS
 from tests.simulators.evidence_bundles import export, export_range
 from tests.simulators.small_deployment import LOG_KEY, SmallDeployment
 from tests.simulators.tampering_store import TamperingStore
@@ -215,6 +217,14 @@ def test_the_browser_says_the_same_of_proofs(browser: Browser, lived: SmallDeplo
         if said != expected:
             differing[name] = (said, expected)
     assert differing == {}
+
+
+@needs_chromium
+def test_the_browser_verifies_golden_evidence(browser: Browser) -> None:
+    witness = str(GOLDEN_WITNESS.verifier)
+    for path in (BUNDLE, PROOF):
+        said = browser.verify(path.name, path.read_bytes(), witnesses=witness, required=1)
+        assert said == ("passed", frozenset()), path.name
 
 
 @needs_chromium

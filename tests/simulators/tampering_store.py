@@ -1,15 +1,17 @@
 """An adversary who owns the database of a log and not its signing key.
 
 Owns what such an adversary can do to rows: alter, drop, reorder, truncate, roll back, fork, swap and
-strip, clumsily or with every hash recomputed. It drops the guards first, as anyone with the file can.
+strip, clumsily or with every hash, tile and head recomputed. It drops the guards first, as anyone with the file can.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, text, update
 
+from audit.growing_tree import GrowingTree
 from audit.merkle import CompactRange, leaf_hash
-from audit.store import CHECKPOINT, HEAD, LEAF
+from audit.store import CHECKPOINT, COSIGNATURE, HEAD, LEAF, SUBTREE, TILE
+from audit.tiles import perfect_root
 
 Rows = list[dict[str, object]]
 
@@ -21,6 +23,9 @@ class Snapshot:
     heads: Rows
     leaves: Rows
     checkpoints: Rows
+    tiles: Rows
+    subtrees: Rows
+    cosignatures: Rows
 
 
 class TamperingStore:
@@ -77,13 +82,50 @@ class TamperingStore:
         self._rewrite(tenant, self._leaves(tenant)[:size])
 
     def cover_tracks(self, tenant: str) -> None:
-        """Recompute every leaf hash and the head: all that needs no signing key."""
+        """Recompute every leaf hash, tile, subtree and the head: all that needs no signing key."""
         rows = self._leaves(tenant)
+        tiles: Rows = []
+
+        def keep(level: int, index: int, hashes: bytes) -> None:
+            tiles.append({"tenant_id": tenant, "level": level, "tile_index": index, "hashes": hashes})
+
+        tree = GrowingTree(keep)
         for row in rows:
-            row["leaf_hash"] = leaf_hash(str(row["header"]).encode())
+            row["leaf_hash"] = leaf = leaf_hash(str(row["header"]).encode())
+            tree.add(leaf)
         self._rewrite(tenant, rows)
-        edge = CompactRange().extended(leaf_hash(str(row["header"]).encode()) for row in rows)
-        self.set_head(tenant, edge)
+        self._replace(TILE, tenant, tiles)
+        subtrees = [_root_of(tile) for tile in tiles]
+        self._replace(SUBTREE, tenant, subtrees)
+        self.set_head(tenant, tree.edge())
+
+    def alter_tile(self, tenant: str, level: int, index: int, hashes: bytes) -> None:
+        """Replace a stored tile."""
+        place = (TILE.c.tenant_id == tenant, TILE.c.level == level, TILE.c.tile_index == index)
+        self._connection.execute(update(TILE).where(*place).values(hashes=hashes))
+
+    def drop_tiles(self, tenant: str) -> None:
+        """Delete all stored tiles."""
+        self._replace(TILE, tenant, [])
+
+    def alter_subtree(self, tenant: str, level: int, position: int, root: bytes) -> None:
+        """Replace a stored hash of a full tile."""
+        place = (SUBTREE.c.tenant_id == tenant, SUBTREE.c.level == level, SUBTREE.c.position == position)
+        self._connection.execute(update(SUBTREE).where(*place).values(hash=root))
+
+    def strip_cosignatures(self, tenant: str) -> None:
+        """Delete what witnesses signed."""
+        self._replace(COSIGNATURE, tenant, [])
+
+    def move_cosignature(self, tenant: str, size: int) -> None:
+        """Put the cosignatures of a log beside its checkpoint of another size."""
+        mine = COSIGNATURE.c.tenant_id == tenant
+        self._connection.execute(update(COSIGNATURE).where(mine).values(tree_size=size))
+
+    def add_cosignature(self, tenant: str, size: int, witness: str, line: str) -> None:
+        """Put a cosignature beside a checkpoint."""
+        row = {"tenant_id": tenant, "tree_size": size, "witness": witness, "line": line, "received_us": 0}
+        self._connection.execute(insert(COSIGNATURE), row)
 
     def set_head(self, tenant: str, edge: CompactRange) -> None:
         """Replace the head."""
@@ -110,7 +152,7 @@ class TamperingStore:
 
     def remove_log(self, tenant: str) -> None:
         """Delete a log whole."""
-        for table in (LEAF, HEAD, CHECKPOINT):
+        for table in _TABLES:
             self._connection.execute(delete(table).where(table.c.tenant_id == tenant))
 
     def snapshot(self) -> Snapshot:
@@ -121,7 +163,8 @@ class TamperingStore:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Replay an old copy of the whole database."""
-        for table, rows in zip(_TABLES, (snapshot.heads, snapshot.leaves, snapshot.checkpoints), strict=True):
+        kept = (getattr(snapshot, field.name) for field in fields(snapshot))
+        for table, rows in zip(_TABLES, kept, strict=True):
             self._connection.execute(delete(table))
             if rows:
                 self._connection.execute(insert(table), rows)
@@ -141,6 +184,11 @@ class TamperingStore:
         )
         return [dict(row) for row in rows.mappings()]
 
+    def _replace(self, table: Table, tenant: str, rows: Rows) -> None:
+        self._connection.execute(delete(table).where(table.c.tenant_id == tenant))
+        if rows:
+            self._connection.execute(insert(table), rows)
+
     def _rewrite(self, tenant: str, rows: Rows) -> None:
         self._connection.execute(delete(LEAF).where(LEAF.c.tenant_id == tenant))
         numbered = [row | {"leaf_index": index} for index, row in enumerate(rows)]
@@ -148,7 +196,16 @@ class TamperingStore:
             self._connection.execute(insert(LEAF), numbered)
 
 
-_TABLES = (HEAD, LEAF, CHECKPOINT)
+_TABLES = (HEAD, LEAF, CHECKPOINT, TILE, SUBTREE, COSIGNATURE)
+
+
+def _root_of(tile: dict[str, object]) -> dict[str, object]:
+    hashes = tile["hashes"]
+    assert isinstance(hashes, bytes)
+    assert isinstance(tile["level"], int)
+    root = perfect_root([hashes[at : at + 32] for at in range(0, len(hashes), 32)])
+    place = {"level": tile["level"] + 1, "position": tile["tile_index"]}
+    return {"tenant_id": tile["tenant_id"], **place, "hash": root}
 
 
 def _at(tenant: str, index: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
