@@ -15,6 +15,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from audit.canonical import JsonValue
 from audit.checkpoint import SignedCheckpoint
 from audit.errors import MalformedError, TileFolderError, TileMalformedError, VerificationError
 from audit.event import EventType
@@ -27,6 +28,7 @@ from vault.grant import Grant
 from vault.parts import Parts
 
 CHECKPOINT: Final = "checkpoint"
+FORMAT: Final = "c2sp.org/tlog-tiles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class LogTiles(AuditView):
         grant = self._authorise(principal, purpose)
         readers = self._parts.tile_readers
         if not readers.is_entered(grant):
-            self._parts.journal.note(grant, {"tiles": True}, resource=LOG_RESOURCE)
+            self._parts.journal.note(grant, {"format": FORMAT}, resource=LOG_RESOURCE)
             readers.enter(grant)
             self._sign_first(grant)
         with self._parts.store.log_connection(grant.tenant) as connection:
@@ -78,7 +80,8 @@ class LogTiles(AuditView):
         """
         grant = self._authorise(principal, purpose)
         parts, tenant = self._parts, grant.tenant
-        parts.journal.note(grant, {"tiles": True}, resource=LOG_RESOURCE, event=EventType.AUDIT_EXPORT)
+        payload: dict[str, JsonValue] = {"export": True, "format": FORMAT}
+        parts.journal.note(grant, payload, resource=LOG_RESOURCE, event=EventType.AUDIT_EXPORT)
         self._sign(tenant, grant.bundle_digest)
         verifiers = [key.for_log(tenant) for key in parts.log.keys.verifiers]
         with parts.store.log_connection(tenant) as connection:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from audit.reader import verify_stored
 from tests.simulators.log_process import TENANT, create, engine_of, make_log
-from tests.simulators.small_deployment import LOG_KEY
+from tests.simulators.small_deployment import LOG_KEY, POLICY, draft
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BATCHES = 40
@@ -107,3 +109,32 @@ def _size(path: Path) -> int:
         size = make_log().head(connection, TENANT).size
     engine.dispose()
     return size
+
+
+def test_a_full_disk_refuses_entries_and_leaves_a_log_that_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    create(path)
+    engine, log, refused = engine_of(path), make_log(), 0
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        for more in range(120):
+            size = log.head(connection, TENANT).size
+            connection.commit()
+            # A little more room each time, so that it runs out at another place of the transaction.
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1 + more}")
+            try:
+                log.append(connection, [draft()] * 250)
+                connection.commit()
+            except (sqlite3.OperationalError, OperationalError):
+                refused += 1
+                connection.rollback()
+                assert log.head(connection, TENANT).size == size
+            log.check(connection, TENANT)
+            connection.rollback()
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+        assert refused > 20
+        log.append(connection, [draft()] * 300)
+        log.checkpoint_all(connection, policy=POLICY)
+        verify_stored(connection, LOG_KEY.verifier).require()
+        connection.commit()
+    engine.dispose()

@@ -252,3 +252,22 @@ def test_the_statements_of_every_tampering_are_sql(grown: SmallDeployment) -> No
     grown.connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
     for statement, _ in TAMPERINGS.values():
         assert grown.connection.execute(text(statement)).rowcount > 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE audit_subtree SET hash = zeroblob(32) WHERE position = 2", "subtree 2 of level 1"),
+        ("UPDATE audit_tile SET hashes = zeroblob(8192) WHERE tile_index = 2", "tile 2 of level 0"),
+        ("DELETE FROM audit_tile WHERE tile_index = 2", "tile 2 of level 0"),
+    ],
+)
+def test_a_tile_that_became_full_since_the_checkpoint_is_held_against_its_leaves(
+    grown: SmallDeployment, statement: str, message: str
+) -> None:
+    grown.log.append(grown.connection, [draft()] * 100)
+    check(grown)
+    TamperingStore(grown.connection)
+    grown.connection.exec_driver_sql(statement)
+    with pytest.raises(LogDamagedError, match=message):
+        check(grown)

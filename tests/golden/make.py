@@ -17,6 +17,9 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from audit.event import EventType
+from audit.evidence import SYSTEM_LOG
+from audit.tiles import TILE_WIDTH
 from policies.model import AccessTier, Principal, Purpose, Role
 from tests.simulators.fakes import FrozenClock, fake_options
 from vault.memos import MemOS
@@ -119,6 +122,9 @@ def fill(vault: Vault) -> None:
     settled(owner.organize(subject="Maria Keller"))
     settled(MemOS(vault, principal=TELLER).extract("Maria Keller asked for a loan", subject="Maria Keller"))
     owner.retrieve("which knee?", subject="Maria Keller")
+    # A full tile, in the one log that is not described entry by entry.
+    filling = vault.parts.journal.event(EventType.VAULT_READ, SYSTEM_LOG, {})
+    vault.parts.journal.write([filling] * TILE_WIDTH)
     for auditor in (AUDITOR, BANK_AUDITOR):
         assert MemOS(vault, principal=auditor, purpose=Purpose.AUDIT).verify().passed
 

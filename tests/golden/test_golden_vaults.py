@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from audit.evidence import SYSTEM_LOG
+from audit.merkle import HASH_SIZE
+from audit.tiles import TILE_SIZE, TILE_WIDTH
 from policies.model import Purpose
 from tests.golden.make import (
     ARCHIVE,
@@ -74,6 +77,18 @@ def test_a_golden_vault_verifies_and_goes_on(archive: Path, tmp_path: Path) -> N
         owner.organize(subject="Maria Keller")
         assert vault.wait(20)
         assert MemOS(vault, principal=AUDITOR, purpose=Purpose.AUDIT).verify().passed
+
+
+@pytest.mark.parametrize("archive", GOLDEN, ids=lambda path: path.stem)
+def test_a_golden_vaults_tiles_are_proved_from(archive: Path, tmp_path: Path) -> None:
+    with Vault.open(unpack(archive, tmp_path / "vault"), options=options(LATER, "later")) as vault:
+        log = vault.parts.log
+        with vault.parts.store.log_connection(SYSTEM_LOG) as connection:
+            size = log.head(connection, SYSTEM_LOG).size
+            assert len(log.tile(connection, SYSTEM_LOG, 0, 0, TILE_WIDTH)) == TILE_SIZE
+            assert len(log.tile(connection, SYSTEM_LOG, 1, 0, 1)) == HASH_SIZE
+            for index in (0, TILE_WIDTH - 1, TILE_WIDTH, size - 1):
+                assert log.inclusion_proof(connection, SYSTEM_LOG, index, size)
 
 
 @pytest.mark.parametrize("archive", GOLDEN, ids=lambda path: path.stem)

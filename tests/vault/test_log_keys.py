@@ -1,15 +1,17 @@
 """Rolling the log key of a vault over: every checkpoint verifies, every crash can be taken up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from audit.canonical import parse_canonical
 from audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from audit.errors import VerificationError
 from audit.event import EventType
 from audit.key_file import load_key_file, replace_key_file
+from audit.log import Leaf
 from audit.note import parse_note
 from audit.signing import VerifierKey, follow_handovers
 from policies.errors import DeniedError
@@ -212,7 +214,7 @@ def test_what_a_thief_of_the_old_key_signs_is_not_taken_for_the_last_checkpoint(
         vault.parts.journal.write([vault.parts.journal.event(EventType.VAULT_READ, "clinic", {})])
         log.sign_with(stolen)
 
-        def sign(connection, _leaves) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - a change
+        def sign(connection: Connection, _leaves: Sequence[Leaf]) -> None:
             head = log.head(connection, "clinic")
             forged = sign_checkpoint(
                 Checkpoint(log.origin("clinic"), head.size, head.root()), [stolen.current.for_log("clinic")]

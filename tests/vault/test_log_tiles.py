@@ -1,14 +1,16 @@
 """A tenant's log as files, in the vault: who may read them, what is shown, what it costs the log."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from audit.errors import TileMalformedError
 from audit.event import EventType, Outcome
+from audit.log import Leaf
 from audit.signing import VerifierKey
 from audit.tiles import TILE_WIDTH, entries_path, parse_entry_bundle, parse_tile_path, tile_path
 from policies.errors import DeniedError
@@ -16,7 +18,7 @@ from policies.model import Principal, Purpose, Role
 from tests.simulators.fakes import fake_options
 from tests.simulators.tile_monitor import Monitor
 from vault import tile_readers
-from vault.errors import ConflictError, NotFoundError, StorageError
+from vault.errors import ConflictError, NotFoundError, StorageError, TamperedError
 from vault.grant import Grant
 from vault.memos import MemOS
 from vault.opening import Vault
@@ -87,7 +89,7 @@ def test_a_reader_is_one_entry_an_hour_and_no_more(vault: Vault, monkeypatch: py
         monitor_of(vault).follow()
     assert size(vault) == before + 1
     event, payload, header = events(vault)[-1]
-    assert (event, payload) == ("audit.read", '{"tiles":true}')
+    assert (event, payload) == ("audit.read", '{"format":"c2sp.org/tlog-tiles"}')
     assert '"principal":"auditor-1"' in header
     now[0] += SESSION_SECONDS - 1
     memory(vault).log_file("checkpoint")
@@ -173,7 +175,7 @@ def test_cosignatures_stand_under_the_checkpoint_and_broken_ones_do_not(vault: V
         ("two", "x\n\ny"),
     ]
 
-    def cosign(connection, _leaves) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - a change
+    def cosign(connection: Connection, _leaves: Sequence[Leaf]) -> None:
         for name, text in with_lines:
             connection.exec_driver_sql(
                 "INSERT INTO audit_cosignature VALUES (?, ?, ?, ?, 0)",
@@ -238,7 +240,7 @@ def test_a_folder_is_kept_up_with_the_log_and_followed_by_a_third_party(vault: V
     assert fresh.follow() == monitor.seen
     assert fresh.entries == monitor.entries
     exported = [payload for event, payload, _ in events(vault) if event == EventType.AUDIT_EXPORT]
-    assert exported == ['{"tiles":true}'] * 6
+    assert exported == ['{"export":true,"format":"c2sp.org/tlog-tiles"}'] * 6
 
 
 def test_only_what_is_new_is_written(vault: Vault, tmp_path: Path) -> None:
@@ -327,3 +329,29 @@ def test_a_log_that_is_shorter_than_the_folder_or_another_is_refused(tmp_path: P
         with pytest.raises(ConflictError, match="whose history this log extends"):
             memory(vault).export_tiles(folder)
     assert (folder / "checkpoint").read_bytes() == kept
+
+
+def test_a_damaged_log_shows_nothing_and_is_not_exported(vault: Vault, tmp_path: Path) -> None:
+    fill(vault, 300)
+    log = memory(vault)
+    log.checkpoint()
+    log.log_file("checkpoint")
+
+    def damage(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+        for name in ("audit_tile_keep", "audit_checkpoint_fixed"):
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        connection.exec_driver_sql("DELETE FROM audit_tile WHERE tenant_id = 'clinic'")
+
+    def forge(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+        connection.exec_driver_sql("UPDATE audit_checkpoint SET note = 'no note' WHERE tenant_id = 'clinic'")
+
+    vault.parts.store.change(damage)
+    assert log.log_file("checkpoint").is_text
+    with pytest.raises(TamperedError, match="tile 0 of level 0 of log clinic"):
+        log.log_file("tile/0/000")
+    with pytest.raises(TamperedError):
+        log.export_tiles(tmp_path / "log")
+    assert not (tmp_path / "log" / "checkpoint").exists()
+    vault.parts.store.change(forge)
+    with pytest.raises(TamperedError):
+        log.log_file("checkpoint")
