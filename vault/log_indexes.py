@@ -25,8 +25,8 @@ from vault.storage.store import Store
 FOLDER: Final = "log-index"
 QUERY_SECONDS: Final = 20.0
 """How long a question waits for its index to be made; after that it answers as far as it can."""
-TURN_SECONDS: Final = 2.0
-"""How long one log is caught up in the background before it is another's turn."""
+TURN_SECONDS: Final = 0.5
+"""How long one log is caught up in the background before it is another's turn, or the vault may close."""
 
 
 @dataclass(frozen=True, slots=True)

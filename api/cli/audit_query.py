@@ -166,9 +166,10 @@ def _print_entries(page: "QueryPage") -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("index", justify="right", no_wrap=True)
-    for name in ("time", "event", "outcome", "actor", "purpose"):
+    for name in ("time", "event", "outcome"):
         table.add_column(name, no_wrap=True)
-    table.add_column("resource", overflow="fold")
+    for name in ("actor", "purpose", "resource"):
+        table.add_column(name, overflow="fold")  # in a narrow window an id breaks, and loses nothing
     erased = any(one.erased_by is not None for one in page.entries)
     if erased:
         table.add_column("payload erased by", justify="right", no_wrap=True)

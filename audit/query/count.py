@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, select
 from audit.errors import RangeInvalidError
 from audit.query.compile import entry_clause, kind_clause
 from audit.query.evaluate import about_kind_alone, time_bounds
-from audit.query.find import Window, window_of
+from audit.query.find import FEW_KINDS, Window, window_of
 from audit.query.rows import Kind, Row
 from audit.query.schema import ENTRY, KIND, SEGMENT, SEGMENT_ENTRIES
 from audit.query.syntax import And, Field, IndexRange, Node, Not, Or, TimeRange
@@ -105,12 +105,17 @@ def fitting(connection: Connection, node: Node, size: int, stop: int) -> Fitting
         mask = masker.mask(block)
         counts += np.bincount(block.kinds[mask], minlength=len(counts))
         times.append(block.times[mask])
-    by_kind = {
-        Kind(*row[1:]): int(counts[row[0]])
-        for row in connection.execute(select(KIND)).all()
-        if row[0] < masker.kinds and counts[row[0]]
-    }
+    by_kind = _named(connection, counts)
     return Fitting(by_kind, np.concatenate(times) if times else NOTHING.times)
+
+
+def _named(connection: Connection, counts: NDArray[np.int64]) -> dict[Kind, int]:
+    """Return the counts that are not zero, by kind."""
+    ids = np.flatnonzero(counts).tolist()
+    query = select(KIND) if len(ids) > FEW_KINDS else select(KIND).where(KIND.c.kind_id.in_(ids))
+    # The last kinds may belong to entries that the counting has not seen.
+    rows = (row for row in connection.execute(query).all() if row[0] < len(counts) and counts[row[0]])
+    return {Kind(*row[1:]): int(counts[row[0]]) for row in rows}
 
 
 def with_rows(found: Fitting, rows: Sequence[Row]) -> Fitting:

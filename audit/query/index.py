@@ -92,7 +92,7 @@ class LogIndex:
     def catch_up(self, log: LogSource, *, seconds: float) -> int:
         """Index what the log has more, for so many seconds at most, and return the size that is indexed.
 
-        A file that is not this log's is made anew, once.
+        A file that is not this log's is made anew, once. Where space ends, it stays as it is.
 
         Raises:
             IndexUnusableError: the file can be neither used nor made: no space, no permission, a bad disk.
@@ -152,12 +152,21 @@ class LogIndex:
                 self._open(log)
             assert self._engine is not None  # noqa: S101  # narrows
             with self._engine.connect() as connection:
-                size = self._expect(connection, log)
-                while size < log.size:
-                    size = self._extend(connection, log, size)
-                    if monotonic() >= ending:
-                        break
-            return size
+                return self._extended(connection, log, ending)
+
+    def _extended(self, connection: Connection, log: LogSource, ending: float) -> int:
+        """Index batch by batch, as far as time and space go, and return how far that was."""
+        size = self._expect(connection, log)
+        while size < log.size:
+            try:
+                size = self._extend(connection, log, size)
+            except DBAPIError as error:
+                if _code_of(error) in _DAMAGED:
+                    raise
+                return size  # no space, a bad disk: what is indexed already still answers
+            if monotonic() >= ending:
+                break
+        return size
 
     def _open(self, log: LogSource) -> None:
         _make_private(self._path)
@@ -358,10 +367,16 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        code = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY_CODE
+        code = _code_of(error)
         raise IndexUnusableError(f"the index failed (code {code})", damaged=code in _DAMAGED) from None
     except (SQLAlchemyError, TypeError, ValueError) as error:
         raise IndexUnusableError(
             f"the index is not in its form ({type(error).__name__})", damaged=True
         ) from None
+
+
+def _code_of(error: DBAPIError | sqlite3.Error) -> int:
+    """Return SQLite's primary error code; 0 where the driver itself complains."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code: int = getattr(cause, "sqlite_errorcode", 0)
+    return code & _PRIMARY_CODE

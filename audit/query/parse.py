@@ -39,6 +39,8 @@ from audit.query.words import FIELDS, SYNONYMS, ValueRefusedError, values_node
 MAX_LENGTH: Final = 2_000
 MAX_DEPTH: Final = 24
 MAX_VALUES: Final = 200
+MAX_TEXTS: Final = 16
+"""Each text is looked for in every id of the log: two hundred would take seconds."""
 MAX_TEXT: Final = 200
 MAX_INDEX: Final = 2**53 - 1
 _INDEX_DIGITS: Final = 16
@@ -167,6 +169,7 @@ class _Builder(Transformer_NonRecursive[Token, _Part]):
         super().__init__()
         self._now = now
         self._values = 0
+        self._texts = 0
 
     def start(self, part: _Part | None = None) -> _Part:
         return _Part(Everything(), 1) if part is None else part
@@ -214,6 +217,9 @@ class _Builder(Transformer_NonRecursive[Token, _Part]):
 
     def _text(self, token: Token, text: str) -> _Part:
         self._count(token, 1)
+        self._texts += 1
+        if self._texts > MAX_TEXTS:
+            raise QueryInvalidError(f"expected at most {MAX_TEXTS} texts", position=_place(token))
         if not text.strip() or len(text) > MAX_TEXT:
             raise QueryInvalidError(f"expected a text of 1 to {MAX_TEXT} characters", position=_place(token))
         return _Part(Text(text.lower()), 1)

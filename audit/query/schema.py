@@ -12,7 +12,7 @@ from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Tex
 from audit.query.rows import Kind
 
 INDEX_VERSION: Final = 1
-SEGMENT_ENTRIES: Final = 16_384
+SEGMENT_ENTRIES: Final = 4_096
 
 METADATA: Final = MetaData()
 
@@ -56,5 +56,5 @@ SEGMENT: Final = Table(
     Column("last_us", Integer, nullable=False),
     Column("times", LargeBinary, nullable=False),
     Column("kinds", LargeBinary, nullable=False),
-    comment="Times (int64) and kinds (int32), little-endian, of 16,384 entries each.",
+    comment="Times (int64) and kinds (int32), little-endian, of 4,096 entries each.",
 )

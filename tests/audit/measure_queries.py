@@ -13,11 +13,16 @@ from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Final
 
+from sqlalchemy import Connection, func, select, text
+
 from audit.evidence import StoredEntry
+from audit.query import find as find_module
 from audit.query.count import counts_of, fitting, histogram_of
 from audit.query.find import Window, find
 from audit.query.index import LogIndex
 from audit.query.parse import parse_query
+from audit.query.schema import ENTRY
+from audit.query.syntax import Node
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY: Final = "sha256:" + "9a" * 32
@@ -99,6 +104,57 @@ def p95(work: Callable[[], object]) -> str:
     return f"{sorted(walls)[-2] * 1e3:7.1f} ms {sorted(owns)[-2] * 1e3:7.1f} ms own"
 
 
+def measure_alternatives(connection: Connection, reached: int) -> None:
+    """Print what simpler plans take: a walk for pages, SQL over single rows for counts."""
+    rare = parse_query("actor:agent-199 event:memory.reveal outcome:failed", now=START)
+    walked = "walk: " + p95(lambda: walk(connection, rare, reached))
+    say(
+        f"a page of two rare conditions, by kind: {p95(lambda: by_kind(connection, rare, reached))}; {walked}"
+    )
+    by = select(ENTRY.c.kind_id, func.count()).group_by(ENTRY.c.kind_id)
+    say(f"counts by kind in SQL: {p95(lambda: connection.execute(by).all())}")
+    hour = ENTRY.c.time_us // 3_600_000_000
+    say(
+        f"a histogram in SQL: {p95(lambda: connection.execute(select(hour, func.count()).group_by(hour)).all())}"
+    )
+    make_plain(connection)
+    plain = text(
+        "SELECT leaf_index FROM plain WHERE actor = :a AND event = :e ORDER BY leaf_index DESC LIMIT 50"
+    )
+    common = {"a": "agent-0", "e": "audit.query"}
+    asked = parse_query("actor:agent-0 event:audit.query outcome:failed", now=START)
+    one = text(str(plain).replace("ORDER", "AND outcome = 'failed' ORDER"))
+    say(f"an index for each field: {p95(lambda: connection.execute(plain, common).all())}")
+    say(f"the same with a third, rare one: {p95(lambda: connection.execute(one, common).all())}")
+    say(f"the same by kind: {p95(lambda: by_kind(connection, asked, reached))}")
+
+
+def by_kind(connection: Connection, node: Node, reached: int) -> list[int]:
+    """Return a page as the product finds it."""
+    return find(connection, node, reached, Window(0, reached), limit=50, newest_first=True)
+
+
+def walk(connection: Connection, node: Node, reached: int) -> list[int]:
+    """Return a page as it is found where too many kinds fit."""
+    few, find_module.FEW_KINDS = find_module.FEW_KINDS, -1  # type: ignore[misc]  # a plan that is not taken otherwise
+    try:
+        return by_kind(connection, node, reached)
+    finally:
+        find_module.FEW_KINDS = few  # type: ignore[misc]  # as above
+
+
+def make_plain(connection: Connection) -> None:
+    """Make a table with a column and an index for each field."""
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE plain AS SELECT leaf_index, actor, event, outcome FROM entry JOIN kind USING (kind_id)"
+        )
+    )
+    for column in ("actor", "event", "outcome"):
+        connection.execute(text(f"CREATE INDEX temp.plain_{column} ON plain ({column}, leaf_index)"))
+    connection.execute(text("ANALYZE temp.plain"))
+
+
 def main(entries: int) -> None:
     """Index a log of so many entries and ask it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -112,8 +168,8 @@ def main(entries: int) -> None:
         )
         now = START + timedelta(days=200)
         with index.reading() as (connection, reached):
-            for text in QUERIES:
-                node = parse_query(text, now=now)
+            for asked in QUERIES:
+                node = parse_query(asked, now=now)
                 window = Window(0, reached)
                 found = find(connection, node, reached, window, limit=50, newest_first=True)
                 page = p95(lambda: find(connection, node, reached, window, limit=50, newest_first=True))  # noqa: B023
@@ -125,8 +181,9 @@ def main(entries: int) -> None:
                     histogram_of(fits)
 
                 say(
-                    f"{text or '(everything)'}\n  {len(found)} of page: newest {page}, oldest {old}; counts {p95(count)}"
+                    f"{asked or '(everything)'}\n  {len(found)} of page: newest {page}, oldest {old}; counts {p95(count)}"
                 )
+            measure_alternatives(connection, reached)
         index.close()
 
 

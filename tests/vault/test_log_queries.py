@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from audit.errors import QueryInvalidError, RangeInvalidError
 from audit.event import EventType
@@ -176,13 +177,13 @@ def test_size_zero_is_an_empty_tree(auditor: MemOS) -> None:
 
 
 def test_counts_agree_with_the_rows_and_say_that_they_are_whole(auditor: MemOS) -> None:
-    page = auditor.query_log("actor:agent-1")
-    counted = auditor.log_facets("actor:agent-1", size=page.tree_size)
+    page = auditor.query_log("actor:agent-1 event:memory.*")
+    counted = auditor.log_facets("actor:agent-1 event:memory.*", size=page.tree_size)
     assert counted.complete
     assert counted.counts.total == len(page.entries) == 8
     assert counted.counts.fields[Field.EVENT] == {"memory.search": 4, "memory.write": 4}
     assert counted.counts.fields[Field.TIER] == {"": 4, "private": 4}
-    over_time = auditor.log_histogram("actor:agent-1", size=page.tree_size, unit=Unit.HOUR)
+    over_time = auditor.log_histogram("actor:agent-1 event:memory.*", size=page.tree_size, unit=Unit.HOUR)
     assert over_time.complete
     assert [bucket.count for bucket in over_time.histogram.buckets] == [8]
 
@@ -250,7 +251,10 @@ def test_the_log_of_another_tenant_is_never_in_an_answer(clinic: Clinic, auditor
     bank = MemOS(clinic.vault, principal=STRANGER, purpose=Purpose.TREATMENT)
     bank.extract("a ledger", subject="client 3")
     theirs = as_(clinic, BANK_AUDITOR)
-    ours, other = auditor.query_log("actor:agent-1"), theirs.query_log("actor:agent-1")
+    ours, other = (
+        auditor.query_log("actor:agent-1 event:memory.*"),
+        theirs.query_log("actor:agent-1 event:memory.*"),
+    )
     assert {found.header.tenant for found in ours.entries} == {"clinic"}
     assert {found.header.tenant for found in other.entries} == {"bank"}
     assert len(other.entries) == 1
@@ -275,19 +279,48 @@ def test_an_index_that_lies_is_found_out_and_made_anew(clinic: Clinic, auditor: 
     assert auditor.query_log(honest.query, size=honest.tree_size) == honest
 
 
-def test_an_index_that_is_damaged_while_it_is_open_is_made_anew(clinic: Clinic, auditor: MemOS) -> None:
-    honest = auditor.query_log("actor:agent-1")
-    for statement in ("DROP TABLE segment", "UPDATE state SET size = 'x'"):
-        with closing(sqlite3.connect(clinic.path / "log-index" / "clinic.db")) as connection:
-            connection.execute(statement)
-            connection.commit()
-        for ask in (auditor.query_log, auditor.log_facets):
-            try:
-                ask("since:7d")
-            except LogIndexBehindError:
-                continue
-        assert auditor.query_log(honest.query, size=honest.tree_size) == honest
-        assert auditor.log_facets(honest.query, size=honest.tree_size).counts.total == 8
+@pytest.mark.parametrize("ask", ["query_log", "log_facets", "log_histogram"])
+def test_an_index_that_is_damaged_while_it_is_open_is_made_anew(
+    clinic: Clinic, auditor: MemOS, ask: str
+) -> None:
+    honest = auditor.query_log("actor:agent-1 event:memory.*")
+    with closing(sqlite3.connect(clinic.path / "log-index" / "clinic.db")) as connection:
+        connection.execute("DROP TABLE segment")
+        connection.commit()
+    with pytest.raises(LogIndexBehindError, match="thrown away"):
+        getattr(auditor, ask)("since:7d")
+    assert auditor.query_log(honest.query, size=honest.tree_size) == honest
+    assert auditor.log_facets(honest.query, size=honest.tree_size).counts.total == 8
+
+
+def test_entries_far_apart_are_read_each_by_itself(auditor: MemOS) -> None:
+    assert indexes(auditor.query_log("index:0,11")) == [11, 0]
+
+
+def tamper(clinic: Clinic, trigger: str, statement: str) -> None:
+    """Write to the log behind its guards."""
+    with closing(sqlite3.connect(clinic.path / "vault.db")) as connection:
+        connection.execute(f"DROP TRIGGER {trigger}")
+        connection.execute(statement)
+        connection.commit()
+
+
+def test_an_entry_that_is_gone_raises_the_alarm(clinic: Clinic, auditor: MemOS) -> None:
+    auditor.query_log("")
+    tamper(
+        clinic,
+        "audit_leaf_keep",
+        "DELETE FROM audit_leaf WHERE tenant_id = 'clinic' AND leaf_index = 5",
+    )
+    with pytest.raises(TamperedError, match="entry 5 of the log is not there"):
+        auditor.query_log("")
+
+
+def test_a_head_that_is_none_raises_the_alarm(clinic: Clinic, auditor: MemOS) -> None:
+    tamper(clinic, "audit_head_grow", "UPDATE audit_head SET nodes = x'00' WHERE tenant_id = 'clinic'")
+    with pytest.raises(TamperedError):
+        auditor.query_log("")
+    clinic.vault.parts.log_indexes.keep_up()
 
 
 def no_index(clinic: Clinic) -> None:
@@ -340,6 +373,28 @@ def test_an_index_that_is_behind_is_helped_out_by_a_scan(
     assert (counted.complete, counted.counts.total) == (True, page.tree_size)
 
 
+def test_a_full_disk_leaves_the_index_as_it_is_and_the_rest_is_scanned(
+    clinic: Clinic, auditor: MemOS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = auditor.query_log("").tree_size
+
+    def full(*_arguments: object) -> int:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise OperationalError("", None, error)
+
+    monkeypatch.setattr(LogIndex, "_extend", full)
+    page = auditor.query_log("", limit=1000)
+    assert page.tree_size == known + 1
+    assert indexes(page) == list(range(known + 1))[::-1]
+    assert auditor.log_facets("").complete
+    monkeypatch.setattr(log_queries, "MAX_SCAN", 1)
+    counted = auditor.log_facets("")
+    assert (counted.complete, counted.counted_size, counted.counts.total) == (False, known, known)
+    with pytest.raises(LogIndexBehindError, match=f"reaches {known} of"):
+        auditor.query_log("")
+
+
 def test_an_entry_that_is_no_entry_raises_the_alarm(clinic: Clinic, auditor: MemOS) -> None:
     auditor.query_log("")
     with closing(sqlite3.connect(clinic.path / "vault.db")) as connection:
@@ -380,7 +435,7 @@ def test_a_vault_that_is_opened_again_finds_its_index(clinic: Clinic) -> None:
 
 
 def test_a_clock_that_goes_on_moves_relative_times(clinic: Clinic, auditor: MemOS) -> None:
-    assert len(auditor.query_log("since:1h actor:agent-1").entries) == 8
+    assert len(auditor.query_log("since:1h actor:agent-1 event:memory.*").entries) == 8
     clock = clinic.options.clock
     clock.advance(timedelta(hours=2))  # type: ignore[attr-defined]  # a FrozenClock
-    assert auditor.query_log("since:1h actor:agent-1").entries == ()
+    assert auditor.query_log("since:1h actor:agent-1 event:memory.*").entries == ()

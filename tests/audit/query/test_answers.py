@@ -179,6 +179,15 @@ def found(index: LogIndex, log: PaperLog, text: str, *, limit: int = 100) -> lis
         return find(connection, node, reached, Window(0, reached), limit=limit, newest_first=False)
 
 
+def test_a_resource_is_counted_over_many_blocks(index: LogIndex, log: PaperLog) -> None:
+    for nth in range(40):
+        log.add(resource=f"mem_aaaaaaaa{nth % 2:02}")
+    index.catch_up(log, seconds=60)
+    with index.reading() as (connection, _):
+        counted = fitting(connection, parse_query("resource:mem_aaaaaaaa01", now=START), 40, 40)
+    assert counts_of(counted).total == 20
+
+
 def test_many_kinds_are_walked_and_answer_the_same(
     index: LogIndex, log: PaperLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +225,37 @@ def test_a_payload_without_a_tier_of_ours_has_none(payload: str, log: PaperLog) 
     log.add()
     assert row_of(replace(log.stored[0], payload=payload)).kind.tier == ""
     assert row_of(replace(log.stored[0], payload='{"access_tier":"public"}' + payload)).kind.tier == ""
+
+
+def test_nested_questions_about_kinds_are_asked_of_kinds(index: LogIndex, log: PaperLog) -> None:
+    for nth in range(10):
+        log.add(actor=f"agent-{nth}", purpose="legal" if nth % 2 else None)
+    assert found(index, log, "-(purpose:legal OR (actor:agent-2 action:read))") == [0, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("actor:agent-*", True),
+        ("actor:b*", False),
+        ("resource:none", True),
+        ("resource:mem_*", False),
+        ("actor:none", False),
+        ("-erased:yes", True),
+        ("index:0", True),
+        ("index:..0 index:0..", True),
+        ("index:1..", False),
+        ("until:2020", False),
+        ("time:2026-11-22", True),
+        ("gent", True),
+        ("actor:b OR action:read", True),
+        ("", True),
+    ],
+)
+def test_single_rows_say_the_same(index: LogIndex, log: PaperLog, text: str, fits: bool) -> None:  # noqa: FBT001  # a table
+    log.add()
+    assert predicate(parse_query(text, now=START), 1)(row_of(log.stored[0])) is fits
+    assert found(index, log, text) == ([0] if fits else [])
 
 
 def test_only_questions_about_kinds_are_asked_of_kinds() -> None:

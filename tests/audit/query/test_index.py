@@ -264,16 +264,36 @@ def test_a_full_disk_keeps_what_was_indexed_and_says_so(path: Path, log: PaperLo
     for nth in range(3_000):
         log.add(actor=f"agent-{nth}", resource=f"mem_{nth:026}")
     index = LogIndex(path, "clinic", max_pages=40)
-    with pytest.raises(IndexUnusableError) as caught:
-        index.catch_up(log, seconds=60)
-    assert not caught.value.damaged
+    told = index.catch_up(log, seconds=60)
+    assert 0 < told < log.size
     with index.reading() as (connection, reached):
-        assert 0 < reached < log.size
+        assert reached == told
         assert stored_row(connection, reached) is None
         assert all(stored_row(connection, nth) == row_of(log.stored[nth]) for nth in range(reached))
         assert fitting(connection, parse_query("", now=START), reached, reached).times.size == reached
-    with pytest.raises(IndexUnusableError):
+    assert index.catch_up(log, seconds=60) == told
+    index.close()
+    roomy = LogIndex(path, "clinic")
+    assert roomy.catch_up(log, seconds=60) == log.size
+    assert whole(roomy, log)
+    roomy.close()
+
+
+def test_damage_that_shows_while_it_is_caught_up_has_it_made_anew(
+    index: LogIndex, path: Path, log: PaperLog
+) -> None:
+    index.catch_up(log, seconds=60)
+    log.add(actor="agent-9")
+    edit(path, "DROP TABLE kind")
+    assert index.catch_up(log, seconds=60) == 22
+    assert whole(index, log)
+
+
+def test_a_disk_without_any_space_is_told(path: Path, log: PaperLog) -> None:
+    index = LogIndex(path, "clinic", max_pages=1)
+    with pytest.raises(IndexUnusableError) as caught:
         index.catch_up(log, seconds=60)
+    assert not caught.value.damaged
     index.close()
     roomy = LogIndex(path, "clinic")
     assert roomy.catch_up(log, seconds=60) == log.size

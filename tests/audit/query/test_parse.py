@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from audit.errors import QueryInvalidError
 from audit.event import EventType, Outcome, Verdict
 from audit.query.moments import read_moment
-from audit.query.parse import MAX_DEPTH, MAX_LENGTH, MAX_VALUES, parse_query, point_at
+from audit.query.parse import MAX_DEPTH, MAX_LENGTH, MAX_TEXTS, MAX_VALUES, parse_query, point_at
 from audit.query.syntax import (
     And,
     Erased,
@@ -198,9 +198,10 @@ def test_a_query_has_one_text_that_means_the_same(text: str, again: str) -> None
         ("a \ud800", 2, "no control character"),
         ("a\x1b[2J", 1, "no control character"),
         ("x" * (MAX_LENGTH + 1), MAX_LENGTH, "at most 2000 characters"),
-        ("a " * (MAX_VALUES + 1), 2 * MAX_VALUES, "at most 200 values"),
+        ("actor:a " * (MAX_VALUES + 1), 8 * MAX_VALUES + 6, "at most 200 values"),
+        ("a " * (MAX_TEXTS + 1), 2 * MAX_TEXTS, "at most 16 texts"),
         ("actor:" + ",".join("a" * 1 for _ in range(MAX_VALUES + 1)), 6, "at most 200 values"),
-        ("a(b OR (" * MAX_DEPTH + "c" + "))" * MAX_DEPTH, None, "nesting of at most"),
+        ("actor:a (actor:b OR (" * MAX_DEPTH + "c" + "))" * MAX_DEPTH, None, "nesting of at most"),
     ],
 )
 def test_what_is_no_query_is_told_with_its_place_and_without_its_words(
