@@ -4,6 +4,7 @@ Owns content types and caching. The prefix of a tenant's log is `/v1/logs/{tenan
 not found, whether it exists or not.
 """
 
+import gzip
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
@@ -24,6 +25,7 @@ FRESH: Final = "private, no-cache"
 FOR_EVER: Final = "private, max-age=31536000, immutable"
 
 _MAX_TENANT: Final = 64
+_BUNDLES: Final = "tile/entries/"
 
 router = APIRouter(prefix="/v1/logs", tags=["audit"], responses=ANSWERS, route_class=ParsedRoute)
 
@@ -70,8 +72,17 @@ def _file(call: Call, request: Request, tenant: str, path: str) -> Response:
     if tenant != call.principal.tenant or not spelt:
         raise NotFoundError("nothing of the log lies at this path")
     found = call.memory().log_file(path, purpose=purpose)
-    return Response(
-        found.content,
-        media_type=NOTE_TYPE if found.is_text else TILE_TYPE,
-        headers={"Cache-Control": FRESH if found.is_text else FOR_EVER},
-    )
+    headers = {"Cache-Control": FRESH if found.is_text else FOR_EVER}
+    content = found.content
+    if path.startswith(_BUNDLES):
+        headers["Vary"] = "Accept-Encoding"
+        if _takes_gzip(request.headers.get("accept-encoding", "")):
+            headers["Content-Encoding"] = "gzip"
+            content = gzip.compress(content, mtime=0)
+    return Response(content, media_type=NOTE_TYPE if found.is_text else TILE_TYPE, headers=headers)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Say whether a client asked for gzip; the specification wants entry bundles compressed, hashes do not shrink."""
+    codings = [part.replace(" ", "").lower().partition(";") for part in accepted.split(",")]
+    return any(name == "gzip" and weight.rstrip("0") not in {"q=", "q=0."} for name, _, weight in codings)

@@ -52,6 +52,36 @@ def test_types_and_caching_are_those_of_the_specification(auditor: Caller) -> No
 
 
 @pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("gzip;q=1.0", True),
+        ("gzip; q=0", False),
+        ("gzip;q=0.000", False),
+        ("identity", False),
+        ("", False),
+        ("x-gzip", False),
+    ],
+)
+def test_entry_bundles_are_compressed_for_whoever_asks_for_it_and_hashes_never(
+    auditor: Caller,
+    accepted: str,
+    packed: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    headers = auditor.headers(AUDIT) | {"Accept-Encoding": accepted}
+    plain = get(auditor, "tile/entries/000.p/1").content
+    for path in ("tile/entries/000.p/1", "tile/0/000.p/1", "checkpoint"):
+        answer = auditor.client.get(f"/v1/logs/clinic/{path}", headers=headers)
+        assert answer.status_code == 200
+        expected = "gzip" if packed and "entries" in path else None
+        assert answer.headers.get("content-encoding") == expected
+        if "entries" in path:
+            assert answer.content == plain
+            assert answer.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "checkpoint/",
