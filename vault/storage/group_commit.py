@@ -2,7 +2,7 @@
 
 The first writer to arrive leads: it commits everything that waits, rows and audit entries in one
 transaction, and hands the lead to one of those who came meanwhile. Alone, a writer pays no thread
-switch; among 32, they share one `fsync`. A write that fails alone fails alone: the batch is rolled
+switch; among 32, they share one `fsync`. The main thread alone never leads: see `_stand_in_for_main`. A write that fails alone fails alone: the batch is rolled
 back and each of its members is committed by itself.
 
 The leader also does what work the others left to it (`WriteSet.prepare`, `WriteSet.finish`), one after
@@ -16,7 +16,9 @@ Leaves to whom: what may be written is `write_unit`'s; leaves and their hashes a
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, Engine, Table
@@ -64,19 +66,20 @@ class WriteSet:
     """New rows; a `leaf_index` of -1 becomes the index of the write set's first entry."""
     changes: list[Change] = field(default_factory=list)
     prepare: Callable[[], None] | None = None
-    """Fills in the rest; run once by whichever thread commits, before the transaction. Where it was
-    interrupted it is run again. It must submit nothing itself."""
+    """Fills in the rest; run once by whichever thread commits, before the transaction. It must submit
+    nothing itself."""
     finish: Callable[[], None] | None = None
-    """Run once when all is durable, before the writer goes on; by the thread that committed, or its own."""
+    """Run once when all is durable, before the writer goes on, by the thread that committed."""
 
 
 class _Ticket:
     """A write set on its way: waits until it is done, failed, or told to lead."""
 
-    __slots__ = ("called", "error", "finished", "leads", "leaves", "work")
+    __slots__ = ("called", "error", "finished", "leads", "leaves", "may_lead", "work")
 
     def __init__(self, work: WriteSet) -> None:
         self.work = work
+        self.may_lead = threading.current_thread() is not threading.main_thread()
         self.called = threading.Lock()
         """Taken until its writer is called: a quarter of the cost of an Event."""
         self.called.acquire()
@@ -109,6 +112,9 @@ class GroupCommit:
         self._led = False
         self._closed = False
         self._inserts: dict[str, BatchInsert] = {}
+        self._stand_in = threading.Thread(target=self._stand_in_for_main, name="commit", daemon=True)
+        self._called: SimpleQueue[None] = SimpleQueue()
+        self._stand_in.start()
 
     def submit(self, work: WriteSet) -> list[Leaf]:
         """Make `work` durable and return the leaves of its entries.
@@ -120,34 +126,51 @@ class GroupCommit:
         if self._closed:
             raise StorageError("the vault is closed")
         ticket = _Ticket(work)
-        with self._mutex:
-            self._waiting.append(ticket)
-            leads, self._led = not self._led, True
-        if not leads:
+        if ticket.may_lead:
+            self._write(ticket)
+        else:
+            with self._mutex:
+                self._waiting.append(ticket)
+            self._called.put(None)
             self._await(ticket)
-        if leads or ticket.leads:
-            self._lead()
-        ticket.finish()
         work.prepare = work.finish = None  # they hold what holds them: a cycle for the collector, otherwise
         if ticket.error is not None:
             raise ticket.error
         return ticket.leaves
 
-    def _await(self, ticket: _Ticket) -> None:
-        """Wait for the leader.
+    def _write(self, ticket: _Ticket) -> None:
+        with self._mutex:
+            self._waiting.append(ticket)
+            leads, self._led = not self._led, True
+        if not leads:
+            ticket.called.acquire()
+        if leads or ticket.leads:
+            self._lead(ticket)
 
-        Threat: an interrupt (Ctrl-C) of a thread that waits. If its ticket stayed, the lead would come
-        to a thread that has gone, and nobody would ever commit again.
-        """
+    def _await(self, ticket: _Ticket) -> None:
+        """Wait for the leader, in the main thread; give up what nobody has begun where that is interrupted."""
         try:
             ticket.called.acquire()
         except BaseException:
-            with self._mutex:
-                if ticket in self._waiting:
-                    self._waiting.remove(ticket)
-                if ticket.leads:
-                    self._hand_over()
+            with self._mutex, suppress(ValueError):
+                self._waiting.remove(ticket)
             raise
+
+    def _stand_in_for_main(self) -> None:
+        """Lead for the main thread.
+
+        Threat: interrupts (Ctrl-C) come to the main thread, anywhere. One in the midst of others' work
+        would leave it half done, and one in the midst of handing the lead on would end all writing.
+        """
+        while True:
+            self._called.get()
+            if self._closed:
+                return
+            with self._mutex:
+                leads = bool(self._waiting) and not self._led
+                self._led = self._led or leads
+            if leads:
+                self._lead(None)
 
     def run(self, change: Change) -> None:
         """Run one change in a transaction of its own, between the batches; for maintenance."""
@@ -156,67 +179,49 @@ class GroupCommit:
     def close(self) -> None:
         """Give the connection back; what is submitted later is refused."""
         self._closed = True
+        self._called.put(None)
+        self._stand_in.join()
         self._connection.close()
 
-    def _lead(self) -> None:
+    def _lead(self, own: _Ticket | None) -> None:
         with self._mutex:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
         try:
-            ready = [ticket for ticket in batch if self._prepared(ticket, batch[0])]
+            ready = [ticket for ticket in batch if _prepared(ticket)]
             if ready:
                 self._commit(ready)
-            self._finish(batch)
+            for ticket in batch:
+                ticket.finish()
+        except BaseException as error:  # noqa: BLE001  # raised by `submit`, when the lead is handed on
+            (own or batch[0]).error = error
         finally:
             with self._mutex:
                 self._hand_over()
-            for ticket in batch[1:]:  # the first is the leader's own
-                ticket.called.release()
+            for ticket in batch:
+                if ticket is not own:
+                    ticket.called.release()
 
     def _hand_over(self) -> None:
         """Make the next in the queue the leader; call it under the mutex."""
-        if self._waiting:
+        if self._waiting and self._waiting[0].may_lead:
             successor = self._waiting[0]
             successor.leads = True
             successor.called.release()
-        else:
-            self._led = False
-
-    def _prepared(self, ticket: _Ticket, leader: _Ticket) -> bool:
-        """Let a write set be filled in; say whether it may be committed. One that fails fails alone."""
-        try:
-            if ticket.work.prepare is not None:
-                ticket.work.prepare()
-        except Exception as error:  # noqa: BLE001  # its writer's, whoever prepares for it
-            ticket.error = error
-            return False
-        except BaseException as error:  # noqa: BLE001  # the leader's own interrupt, which is nobody else's
-            leader.error = error
-            return ticket is not leader and self._prepared(ticket, leader)
-        return True
-
-    def _finish(self, batch: Sequence[_Ticket]) -> None:
-        """Finish for those who wait.
-
-        Not in the main thread, to which interrupts come: one in the midst of somebody else's work would
-        leave it half done. There each does its own.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            for ticket in batch:
-                ticket.finish()
+            return
+        self._led = False
+        if self._waiting:
+            self._called.put(None)
 
     def _commit(self, batch: list[_Ticket]) -> None:
         try:
             self._transact(batch)
-        except BaseException as error:  # noqa: BLE001  # each writer gets its own error, also an interrupt
+        except BaseException as error:  # noqa: BLE001  # each writer gets its own error
             if len(batch) == 1:
                 batch[0].error = error
                 return
             for ticket in batch:
                 self._commit([ticket])
-            if not isinstance(error, Exception):
-                batch[0].error = error  # the leader's own interrupt, which is not to be lost
             return
-        # Beyond this line everything is durable: an interrupt is no reason to commit again.
         self._probe("committed")
 
     def _transact(self, batch: list[_Ticket]) -> None:
@@ -244,3 +249,14 @@ class GroupCommit:
             if name not in self._inserts:
                 self._inserts[name] = BatchInsert(tables[name])
             self._inserts[name].add(self._connection, rows)
+
+
+def _prepared(ticket: _Ticket) -> bool:
+    """Let a write set be filled in; say whether it may be committed. One that fails fails alone."""
+    try:
+        if ticket.work.prepare is not None:
+            ticket.work.prepare()
+    except BaseException as error:  # noqa: BLE001  # its writer's, whoever prepares for it
+        ticket.error = error
+        return False
+    return True

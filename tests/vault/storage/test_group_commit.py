@@ -1,7 +1,10 @@
 """Many writers, one durable commit: each gets its own leaves or its own error, and nobody waits for ever."""
 
+import itertools
+import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -207,58 +210,95 @@ def test_an_interrupt_after_the_commit_writes_nothing_twice(
     assert tenants(tmp_path) == ["durable", "next"]
 
 
-class InterruptedWait:
-    """A lock whose waiter is interrupted, as the main thread is by Ctrl-C."""
-
-    def __init__(self, waiting: threading.Event, go: threading.Event) -> None:
-        self._waiting, self._go = waiting, go
-
-    def acquire(self) -> bool:
-        """Say that somebody waits, then raise."""
-        self._waiting.set()
-        assert self._go.wait(WAIT)
-        raise KeyboardInterrupt
-
-    def release(self) -> None:
-        """Take note of nothing."""
-
-
-@pytest.mark.parametrize("lead_first", [False, True], ids=["still queued", "just made leader"])
-def test_a_waiting_writer_that_is_interrupted_does_not_take_the_lead_with_it(
-    commit: GroupCommit,
-    probe: GateProbe,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    lead_first: bool,
+def test_a_main_thread_interrupted_while_it_waits_takes_back_what_nobody_has_begun(
+    commit: GroupCommit, probe: GateProbe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting, go = threading.Event(), threading.Event()
     probe.hold = "begin"
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(commit.submit, work("leader"))
         assert probe.arrived.wait(WAIT)
         wait_as_ever = commit._await
 
         def wait_and_be_interrupted(ticket: _Ticket) -> None:
-            ticket.called = InterruptedWait(waiting, go)  # type: ignore[assignment]
+            ticket.called = InterruptedWait()  # type: ignore[assignment]
             wait_as_ever(ticket)
 
         with monkeypatch.context() as patch:
             patch.setattr(commit, "_await", wait_and_be_interrupted)
-            interrupted = pool.submit(commit.submit, work("interrupted"))
-            assert waiting.wait(WAIT)
+            with pytest.raises(KeyboardInterrupt):
+                commit.submit(work("interrupted"))
         behind = pool.submit(commit.submit, work("behind"))
-        wait_for(lambda: len(commit._waiting) == 2)
-        if not lead_first:
-            go.set()
-            assert isinstance(interrupted.exception(WAIT), KeyboardInterrupt)
+        wait_for(lambda: len(commit._waiting) == 1)
         probe.go.set()
-        leader.result(WAIT)
-        go.set()
-        assert isinstance(interrupted.exception(WAIT), KeyboardInterrupt)
+        assert leader.result(WAIT)
         assert behind.result(WAIT)
-        assert pool.submit(commit.submit, work("later")).result(WAIT)
+    assert commit.submit(work("later"))
     assert tenants(tmp_path) == ["behind", "later", "leader"]
+
+
+class InterruptedWait:
+    """A lock whose waiter is interrupted, as the main thread is by Ctrl-C."""
+
+    def acquire(self) -> bool:
+        """Raise instead of waiting."""
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_main_thread_harms_no_other_writer(commit: GroupCommit, tmp_path: Path) -> None:
+    """Interrupts every two milliseconds into a main thread that writes beside four others."""
+    ending, storm = threading.Event(), Storm()
+
+    def write(thread: int) -> list[int]:
+        indexes: list[int] = []
+        while not ending.is_set():
+            indexes += [leaf.index for leaf in commit.submit(work(f"t{thread}-{len(indexes)}"))]
+        return indexes
+
+    with ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(write, nth) for nth in range(4)]
+        with storm:
+            interrupted = storm.hit(lambda nth: commit.submit(work(f"main-{nth}")), seconds=1)
+        ending.set()
+        indexes = [index for other in others for index in other.result(WAIT)]
+    assert interrupted, "expected some of them to have hit"
+    written = dict(log_of(tmp_path))
+    assert list(written) == list(range(len(written)))
+    assert {written[index] for index in indexes} == {name for name in written.values() if name[0] == "t"}
+    assert commit.submit(work("later"))[0].index == len(written)
+
+
+class Storm:
+    """Interrupts the main thread every two milliseconds, once in each call at most."""
+
+    def __init__(self) -> None:
+        self._armed = False
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGALRM, self._interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+
+    def __exit__(self, *_error: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def _interrupt(self, _signal: int, _frame: object) -> None:
+        if self._armed:
+            self._armed = False
+            raise KeyboardInterrupt
+
+    def hit(self, call: Callable[[int], object], seconds: float) -> int:
+        """Call until the time is over; return how many of the calls were interrupted."""
+        count, end = 0, time.monotonic() + seconds
+        for nth in itertools.count():
+            if time.monotonic() > end:
+                return count
+            try:
+                self._armed = True
+                call(nth)
+                self._armed = False
+            except KeyboardInterrupt:
+                count += 1
+        raise AssertionError
 
 
 def test_more_writers_than_a_batch_holds_are_all_served(

@@ -1,4 +1,4 @@
-"""What writers leave to the one that commits: prepared and finished once, each for itself, lost by no interrupt."""
+"""What writers leave to the one that commits: prepared and finished once, each for itself."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from audit.log import AuditLog, Leaf
 from tests.simulators.small_deployment import draft
 from vault.errors import ConflictError
 from vault.storage.engine import writer_engine
-from vault.storage.group_commit import GroupCommit, WriteSet, _Ticket
+from vault.storage.group_commit import GroupCommit, WriteSet
 from vault.storage.migrate import upgrade
 from vault.storage.schema import TENANT
 
@@ -111,8 +111,10 @@ def test_nothing_is_finished_before_it_is_durable(bench: Bench) -> None:
     assert all(name in durable for name, _, durable in bench.finished)
 
 
-def test_a_preparation_that_fails_fails_alone_and_is_not_finished(bench: Bench) -> None:
-    refusal = ConflictError("no")
+@pytest.mark.parametrize("refusal", [ConflictError("no"), KeyboardInterrupt(), SystemExit()], ids=repr)
+def test_a_preparation_that_fails_fails_alone_and_is_not_finished(
+    bench: Bench, refusal: BaseException
+) -> None:
     results = bench.together([bench.work("a"), bench.work("b", refusal), bench.work("c")])
     assert results[1] is refusal
     assert sorted(bench.tenants()) == ["a", "c", "first"]
@@ -131,26 +133,6 @@ def test_a_finish_that_fails_is_its_own_writers_error_though_all_is_durable(benc
     assert sorted(bench.tenants()) == ["a", "b", "c", "first"]
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit()], ids=repr)
-def test_an_interrupt_in_anothers_preparation_is_the_leaders_and_the_other_is_prepared_again(
-    bench: Bench, interrupt: BaseException
-) -> None:
-    results = bench.together([bench.work("leads"), bench.work("other", interrupt), bench.work("last")])
-    assert results[0] is interrupt
-    assert all(isinstance(leaves, list) for leaves in results[1:])
-    assert [name for name, _ in bench.prepared] == ["first", "leads", "other", "other", "last"]
-    assert sorted(bench.tenants()) == ["first", "last", "leads", "other"]
-    assert bench.commit.submit(bench.work("next"))
-
-
-def test_an_interrupt_in_its_own_preparation_writes_nothing_of_the_leader(bench: Bench) -> None:
-    interrupt = KeyboardInterrupt()
-    results = bench.together([bench.work("leads", interrupt), bench.work("other")])
-    assert results[0] is interrupt
-    assert isinstance(results[1], list)
-    assert sorted(bench.tenants()) == ["first", "other"]
-
-
 def test_where_all_of_a_batch_fail_no_transaction_is_begun(bench: Bench) -> None:
     with pytest.raises(ConflictError):
         bench.commit.submit(bench.work("lost", ConflictError("no")))
@@ -160,19 +142,12 @@ def test_where_all_of_a_batch_fail_no_transaction_is_begun(bench: Bench) -> None
     assert bench.tenants() == ["next"]
 
 
-def test_the_main_thread_finishes_its_own_alone(bench: Bench) -> None:
+def test_the_main_thread_leads_nobody_and_is_led(bench: Bench) -> None:
     """An interrupt comes to the main thread: it must not leave another's work half done."""
     bench.held.go.set()
-    bench.commit.submit(bench.work("first"))
+    bench.commit.submit(bench.work("main"))
     with ThreadPoolExecutor(1) as pool:
-        bench.commit._led = True
-        waiting = pool.submit(bench.commit.submit, bench.work("other"))
-        wait_for(lambda: len(bench.commit._waiting) == 1)
-        bench.commit._waiting.appendleft(lead := _Ticket(bench.work("main")))
-        bench.commit._lead()
-        assert waiting.result(WAIT)
-    assert lead.error is None
+        pool.submit(bench.commit.submit, bench.work("other")).result(WAIT)
     threads = {name: thread for name, thread, _ in bench.finished}
-    assert threads["other"] not in {threading.main_thread().ident, threads["first"]}
-    assert threads["first"] == threading.main_thread().ident
-    assert sorted(bench.tenants()) == ["first", "main", "other"]
+    assert threads["main"] not in {threading.main_thread().ident, threads["other"]}
+    assert sorted(bench.tenants()) == ["main", "other"]
