@@ -8,6 +8,7 @@ form, of the log that it names, and hash to its leaf. An API key goes over TLS, 
 import json
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.client import HTTPException
@@ -30,6 +31,7 @@ from vault.log_stream import BATCH, Anchored
 SECONDS: Final = 30.0
 _MAX_ANSWER: Final = 64 << 20
 _MAX_KEY: Final = 1_024
+_MAX_PROBLEM: Final = 4_096
 _SOURCE: Final = "urn:memvault:log:"
 
 
@@ -159,8 +161,7 @@ class RemoteStream:
             with self._opener.open(Request(target, headers=headers), timeout=SECONDS) as answer:  # noqa: S310
                 text: bytes = answer.read(_MAX_ANSWER + 1)
         except HTTPError as error:
-            error.close()
-            raise _refusal(error.code) from None
+            raise _refusal(error.code, _problem(error)) from None
         except (OSError, HTTPException) as error:
             raise NotReadyError(f"the server did not answer: {type(error).__name__}") from None
         if len(text) > _MAX_ANSWER:
@@ -168,7 +169,16 @@ class RemoteStream:
         return text
 
 
-def _refusal(status: int) -> Exception:
+def _problem(error: HTTPError) -> bytes:
+    with error, suppress(OSError, HTTPException):
+        text: bytes = error.read(_MAX_PROBLEM)
+        return text
+    return b""
+
+
+def _refusal(status: int, problem: bytes) -> Exception:
+    if b"urn:memvault:problem:tampered" in problem:
+        return TamperedError("the server says that its log is not what was written")
     known: dict[int, Exception] = {
         401: NotAuthenticatedError("the server does not know the API key"),
         403: DeniedError("the API key's principal may not read the log"),

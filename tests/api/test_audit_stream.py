@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from api.delivery import Delivery, file_sink, give_up
 from api.errors import DeliveryFailedError
@@ -19,6 +22,7 @@ from tests.api.conftest import MakeCaller, Memvault
 from tests.conftest import REPOSITORY
 from tests.simulators.clinic import AUDITOR
 from tests.simulators.tls_receiver import Authority, Manner, TlsReceiver
+from vault.errors import TamperedError
 from vault.log_stream import LogStream, StreamRequest
 from vault.memos import MemOS
 from vault.opening import Vault
@@ -212,6 +216,45 @@ def test_a_collector_reads_the_log_over_http_and_asks_for_what_comes_after(calle
     assert json.loads(one)["id"] == "0"
     line = auditor.client.get(url, params={"format": "syslog", "limit": 1}, headers=headers).text
     assert line.startswith("<110>1 ")
+
+
+def test_an_answer_of_many_batches_is_one_entry_and_has_no_seam(
+    caller: MakeCaller, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.log_stream.BATCH", 7)
+    journal = vault.parts.journal
+    journal.write([journal.event(EventType.VAULT_READ, "clinic", {"count": nth}) for nth in range(50)])
+    auditor = caller(Role.AUDITOR, name="siem")
+    for chosen, limit, count in (("ocsf", 40, 40), ("ocsf", 10_000, None)):
+        query: dict[str, str | int] = {"format": chosen, "limit": limit}
+        text = auditor.client.get("/v1/audit/stream", params=query, headers=auditor.headers("audit")).text
+        had = indexes(text)
+        assert had == list(range(count or len(had)))
+    told = [
+        item
+        for batch in stream_of(vault).batches()
+        for item in batch
+        if item.header.principal == "siem" and item.header.event is EventType.AUDIT_EXPORT
+    ]
+    assert len(told) == 2
+
+
+def test_an_entry_that_was_altered_breaks_the_answer_off(
+    caller: MakeCaller, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.log_stream.BATCH", 2)
+    auditor = caller(Role.AUDITOR, name="siem")
+    with closing(sqlite3.connect(tmp_path / "vault" / "vault.db")) as connection, connection:
+        connection.execute("DROP TRIGGER audit_leaf_erase")
+        connection.execute("UPDATE audit_leaf SET payload = '{}' WHERE event = 'principal.create'")
+    with pytest.raises(RuntimeError, match="response already started") as broken:
+        TestClient(auditor.client.app).get("/v1/audit/stream", headers=auditor.headers("audit"))
+    assert isinstance(broken.value.__cause__, TamperedError)
+    beyond = auditor.client.get("/v1/audit/stream", params={"after": 1}, headers=auditor.headers("audit"))
+    assert (beyond.status_code, beyond.json()["type"]) == (500, "urn:memvault:problem:tampered")
+    first = auditor.client.get("/v1/audit/stream", params={"limit": 1}, headers=auditor.headers("audit"))
+    assert indexes(first.text) == [0]
+    assert vault.parts.log.origin("clinic") in first.headers["Memvault-Log-Range"]
 
 
 @pytest.mark.parametrize(

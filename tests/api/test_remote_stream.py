@@ -138,6 +138,7 @@ def test_a_line_that_is_no_entry_is_an_alarm(served: Served, text: bytes) -> Non
         (500, b"", NotReadyError),
         (503, b"", NotReadyError),
         (302, b"", NotReadyError),
+        (500, b'{"type": "urn:memvault:problem:tampered"}', TamperedError),
         (200, b"{broken off", NotReadyError),
     ],
 )
