@@ -42,6 +42,9 @@ def places_of(settings: Settings) -> Places:
         witness_urls=settings.witness_urls,
         witness_authorities=settings.witness_authorities_file,
         witness_seconds=settings.witness_seconds,
+        time_stamp_url=settings.timestamp_url,
+        time_stamp_roots=settings.timestamp_roots_file,
+        time_stamp_seconds=settings.timestamp_seconds,
     )
 
 

@@ -69,6 +69,12 @@ class Settings:
     """PEM file of the authorities of the witnesses' certificates; the system's if not set."""
     witness_seconds: int = 5
     """Longest time of one request to a witness."""
+    timestamp_url: str | None = None
+    """RFC 3161 authority that stamps the system log's checkpoints; needs the extra `timestamps` and an anchor."""
+    timestamp_roots_file: Path | None = None
+    """PEM file of the certificates that are trusted for it."""
+    timestamp_seconds: int = 3_600
+    """Seconds between two time stamps."""
     limits: InputLimits = field(default_factory=InputLimits)
     """Input limits: `MEMVAULT_LIMIT_` and the name of the limit."""
 
@@ -140,6 +146,9 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "witness_urls": _urls,
     "witness_authorities_file": _path,
     "witness_seconds": _whole(1, 60),
+    "timestamp_url": _text,
+    "timestamp_roots_file": _path,
+    "timestamp_seconds": _whole(60, 31_536_000),
 }
 
 WITNESS_PREFIX: Final = "MEMWITNESS_"

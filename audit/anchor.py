@@ -5,6 +5,7 @@ not agree with the log, to `vault.anchoring`.
 
     memos-vault anchor 1
     checkpoint memos-vault/ward-1/clinic-a 15 bWVtb3Mt… .    one note, base64, one line, ended by a dot
+    timestamp memos-vault/ward-1/system 40 MIIC… .           RFC 3161, over the text of the checkpoint of that size
     forensics - 0 eyJ… .                                      what an examination found
 
 Threat: whoever can write the database puts an old copy back, or cuts its tail. The anchor remembers; it
@@ -34,6 +35,8 @@ HEADER: Final = b"memos-vault anchor 1\n"
 MAX_LINE: Final = 2 * MAX_NOTE_SIZE
 CHECKPOINT: Final = b"checkpoint"
 FORENSICS: Final = b"forensics"
+TIMESTAMP: Final = b"timestamp"
+_KINDS: Final = frozenset({CHECKPOINT, FORENSICS, TIMESTAMP})
 
 LARGEST_KEPT: Final = 16
 """Places of a log's checkpoints that are kept in memory: the largest."""
@@ -43,8 +46,10 @@ _PARTS: Final = 4
 _END: Final = b" .\n"
 """Ends every record: a line that was torn, and ended by the next one, lacks the dot."""
 _BLOCK: Final = 1 << 20
+_CLOSED: Final = -1
+"""In place of a descriptor, whose number may be another file's by then."""
 _MAX_SIZE_DIGITS: Final = 19
-_NO_LOG: Final = ""
+_NO_LOG: Final = "-"
 """Origin of a record that is of no log: what an examination found."""
 
 
@@ -80,6 +85,7 @@ class Anchored:
 class _Place:
     """Where a line's note stands in the file."""
 
+    kind: bytes
     origin: str
     size: int
     start: int
@@ -152,10 +158,24 @@ class FileAnchor:
         checkpoint = parse_checkpoint(parse_note(note).text)
         if not is_key_name(checkpoint.origin):
             raise AnchorUnusableError("expected an origin without white space")
-        head = b" ".join((CHECKPOINT, checkpoint.origin.encode(), str(checkpoint.size).encode(), b""))
         with self._lock:
-            start = self._write(head + b64encode(note) + _END) + len(head)
-            self._keep(_Place(checkpoint.origin, checkpoint.size, start, len(b64encode(note))))
+            self._keep(self._record(CHECKPOINT, checkpoint.origin, checkpoint.size, note))
+
+    def append_time_stamp(self, checkpoint: Checkpoint, response: bytes) -> None:
+        """Add an authority's time stamp of a checkpoint.
+
+        Raises:
+            AnchorUnusableError: it was not written.
+        """
+        with self._lock:
+            self._record(TIMESTAMP, checkpoint.origin, checkpoint.size, response)
+
+    def time_stamps(self, origin: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the time stamps of a log's checkpoints, oldest first, not verified: sizes and responses."""
+        for place in self._records():
+            response = None if place is None or place.origin != origin else self._content_at(place)
+            if place is not None and response is not None and place.kind == TIMESTAMP:
+                yield place.size, response
 
     def append_finding(self, document: bytes) -> None:
         """Add what an examination of a damaged log found.
@@ -164,7 +184,7 @@ class FileAnchor:
             AnchorUnusableError: it was not written.
         """
         with self._lock:
-            self._write(b" ".join((FORENSICS, b"-", b"0", b64encode(document))) + _END)
+            self._record(FORENSICS, _NO_LOG, 0, document)
 
     def check(self) -> None:
         """See that the path is still the file that is held, and no shorter than it was.
@@ -178,8 +198,8 @@ class FileAnchor:
     def notes(self, origin: str) -> Iterator[bytes]:
         """Yield the checkpoints of a log, oldest first, not verified."""
         for place in self._records():
-            note = self._note_at(place) if place is not None and place.origin == origin else None
-            if note is not None:
+            note = None if place is None or place.origin != origin else self._content_at(place)
+            if place is not None and note is not None and place.kind == CHECKPOINT:
                 yield note
 
     def latest(self, origin: str, keys: Iterable[VerifierKey]) -> Anchored | None:
@@ -198,14 +218,14 @@ class FileAnchor:
         for place in self._records():
             if (
                 place is not None
-                and place.origin == origin
+                and (place.kind, place.origin) == (CHECKPOINT, origin)
                 and place.size > (best.checkpoint.size if best else -1)
             ):
                 best = self._open(place, keys) or best
         return best
 
     def _open(self, place: _Place, keys: tuple[VerifierKey, ...]) -> Anchored | None:
-        note = self._note_at(place)
+        note = self._content_at(place)
         checkpoint = None if note is None else _verified(note, keys)
         return None if note is None or checkpoint is None else Anchored(checkpoint, note)
 
@@ -214,8 +234,15 @@ class FileAnchor:
         return tuple(sorted(self._places))
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._descriptor)
+        """Let go of the file; whoever appends later is refused."""
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, _CLOSED
+            os.close(descriptor)
+
+    def _record(self, kind: bytes, origin: str, size: int, content: bytes) -> _Place:
+        """Append a record durably and return where it stands."""
+        head, encoded = b" ".join((kind, origin.encode(), str(size).encode(), b"")), b64encode(content)
+        return _Place(kind, origin, size, self._write(head + encoded + _END) + len(head), len(encoded))
 
     def _write(self, line: bytes) -> int:
         """Append a line durably and return where it starts."""
@@ -242,6 +269,8 @@ class FileAnchor:
             left = left[written:]
 
     def _check_kind(self) -> os.stat_result:
+        if self._descriptor == _CLOSED:
+            raise AnchorUnusableError("the anchor is closed")
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
             raise AnchorUnusableError("expected the anchor to be a regular file that others cannot write")
@@ -265,7 +294,7 @@ class FileAnchor:
         for place in self._records():
             if place is None:
                 self._damaged += 1
-            elif place.origin != _NO_LOG:
+            elif place.kind == CHECKPOINT:
                 self._keep(place)
 
     def _keep(self, place: _Place) -> None:
@@ -285,7 +314,7 @@ class FileAnchor:
                 yield _place(line, at)
                 at += len(line)
 
-    def _note_at(self, place: _Place) -> bytes | None:
+    def _content_at(self, place: _Place) -> bytes | None:
         try:
             return b64decode(os.pread(self._descriptor, place.length, place.start), validate=True)
         except (Base64Error, OSError):
@@ -295,16 +324,16 @@ class FileAnchor:
 def _place(line: bytes, at: int) -> _Place | None:
     """Return where a line's record stands, None where it is none."""
     parts = line.removesuffix(_END).split(b" ")
-    if len(parts) != _PARTS or parts[0] not in {CHECKPOINT, FORENSICS} or not line.endswith(_END):
+    if len(parts) != _PARTS or parts[0] not in _KINDS or not line.endswith(_END):
         return None
     kind, origin, size, note = parts
     if not size.isdigit() or len(size) > _MAX_SIZE_DIGITS:
         return None
     try:
-        name = _NO_LOG if kind == FORENSICS else origin.decode()
+        name = origin.decode()
     except UnicodeDecodeError:
         return None
-    return _Place(name, int(size), at + len(line) - len(_END) - len(note), len(note))
+    return _Place(kind, name, int(size), at + len(line) - len(_END) - len(note), len(note))
 
 
 def _size(place: _Place) -> int:

@@ -28,6 +28,7 @@ from vault.errors import LogRolledBackError, OverloadedError, VaultError
 from vault.journal import Journal
 from vault.outside import Outside
 from vault.storage.store import Store
+from vault.time_stamping import TimeStamper, TimeStampStatus
 from vault.witness_client import HttpWitness
 from vault.witnessing import Ruling, Standing, WitnessCaller, WitnessStatus, ask, logs_of, payload_of
 
@@ -57,6 +58,8 @@ class AssuranceStatus:
     anchor: AnchorStatus
     witnesses: tuple[WitnessStatus, ...]
     required: int
+    time_stamps: TimeStampStatus | None = None
+    """None where none are asked for."""
 
 
 class Assurance:
@@ -72,6 +75,7 @@ class Assurance:
         self._failures = 0
         self._reason = ""
         self._at_start: dict[str, list[Ruling]] = {}
+        self._stamper = _stamper(outside, log)
         self._callers = [
             WitnessCaller(
                 witness,
@@ -99,10 +103,16 @@ class Assurance:
             self._anchor_status(),
             tuple(asked.get(name, WitnessStatus(name, Standing.UNREACHABLE, unset)) for name in names),
             self.rules.required,
+            None if self._stamper is None else self._stamper.status,
         )
 
     def anchored(self, tenant: str) -> int:
-        """Return the size of the largest checkpoint of a log that stands in the anchor."""
+        """Return the size of the largest checkpoint of a log that stands in the anchor; 0 where that is gone."""
+        try:
+            if self._outside.anchor is not None:
+                self._outside.anchor.check()
+        except AnchorUnusableError:
+            return 0
         return self._anchored.get(tenant, 0)
 
     def check(self, tenants: Iterable[str]) -> None:
@@ -124,6 +134,8 @@ class Assurance:
         """Take what the witnesses said at opening, and go on asking."""
         for caller in self._callers:
             caller.begin(self._at_start.pop(caller.status.name, []))
+        if self._stamper is not None:
+            self._stamper.start()
 
     def publish(self) -> None:
         """Anchor every checkpoint that is not anchored yet, and wake the witnesses' threads."""
@@ -137,6 +149,8 @@ class Assurance:
         """Stop asking."""
         for caller in self._callers:
             caller.end()
+        if self._stamper is not None:
+            self._stamper.end()
 
     def _anchor_status(self) -> AnchorStatus:
         anchor = self._outside.anchor
@@ -153,22 +167,30 @@ class Assurance:
         for tenant in logs_of(self._store.tenants()):
             try:
                 self._anchor_new(anchor, tenant)
-            except (AnchorUnusableError, VaultError) as error:
+            except (AuditError, VaultError) as error:
                 # Not anchored, and not called so: the next round tries again, receipts and doctor say it.
                 self._failures += 1
-                self._reason = str(error) if isinstance(error, AnchorUnusableError) else "the store failed"
+                self._reason = str(error)
                 return
         self._reason = ""
 
     def _anchor_new(self, anchor: FileAnchor, tenant: str) -> None:
-        while True:
+        """Anchor what was signed since; of a log that the anchor does not know yet, the last one alone."""
+        if tenant not in self._anchored:
             with self._store.log_connection(tenant) as connection:
-                notes = notes_beyond(connection, tenant, self._anchored.get(tenant, 0), _BATCH)
+                latest = self._log.latest_checkpoint(connection, tenant)
+            if latest is not None:
+                anchor.append(latest.note)
+                self._anchored[tenant] = latest.checkpoint.size
+            return
+        whole = False
+        while not whole:
+            with self._store.log_connection(tenant) as connection:
+                notes = notes_beyond(connection, tenant, self._anchored[tenant], _BATCH)
             for note in notes:
                 anchor.append(note)
                 self._anchored[tenant] = parse_checkpoint(parse_note(note).text).size
-            if len(notes) < _BATCH:
-                return
+            whole = len(notes) < _BATCH
 
     def _check_cosigned(self, tenant: str) -> None:
         """See that the checkpoint that witnesses last cosigned is still stored."""
@@ -194,6 +216,9 @@ class Assurance:
             tenant = origin.removeprefix(deployment)
             found = anchor.latest(origin, [key.for_log(tenant) for key in self._log.keys.verifiers])
             if found is None:
+                # Threat: somebody else's key in place of the log's makes every line look like noise.
+                if origin in stored:
+                    self._refuse(tenant, THE_ANCHOR, 0, "what it holds is signed by no key of this vault")
                 continue
             if origin not in stored:
                 self._refuse(tenant, THE_ANCHOR, found.checkpoint.size, "the store has no such log")
@@ -269,3 +294,10 @@ class Assurance:
 
     def _note_change(self, status: WitnessStatus) -> None:
         self._journal.write([self._journal.event(EventType.LOG_WITNESS, SYSTEM_LOG, payload_of(status))])
+
+
+def _stamper(outside: Outside, log: AuditLog) -> TimeStamper | None:
+    authority = outside.authority
+    if authority is None or outside.anchor is None:
+        return None
+    return TimeStamper(authority.endpoint, authority.roots, outside.anchor, log, seconds=authority.seconds)

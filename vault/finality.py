@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from audit.checkpoint import parse_checkpoint
 from audit.cosignature import WitnessVerifierKey, verify_cosignatures
 from audit.cosignature_rows import cosigned_sizes, lines_at, note_at, notes_beyond
 from audit.errors import MalformedError, VerificationError
@@ -97,9 +98,10 @@ def _best(
     """Return size and number of cosignatures of the checkpoint that speaks best for an entry."""
     witnesses = [WitnessVerifierKey.parse(key) for key in assurance.rules.witnesses]
     best: tuple[int | None, int] = (None, 0)
-    for note in notes_beyond(connection, tenant, index, 1):
+    for note in notes_beyond(connection, tenant, index, _LOOKED_AT):
         if _is_signed(log, tenant, note):
-            best = (int(parse_note(note).text.split("\n")[1]), 0)
+            best = (parse_checkpoint(parse_note(note).text).size, 0)
+            break
     for size in cosigned_sizes(connection, tenant, index, _LOOKED_AT) if witnesses else ():
         note_there = note_at(connection, tenant, size)
         if note_there is None or not _is_signed(log, tenant, note_there):

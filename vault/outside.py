@@ -7,13 +7,20 @@ whether an anchor is needed, the settings say where they are.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+from cryptography import x509
 
 from audit.anchor import FileAnchor
 from audit.cosignature import WitnessVerifierKey
-from audit.errors import AnchorUnusableError
+from audit.errors import AnchorUnusableError, MalformedError
+from audit.timestamp import is_installed, parse_roots
 from policies.log_rules import AnchorRule, LogRules, parse_log_rules, witness_name
+from vault.bounded_post import Endpoint
 from vault.errors import InputInvalidError
 from vault.witness_client import SECONDS, HttpWitness
+
+TIME_STAMP_SECONDS: Final = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,21 @@ class Places:
     """PEM file of the authorities of the witnesses' certificates; None takes the system's."""
     witness_seconds: float = SECONDS
     """Longest time of one request."""
+    time_stamp_url: str | None = None
+    """Of an authority of RFC 3161; None has nothing stamped."""
+    time_stamp_roots: Path | None = None
+    """PEM file of the authorities' certificates that are trusted."""
+    time_stamp_seconds: float = TIME_STAMP_SECONDS
+    """Interval of time stamps."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeStampAuthority:
+    """Who stamps, and whom to trust for it."""
+
+    endpoint: Endpoint
+    roots: tuple[x509.Certificate, ...]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +60,7 @@ class Outside:
     anchor: FileAnchor | None = None
     witnesses: tuple[HttpWitness, ...] = ()
     """Those of the rules that the settings say how to reach."""
+    authority: TimeStampAuthority | None = None
 
 
 def open_outside(rules_text: str, places: Places) -> Outside:
@@ -45,7 +68,7 @@ def open_outside(rules_text: str, places: Places) -> Outside:
 
     Raises:
         PolicyInvalidError: the rules are none.
-        InputInvalidError: a URL is of no witness of the rules, or is none.
+        InputInvalidError: a URL is of no witness of the rules, or is none; or time stamps lack something.
         AnchorUnusableError: the anchor is not there, not safe, or asked for by the rules and not set.
     """
     rules = parse_log_rules(rules_text)
@@ -64,8 +87,25 @@ def open_outside(rules_text: str, places: Places) -> Outside:
         for key in rules.witnesses
         if witness_name(key) in places.witness_urls
     )
+    authority = _authority(places)
     anchor = None if places.anchor is None else FileAnchor(places.anchor)
-    return Outside(rules, anchor, witnesses)
+    return Outside(rules, anchor, witnesses, authority)
+
+
+def _authority(places: Places) -> TimeStampAuthority | None:
+    if places.time_stamp_url is None:
+        return None
+    if places.time_stamp_roots is None or places.anchor is None:
+        raise InputInvalidError("time stamps: expected certificates to trust, and an anchor to keep them in")
+    if not is_installed():
+        raise InputInvalidError("time stamps: expected the extra `timestamps` to be installed")
+    try:
+        roots = parse_roots(places.time_stamp_roots.read_bytes())
+    except (OSError, MalformedError):
+        raise InputInvalidError("time stamps: the certificates to trust cannot be read") from None
+    # Plain http is what these authorities speak: they learn a hash, and their answers are signed.
+    endpoint = Endpoint("time stamps", places.time_stamp_url, seconds=places.witness_seconds, plain=True)
+    return TimeStampAuthority(endpoint, roots, places.time_stamp_seconds)
 
 
 def make_anchor(places: Places) -> None:

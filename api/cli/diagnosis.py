@@ -21,6 +21,7 @@ from api.settings import Settings
 from policies.errors import DeniedError
 from policies.model import Principal, Purpose
 from vault.administration import Administration, Health
+from vault.assurance import AssuranceStatus
 from vault.crypto.local_root import kind_of_key_file
 from vault.crypto.root import RootKind
 from vault.errors import NotFoundError, StorageFullError, VaultInUseError
@@ -99,7 +100,7 @@ def _examine_open(session: Session) -> Iterator[CheckView]:
             yield from store_of(health)
         yield from memories_of(health, label)
         yield _check(f"{LOG_CHECK}{label}", partial(_log, session.vault, principal))
-    yield from _outside(session.vault)
+    yield from outside_of(session.vault.parts.assurance.status)
     if not named:
         yield _check("intents", partial(_intents, session.vault))
 
@@ -113,9 +114,8 @@ _STANDINGS: Final = {
 }
 
 
-def _outside(vault: Vault) -> Iterator[CheckView]:
-    """Judge how anchor and witnesses stand."""
-    stands = vault.parts.assurance.status
+def outside_of(stands: AssuranceStatus) -> Iterator[CheckView]:
+    """Judge how anchor, witnesses and time stamps stand."""
     if not stands.anchor.configured:
         yield _view("anchor", Status.WARNING, "none: an old copy that is put back would not show by it")
     elif not stands.anchor.usable:
@@ -127,6 +127,12 @@ def _outside(vault: Vault) -> Iterator[CheckView]:
     for one in stands.witnesses:
         told = f"{one.standing.value}{': ' + one.reason if one.reason else ''}"
         yield _view(f"{LOG_CHECK} witness {one.name}", _STANDINGS[one.standing], told)
+    stamps = stands.time_stamps
+    if stamps is not None:
+        told = stamps.reason or (
+            f"the last at {stamps.time:%Y-%m-%d %H:%M:%S}" if stamps.time else "none yet"
+        )
+        yield _view("time stamps", Status.UNCHECKED if stamps.reason else Status.OK, told)
 
 
 def _check(name: str, examine: Callable[[], tuple[Status, str]]) -> CheckView:

@@ -54,6 +54,9 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_WITNESS_URLS": "w1=http://127.0.0.1:1 w2=https://w2.example",
         "MEMVAULT_WITNESS_AUTHORITIES_FILE": "/ca.pem",
         "MEMVAULT_WITNESS_SECONDS": "2",
+        "MEMVAULT_TIMESTAMP_URL": "http://tsa.example",
+        "MEMVAULT_TIMESTAMP_ROOTS_FILE": "/tsa.pem",
+        "MEMVAULT_TIMESTAMP_SECONDS": "60",
         "MEMVAULT_LIMIT_TAGS": "9",
     }
     settings = read_settings(given_values)

@@ -270,6 +270,27 @@ def test_what_an_examination_found_is_kept_and_is_no_checkpoint(anchor: FileAnch
     assert b"forensics - 0 eyJ" in path.read_bytes()
 
 
+def test_time_stamps_are_kept_by_log_and_are_no_checkpoints(anchor: FileAnchor, path: Path) -> None:
+    anchor.append(note_of(1))
+    anchor.append_time_stamp(Checkpoint(KEY.name, 1, bytes(32)), b"response")
+    anchor.append_time_stamp(Checkpoint(OTHER.name, 7, bytes(32)), b"another")
+    with path.open("ab") as file:
+        file.write(f"no record\ntimestamp {KEY.name} 2 !!!! .\n".encode())
+    opened = FileAnchor(path)
+    assert list(opened.time_stamps(KEY.name)) == [(1, b"response")]
+    assert (opened.origins(), opened.damaged) == ((KEY.name,), 1)
+    opened.close()
+    assert sizes(path) == [1]
+
+
+def test_an_anchor_that_was_closed_takes_nothing(path: Path) -> None:
+    made = FileAnchor.create(path)
+    made.close()
+    with pytest.raises(AnchorUnusableError, match="is closed"):
+        made.append(note_of(1))
+    assert path.read_bytes() == HEADER
+
+
 def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],

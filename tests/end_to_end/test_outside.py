@@ -18,13 +18,16 @@ import pytest
 from typing_extensions import Buffer
 
 from audit.anchor import FileAnchor
+from audit.checkpoint import Checkpoint, sign_checkpoint
 from audit.cosignature import WitnessSignerKey
 from audit.errors import AnchorUnusableError
 from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
+from audit.key_file import create_key_file
 from audit.merkle import CompactRange, leaf_hash
+from audit.signing import SignerKey
 from policies.model import Purpose
-from tests.simulators.clinic import AUDITOR, CLINIC, OWNER, Clinic
+from tests.simulators.clinic import AUDITOR, BANK, CLINIC, OWNER, Clinic
 from tests.simulators.witness_process import NAME, WitnessProcess, bundle_with, options_with
 from vault.errors import InputInvalidError, LogRolledBackError, NotFoundError, OverloadedError
 from vault.finality import Finality, FinalityState
@@ -261,11 +264,36 @@ def test_every_checkpoint_is_anchored(clinic: Clinic, anchor_file: Path) -> None
     found = clinic.mem(OWNER).finality(receipt)
     assert (found.state, found.anchored, found.reasons) == (FinalityState.FINAL, True, ())
     clinic.vault.close()
-    stored = clinic.sql("SELECT count(*) FROM audit_checkpoint")[0][0]
     opened = FileAnchor(anchor_file)
-    assert sum(len(list(opened.notes(origin))) for origin in opened.origins()) == stored
+    for tenant in (CLINIC, BANK, SYSTEM_LOG):
+        rows = clinic.sql(
+            "SELECT tree_size FROM audit_checkpoint WHERE tenant_id = ? ORDER BY tree_size", tenant
+        )
+        stored = [int(str(size)) for (size,) in rows]
+        anchored = sizes_in(opened, clinic.vault.parts.origin(tenant))
+        assert anchored == stored[stored.index(anchored[0]) :], "of older ones the last alone"
     opened.close()
     clinic.reopen()
+
+
+def sizes_in(anchor: FileAnchor, origin: str) -> list[int]:
+    return [int(note.decode().split("\n")[1]) for note in anchor.notes(origin)]
+
+
+def test_a_new_vault_makes_its_anchor_and_an_old_one_takes_one_that_was_made(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    path = tmp_path / "new-anchor"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LocalRootWarning)
+        with Vault.create(tmp_path / "new", tenant=CLINIC, options=anchored_in(path)) as made:
+            origins = {made.parts.origin(tenant) for tenant in (CLINIC, SYSTEM_LOG)}
+    opened = FileAnchor(path)
+    assert set(opened.origins()) == origins
+    opened.close()
+    with pytest.raises(AnchorUnusableError):
+        clinic.reopen(anchored_in(tmp_path / "absent", rule="optional"))
+    clinic.reopen(anchored_in(path, rule="optional"))
 
 
 def test_an_unlinked_anchor_is_said_in_receipts_and_stops_the_next_opening(
@@ -436,6 +464,33 @@ def test_a_history_forged_with_the_database_alone_is_refused_by_the_anchor(
     forge(clinic)
     with pytest.raises(LogRolledBackError, match="the entries below that size are others"):
         clinic.reopen()
+
+
+def test_a_history_signed_by_another_key_in_the_place_of_the_logs_is_refused_by_the_anchor(
+    clinic: Clinic, anchor_file: Path
+) -> None:
+    clinic.reopen(anchored_in(anchor_file)).reopen()
+    clinic.vault.close()
+    with unguarded(clinic) as connection:
+        connection.execute("DELETE FROM audit_checkpoint")
+    (clinic.path / "log.key").unlink()
+    create_key_file(clinic.path / "log.key", SignerKey.for_deployment("embedded", bytes(32)))
+    with pytest.raises(LogRolledBackError, match="signed by no key of this vault"):
+        clinic.reopen()
+
+
+def test_lines_of_another_deployment_and_noise_about_unknown_logs_hinder_nothing(
+    clinic: Clinic, anchor_file: Path
+) -> None:
+    clinic.reopen(anchored_in(anchor_file)).vault.close()
+    stranger = SignerKey("memos-vault/elsewhere/ward", bytes(32))
+    forger = SignerKey("memos-vault/embedded/nobody", bytes(32))
+    opened = FileAnchor(anchor_file)
+    for key in (stranger, forger):
+        opened.append(sign_checkpoint(Checkpoint(key.name, 7, bytes(32)), [key]).note)
+    opened.close()
+    clinic.reopen()
+    assert clinic.audit().verify().passed
 
 
 def test_a_cosigned_checkpoint_that_is_gone_is_missed_without_asking_anybody(
