@@ -293,7 +293,10 @@ def test_a_new_vault_makes_its_anchor_and_an_old_one_takes_one_that_was_made(
     opened.close()
     with pytest.raises(AnchorUnusableError):
         clinic.reopen(anchored_in(tmp_path / "absent", rule="optional"))
-    clinic.reopen(anchored_in(path, rule="optional"))
+    with pytest.raises(LogRolledBackError, match="signed by no key of this vault"):
+        clinic.reopen(anchored_in(path))  # another vault's of the same name
+    FileAnchor.create(tmp_path / "fresh").close()
+    clinic.reopen(anchored_in(tmp_path / "fresh"))
 
 
 def test_an_unlinked_anchor_is_said_in_receipts_and_stops_the_next_opening(
