@@ -64,5 +64,5 @@ def _safe(line: str) -> str:
     return line.encode("ascii", errors="backslashreplace").decode() if line.isprintable() else ascii(line)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - a process of its own, which a test starts
     sys.exit(main(sys.argv[1:]))

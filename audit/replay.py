@@ -166,7 +166,7 @@ class Erasures:
                 or not 0 <= one < index
                 or not self._is_gone(one)
             ):
-                yield one if isinstance(one, int) else index
+                yield one if isinstance(one, int) and not isinstance(one, bool) else index
             self._awaited.get(index, set()).discard(one)
 
     def unsettled(self) -> Iterator[tuple[int, int]]:

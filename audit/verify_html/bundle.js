@@ -220,9 +220,10 @@ class BundleRun {
   }
 
   add(log, index, check, expected, got) {
-    const kept = CONSTANTS.clockInvariants.includes(check) ? this.warnings : this.findings;
+    const warns = check === CHECK.INTENT || CONSTANTS.clockInvariants.includes(check);
+    const kept = warns ? this.warnings : this.findings;
     if (kept.length < MAX_FINDINGS) kept.push({ log, index, check, expected, got });
-    else this.more += 1;
+    else if (!warns) this.more += 1;
   }
 
   async verify(blob) {
@@ -333,6 +334,7 @@ class LogRun {
     this.range = this.whole ? null : new RangeTree(section.size, (...at) => this.heldTile(...at));
     this.replay = new Replay(this.log, run.now, run.policies, section.start > 0);
     this.erasures = new Erasures(this.log);
+    this.intents = new IntentLedger();
     const exported = run.manifest.exported;
     const mine = run.manifest.logs.find((log) => log.log !== SYSTEM_LOG)?.log === this.log;
     this.export = exported && mine && exported.entry >= section.start && exported.entry < section.stop ? exported : null;
@@ -443,7 +445,13 @@ class LogRun {
     for (const standing of this.erasures.observeEntry(position, header, payload)) {
       this.add(standing, CHECK.ERASURE, `erased, as entry ${position} says`, "something else");
     }
+    if (this.intents.observe(position, header, payload)) this.warnOfEffect(position, "the outcome of an intent before", "of none that is open");
     if (header.event === EVENT.LOG_CHECKPOINT && line) this.recordCheckpoint(index, header, payload);
+  }
+
+  /** Tell of an effect outside the database; where entries are left out, its other half may stand there. */
+  warnOfEffect(index, expected, got) {
+    if (this.whole && !this.withheld) this.add(index, CHECK.INTENT, expected, got);
   }
 
   checkExport(position, header) {
@@ -543,6 +551,7 @@ class LogRun {
       if (this.whole && !this.withheld) this.add(index, CHECK.ERASURE, `entry ${eraser} to say that it erased it`, "no such entry");
       else this.replay.unproven += 1;
     }
+    for (const index of this.intents.open.keys()) this.warnOfEffect(index, "an outcome", "none: nobody knows what became of it");
     const signed = this.agreed.filter((claim) => claim.signed);
     if (size && !signed.length) this.add(null, CHECK.SIGNED, "at least one that the log agrees with", "none");
     const required = this.run.trust.required;

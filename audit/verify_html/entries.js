@@ -1,5 +1,5 @@
 // Entries: headers, payloads, and what must hold of them in order.
-// The same rules as audit/event.py, audit/canonical.py and audit/replay.py.
+// The same rules as audit/event.py, audit/canonical.py, audit/replay.py and audit/intent.py.
 
 const HEADER = new RegExp(`^(?:${CONSTANTS.header})$`);
 const VAULT_ID = /^[a-z]{2,12}_[a-z0-9]{8,64}$/;
@@ -149,5 +149,24 @@ class Erasures {
 
   *unsettled() {
     for (const [eraser, entries] of this.awaited) for (const one of entries) yield [one, eraser];
+  }
+}
+
+class IntentLedger {
+  constructor() {
+    this.open = new Map();
+  }
+
+  /** Take note of an entry; return whether it is an outcome that fits no intent. */
+  observe(index, header, payload) {
+    const told = isObject(payload) ? payload : {};
+    if (header.event === EVENT.EFFECT_INTENT && header.outcome === "ok") {
+      this.open.set(index, typeof told.kind === "string" ? told.kind : "");
+    }
+    if (header.event !== EVENT.EFFECT_OUTCOME || payload === null) return false;
+    const known = Number.isInteger(told.intent) ? this.open.get(told.intent) : undefined;
+    if (known === undefined || (known !== "" && known !== told.kind)) return true;
+    this.open.delete(told.intent);
+    return false;
   }
 }

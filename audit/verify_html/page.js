@@ -70,7 +70,7 @@ function showBundle(report) {
   if (report.findings.length) parts.push(table("Findings", ["place", "check", "expected", "got"], findingRows(report.findings)));
   if (report.more) parts.push(say("p", `and ${report.more} more`));
   if (report.warnings.length) {
-    parts.push(table("Warnings: a clock that was wrong or set; they prove nothing", ["place", "check", "expected", "got"], findingRows(report.warnings)));
+    parts.push(table("Warnings: a clock that was wrong or set, an effect whose outcome nobody knows; they prove no tampering", ["place", "check", "expected", "got"], findingRows(report.warnings)));
   }
   if (report.logs.length) parts.push(table("Logs", ["log", "entries shown", "size", "signed up to", "cosigned up to", "erased", "without payload"], report.logs.map((log) => [
     log.log, log.start === 0 && log.stop === log.size ? `all ${log.size}` : `${log.start} to ${log.stop - 1}`, log.size,

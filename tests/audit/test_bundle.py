@@ -182,6 +182,18 @@ def test_a_changed_tile_far_from_the_range_is_caught(long: SmallDeployment) -> N
     assert Check.CHECKPOINT_ROOT in checks(verify(long, changed))
 
 
+def test_an_eraser_outside_the_range_is_neither_shown_nor_refuted(long: SmallDeployment) -> None:
+    payload: dict[str, JsonValue] = {"log": A, "entries": [2]}
+    record = draft(EventType.PAYLOAD_ERASE, time=long.now, action="erase", payload=payload)
+    (eraser,) = long.log.append(long.connection, [record])
+    long.sign()
+    TamperingStore(long.connection).alter(A, 2, salt=None, payload=None, erased_by=eraser.index)
+    log = verify(long, export_range(long, A, 0, 256)).report
+    log.require()
+    assert (log.logs[0].erased, log.logs[0].unproven) == (1, 1)
+    verify(long, export(long, A)).report.require()
+
+
 def test_cosignatures_travel_in_the_notes(lived: SmallDeployment) -> None:
     (log,) = lived.log.evidence(lived.connection, [A])
     line = "\u2014 witness.example/w1 " + "AAAA" * 20

@@ -91,6 +91,18 @@ def test_what_is_said_names_what_was_found_and_what_is_not_shown(
     assert said.endswith("verification failed")
 
 
+def test_more_findings_than_are_kept_are_counted(
+    lived: SmallDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.verify_bundle.MAX_FINDINGS", 2)
+    for index in range(5):
+        TamperingStore(lived.connection).alter(A, index, header="{}")
+    bundle = written(tmp_path / "log.tar", export(lived, A))
+    said = "\n".join(describe(verify_file(bundle, Terms([KEY]))))
+    assert said.count("FAILED") == 2
+    assert " more" in said
+
+
 def test_what_is_said_of_a_range_names_it(deployment: SmallDeployment, tmp_path: Path) -> None:
     deployment.open_logs(A)
     for nth in range(300):

@@ -247,6 +247,25 @@ def test_what_an_entry_says_it_erased_must_be_gone(lived: SmallDeployment) -> No
     assert [(one.index, one.check) for one in found] == [(3, Check.ERASURE), (99, Check.ERASURE)]
 
 
+@pytest.mark.parametrize("payload", [{"log": B, "entries": [2]}, {"log": A, "entries": 2}, {"entries": [2]}])
+def test_an_erasure_that_names_no_entries_of_this_log_erases_nothing(
+    payload: dict[str, JsonValue], lived: SmallDeployment
+) -> None:
+    record = draft(EventType.PAYLOAD_ERASE, time=lived.now, action="erase", payload=payload)
+    (eraser,) = lived.log.append(lived.connection, [record])
+    assert verify(lived).passed
+    TamperingStore(lived.connection).alter(A, 2, salt=None, payload=None, erased_by=eraser.index)
+    assert checks(verify(lived)) == {Check.ERASURE}
+
+
+@pytest.mark.parametrize("named", [True, "2", -1, None])
+def test_an_erasure_that_names_what_is_no_index_is_reported(named: JsonValue, lived: SmallDeployment) -> None:
+    payload: dict[str, JsonValue] = {"log": A, "entries": [named]}
+    record = draft(EventType.PAYLOAD_ERASE, time=lived.now, action="erase", payload=payload)
+    lived.log.append(lived.connection, [record])
+    assert checks(verify(lived)) == {Check.ERASURE}
+
+
 def test_a_payload_that_stands_is_not_said_to_be_erased(lived: SmallDeployment) -> None:
     lived.connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
     TamperingStore(lived.connection).alter(A, 2, erased_by=7)

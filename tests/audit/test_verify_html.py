@@ -5,13 +5,15 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from audit.canonical import JsonValue
 from audit.errors import AuditError, BundleMalformedError, VerificationError
+from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
 from audit.proof import TlogProof, parse_proof, verify_proof
 from audit.report import Report
@@ -24,7 +26,7 @@ from tests.audit.test_verification_of_tampered_logs import SCENARIOS, erase
 from tests.golden.make_evidence import BUNDLE, PROOF
 from tests.golden.make_evidence import WITNESS as GOLDEN_WITNESS
 from tests.simulators.evidence_bundles import export, export_range
-from tests.simulators.small_deployment import LOG_KEY, SmallDeployment
+from tests.simulators.small_deployment import LOG_KEY, SmallDeployment, draft
 from tests.simulators.tampering_store import TamperingStore
 
 if TYPE_CHECKING:
@@ -217,6 +219,34 @@ def test_the_browser_says_the_same_of_proofs(browser: Browser, lived: SmallDeplo
         if said != expected:
             differing[name] = (said, expected)
     assert differing == {}
+
+
+@needs_chromium
+def test_the_browser_gives_the_same_warnings(browser: Browser, lived: SmallDeployment) -> None:
+    lived.now -= timedelta(days=1)
+    told: list[tuple[EventType, dict[str, JsonValue]]] = [
+        (EventType.EFFECT_INTENT, {"kind": "audit.export"}),
+        (EventType.EFFECT_INTENT, {"kind": "key.create"}),
+        (EventType.EFFECT_OUTCOME, {"intent": 9, "kind": "audit.export"}),
+        (EventType.EFFECT_OUTCOME, {"intent": 9, "kind": "audit.export"}),
+        (EventType.EFFECT_OUTCOME, {"intent": 10, "kind": "audit.export"}),
+        (EventType.EFFECT_OUTCOME, {}),
+    ]
+    lived.log.append(
+        lived.connection, [draft(event, time=lived.now, payload=payload) for event, payload in told]
+    )
+    lived.sign()
+    bundle = export(lived, A)
+    assert browser.verify("evidence.tar", bundle) == ("passed", frozenset())
+    shown = browser.page.evaluate(
+        "[...document.querySelectorAll('#result table')].filter(t => t.caption.textContent.startsWith('Warnings'))"
+        ".flatMap(t => [...t.tBodies[0].rows].map(r => [r.cells[0].textContent, r.cells[1].textContent]))"
+    )
+    report = verify_bundle(io.BytesIO(bundle), TRUST, now=datetime.now(UTC)).report
+    assert {(place, check) for place, check in shown} == {
+        (f"{one.log}[{one.index}]", str(one.check)) for one in report.warnings
+    }
+    assert len(shown) == 5, "one step of the clock, three strays, one intent without an outcome"
 
 
 @needs_chromium
