@@ -23,7 +23,7 @@ MINUS_IS_NO_OPTION: Final = {"ignore_unknown_options": True}
 _BAR: Final = 30
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 _MANY_VALUES: Final = 10
-_PIPE_WIDTH: Final = 160
+_WIDTH: Final = 160
 _UNITS: Final = ("minute", "hour", "day", "week", "month", "year")
 
 
@@ -150,14 +150,16 @@ def _note_counted(found: "Counted", total: int) -> None:
 
 
 def _print(table: "Table") -> None:
+    """Print a table with each row on one line: a window that is narrower breaks it, and cuts nothing off."""
     from rich.console import Console  # noqa: PLC0415  # only tables need it
 
-    if sys.stdout.isatty():
-        Console(markup=False, highlight=False).print(table)
+    console = Console(markup=False, highlight=False, stderr=False)
+    if console.is_terminal:
+        console.width = max(console.width, _WIDTH)
+        console.print(table)
         return
-    # A pipe has no width: rows keep their one line, and end where their text does.
     written = StringIO()
-    Console(file=written, width=_PIPE_WIDTH, markup=False, highlight=False).print(table)
+    Console(file=written, width=_WIDTH, markup=False, highlight=False).print(table)
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in written.getvalue().splitlines())
 
 
@@ -169,7 +171,7 @@ def _print_entries(page: "QueryPage") -> None:
     for name in ("time", "event", "outcome"):
         table.add_column(name, no_wrap=True)
     for name in ("actor", "purpose", "resource"):
-        table.add_column(name, overflow="fold")  # in a narrow window an id breaks, and loses nothing
+        table.add_column(name, overflow="fold")
     erased = any(one.erased_by is not None for one in page.entries)
     if erased:
         table.add_column("payload erased by", justify="right", no_wrap=True)

@@ -111,6 +111,15 @@ def test_a_page_on_the_command_line(memvault: Memvault) -> None:
     assert more.stdout.splitlines()[1] != lines[1]
 
 
+def test_a_terminal_gets_colours_and_whole_ids(memvault: Memvault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    result = memvault("audit", "query", "event:principal.create")
+    assert "\x1b[1m" in result.stdout
+    (row,) = (line for line in result.stdout.splitlines() if "principal.create" in line)
+    assert "crd_" in row
+
+
 def test_words_and_a_minus_need_no_quotes(memvault: Memvault) -> None:
     shown = memvault.json("audit", "query", "-actor:memvault", "-outcome:allowed")
     assert shown["query"] == "-actor:memvault -decision:allowed"
