@@ -146,7 +146,9 @@ class Assurance:
             caller.wake()
 
     def end(self) -> None:
-        """Stop asking."""
+        """Submit what was signed at the end, and stop asking."""
+        for caller in self._callers:
+            caller.finish()
         for caller in self._callers:
             caller.end()
         if self._stamper is not None:

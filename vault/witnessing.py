@@ -38,7 +38,7 @@ from vault.witness_client import (
 FIRST_RETRY: Final = 1.0
 LAST_RETRY: Final = 300.0
 """Seconds: each retry waits twice as long as the one before, up to this."""
-END_SECONDS: Final = 0.5
+END_SECONDS: Final = 1.5
 """How long an ending vault waits for a witness that is being asked."""
 _TRIES: Final = 3
 
@@ -160,6 +160,7 @@ class WitnessCaller:
         self._cosigned: dict[str, int] = {}
         self._failures = 0
         self._awake = threading.Event()
+        self._last = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"ask-{witness.key.name}", daemon=True)
 
@@ -188,23 +189,34 @@ class WitnessCaller:
         """Ask soon: there are new checkpoints."""
         self._awake.set()
 
-    def end(self) -> None:
-        """Stop asking; a request under way is waited for a moment and then left to its own end."""
-        self._ending.set()
+    def finish(self) -> None:
+        """Ask once more, for what was signed at the end, and then no more."""
+        self._last.set()
         self._awake.set()
+
+    def end(self) -> None:
+        """Stop asking; the last round is waited for a moment, a witness that hangs is left to its own end."""
+        self.finish()
         if self._thread.is_alive():
             self._thread.join(END_SECONDS)
+        self._ending.set()
 
     def _run(self) -> None:
         retry = FIRST_RETRY
         while not self._ending.is_set():
+            last = self._last.is_set()
             self._awake.clear()
-            if self._round():
+            whole = self._round()
+            if last:
+                return
+            if self._last.is_set():
+                continue
+            if whole:
                 retry = FIRST_RETRY
                 self._awake.wait()
             else:
                 # New checkpoints wake nobody here: a witness that is down is not asked more often for them.
-                self._ending.wait(retry)
+                self._last.wait(retry)
                 retry = min(2 * retry, LAST_RETRY)
 
     def _round(self) -> bool:

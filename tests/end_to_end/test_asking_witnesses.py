@@ -1,5 +1,6 @@
 """Asking witnesses: what each reply means, and what of it is kept and told."""
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -201,6 +202,38 @@ def test_a_caller_that_ends_asks_nobody(clinic: Clinic) -> None:
     one.end()
     assert one._round()
     assert witness.sent == []
+
+
+def test_a_caller_asks_when_it_is_woken_and_once_more_at_its_end(clinic: Clinic) -> None:
+    witness = ScriptedWitness(Cosigned)
+    one = caller(clinic, witness, [])
+    one.begin([])
+    until = time.monotonic() + 5
+    while not witness.sent and time.monotonic() < until:
+        time.sleep(0.01)
+    clinic.mem(OWNER).extract("one more")
+    clinic.audit().checkpoint()
+    one.end()
+    assert witness.sent[0].old_size == 0
+    assert len(witness.sent) == 2, "what was signed meanwhile was submitted at the end"
+    assert one.status.standing is Standing.COSIGNS
+
+
+def test_what_was_ruled_at_opening_and_cannot_be_stored_is_counted(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ruling = asked(clinic, ScriptedWitness(Cosigned))
+
+    def refuse(*_arguments: object, **_named: object) -> None:
+        raise StorageError("the store refused")
+
+    one = caller(clinic, ScriptedWitness(Cosigned), [], [])
+    with monkeypatch.context() as patch:
+        patch.setattr(clinic.vault.parts.store, "change", refuse)
+        one.begin([ruling])
+    one.end()
+    assert one.failures == 1
+    assert one.status.standing is Standing.COSIGNS
 
 
 def test_the_system_log_comes_last(clinic: Clinic) -> None:
