@@ -198,7 +198,7 @@ def _crowd(vault: Vault, texts: Texts, effort: Effort, scratch: Path) -> list[Fi
         f"floor, one thread with 32 to a commit: {median(bare):,.0f}/s"
     )
     return [
-        Figure("32 writers, calls of one memory each", median(calls), "memories/s", WRITERS_A_SECOND, beside),
+        Figure("32 writers, whole calls of one memory each", median(calls), "memories/s", note=beside),
         Figure(
             "32 writers, authorise, seal, commit and log alone",
             median(literal),

@@ -83,7 +83,7 @@ def test_a_write_is_measured_alone_and_among_others_with_the_floor_beside_it(tmp
     assert alone.value is not None
     assert alone.value > 0
     assert "floor" in alone.note
-    assert (found["32 writers, calls of one memory each"].value or 0) > 0
+    assert (found["32 writers, whole calls of one memory each"].value or 0) > 0
     assert "calls/s" in found["32 writers, sessions of 16 turns"].note
     assert alone.met is None, "four writes say nothing"
     assert "a small sample" in alone.note
