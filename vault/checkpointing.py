@@ -133,7 +133,8 @@ class Checkpointer:
 def check_heads(store: Store, log: AuditLog, tenants: Iterable[str]) -> None:
     """Hold each stored log against its last signed checkpoint, before anything is appended to it.
 
-    Takes about a microsecond an entry. A log that was never signed has nothing to be held against.
+    Reads what came since that checkpoint, and little of what came before. A log that was never signed has
+    nothing to be held against but its own leaves.
 
     Raises:
         TamperedError: a log is shorter than what was signed, or another; or its head is not its own.
