@@ -26,6 +26,9 @@ READ_AT_RUN_TIME = {
     "api/demo/conversation.json",
     "api/demo/planted.json",
     "api/demo/templates/report.html",
+    "audit/verify_html/page.html",
+    "audit/verify_html/page.css",
+    "audit/verify_html/bundle.js",
 }
 
 
