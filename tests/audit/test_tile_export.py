@@ -1,9 +1,11 @@
 """A folder of tiles, written by hand: what is there after each step, and what is refused."""
 
 import os
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from pymerkle import InmemoryTree
 
 from audit import tile_export
 from audit.checkpoint import Checkpoint, sign_checkpoint
@@ -12,8 +14,8 @@ from audit.merkle import leaf_hash
 from audit.tile_export import export_tiles
 from audit.tiles import TileAddress, encode_entry_bundle
 from tests.simulators.reference_tree import Tree
-from tests.simulators.small_deployment import LOG_KEY
-from tests.simulators.tile_monitor import Monitor
+from tests.simulators.small_deployment import LOG_KEY, POLICY, SmallDeployment, draft
+from tests.simulators.tile_monitor import Monitor, framed
 
 KEY = LOG_KEY.for_log("clinic-a")
 ENTRIES = [b"entry %d" % nth for nth in range(1500)]
@@ -169,3 +171,33 @@ def test_links_and_other_files_in_the_way(tmp_path: Path) -> None:
     (folder / "notes").mkdir()
     with pytest.raises(TileFolderError, match="other files"):
         export(folder, 400)
+
+
+def test_an_exported_log_is_followed_by_an_independent_implementation(
+    tmp_path: Path, lived: SmallDeployment
+) -> None:
+    log, connection = lived.log, lived.connection
+    other = InmemoryTree(algorithm="sha256")
+    for more in (0, 250, 300):
+        log.append(connection, [draft()] * more)
+        latest = log.checkpoint(connection, "clinic-a", policy=POLICY)
+
+        class Rows:
+            def content(self, address: TileAddress) -> bytes:
+                if address.level is None:
+                    return log.entry_bundle(connection, "clinic-a", address.index, address.width)
+                return log.tile(connection, "clinic-a", address.level, address.index, address.width)
+
+        export_tiles(tmp_path / "log", latest.checkpoint, latest.note, Rows(), [KEY.verifier])
+        # From here on files alone, read by rules that are not ours.
+        size, root = (tmp_path / "log" / "checkpoint").read_text().split("\n")[1:3]
+        bundles = sorted(
+            (tmp_path / "log" / "tile" / "entries").rglob("*"), key=lambda file: (file.parent.name, file.name)
+        )
+        whole = [file for file in bundles if file.is_file() and file.parent.name == "entries"]
+        part = [file for file in bundles if file.is_file() and file.name == str(int(size) % 256)]
+        entries = [entry for file in (*whole, *part[-1:]) for entry in framed(file.read_bytes())]
+        for entry in entries[other.get_size() :]:
+            other.append_entry(entry)
+        assert other.get_size() == int(size)
+        assert b64encode(other.get_root()).decode() == root
