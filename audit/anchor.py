@@ -23,8 +23,9 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heappush, heappushpop
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from audit.checkpoint import Checkpoint, parse_checkpoint, verify_checkpoint
 from audit.errors import AnchorUnusableError, MalformedError, VerificationError
@@ -81,15 +82,14 @@ class Anchored:
     note: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a line's note stands in the file."""
+class _Place(NamedTuple):
+    """Where a line's note stands in the file; the smallest tree first."""
 
-    kind: bytes
-    origin: str
     size: int
     start: int
     length: int
+    kind: bytes
+    origin: str
 
 
 class FileAnchor:
@@ -206,7 +206,7 @@ class FileAnchor:
         """Return the largest checkpoint of a log that one of the keys signed; others are passed over."""
         trusted = tuple(keys)
         kept = self._places.get(origin, [])
-        for place in sorted(kept, key=_size, reverse=True):
+        for place in sorted(kept, reverse=True):
             found = self._open(place, trusted)
             if found is not None:
                 return found
@@ -242,7 +242,8 @@ class FileAnchor:
     def _record(self, kind: bytes, origin: str, size: int, content: bytes) -> _Place:
         """Append a record durably and return where it stands."""
         head, encoded = b" ".join((kind, origin.encode(), str(size).encode(), b"")), b64encode(content)
-        return _Place(kind, origin, size, self._write(head + encoded + _END) + len(head), len(encoded))
+        start = self._write(head + encoded + _END) + len(head)
+        return _Place(size, start, len(encoded), kind, origin)
 
     def _write(self, line: bytes) -> int:
         """Append a line durably and return where it starts."""
@@ -299,9 +300,7 @@ class FileAnchor:
 
     def _keep(self, place: _Place) -> None:
         kept = self._places.setdefault(place.origin, [])
-        kept.append(place)
-        if len(kept) > LARGEST_KEPT:
-            kept.remove(min(kept, key=_size))
+        (heappush if len(kept) < LARGEST_KEPT else heappushpop)(kept, place)
 
     def _records(self) -> Iterator[_Place | None]:
         """Yield the place of every record, None for a line that is none; one pass, a line at a time."""
@@ -333,11 +332,7 @@ def _place(line: bytes, at: int) -> _Place | None:
         name = origin.decode()
     except UnicodeDecodeError:
         return None
-    return _Place(kind, name, int(size), at + len(line) - len(_END) - len(note), len(note))
-
-
-def _size(place: _Place) -> int:
-    return place.size
+    return _Place(int(size), at + len(line) - len(_END) - len(note), len(note), kind, name)
 
 
 def _verified(note: bytes, keys: Iterable[VerifierKey]) -> Checkpoint | None:
