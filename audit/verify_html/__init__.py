@@ -17,7 +17,7 @@ from audit.replay import CLOCK_INVARIANTS, CLOCK_SKEW, Invariant
 from audit.report import Check
 
 FILE_NAME: Final = "verify.html"
-_SCRIPTS: Final = ("foundation.js", "tree.js", "entries.js", "bundle.js", "proof.js", "page.js")
+_SCRIPTS: Final = ("foundation.js", "tree.js", "entries.js", "bundle.js", "run.js", "proof.js", "page.js")
 
 
 def build_page() -> bytes:

@@ -1,0 +1,359 @@
+// Verifying a bundle: what is known across logs, and one pass over each.
+// The same rules as audit/verify_bundle.py, audit/verify.py and audit/verify_log.py.
+
+/** One bundle, verified; what is found is gathered in `findings` and `warnings`. */
+class BundleRun {
+  constructor(trust, remembered, now, onProgress) {
+    Object.assign(this, { trust, notes: remembered, now, onProgress, findings: [], warnings: [], more: 0, logs: [] });
+    this.remembered = new Map();
+    this.recorded = new Map();
+    this.policies = new Map();
+    this.altered = [];
+    this.systemWhole = false;
+    this.done = 0;
+  }
+
+  add(log, index, check, expected, got) {
+    const warns = check === CHECK.INTENT || CONSTANTS.clockInvariants.includes(check);
+    const kept = warns ? this.warnings : this.findings;
+    if (kept.length < MAX_FINDINGS) kept.push({ log, index, check, expected, got });
+    else if (!warns) this.more += 1;
+  }
+
+  async verify(blob) {
+    const archive = await Archive.open(blob);
+    this.archive = archive;
+    this.manifest = parseManifest(await archive.read(`${TOP}/manifest.json`, MAX_MANIFEST_SIZE));
+    this.digests = new Map(this.manifest.files.map(([path, , digest]) => [path, digest]));
+    const found = [...archive.members].slice(0, -1).map(([path, { size }]) => `${path} ${size}`);
+    const listed = this.manifest.files.map(([path, size]) => `${TOP}/${path} ${size}`);
+    need(found.length === listed.length && found.every((line, at) => line === listed[at]), "expected the files that the manifest lists, in its order, and it last");
+    this.total = this.manifest.logs.reduce((sum, log) => sum + log.stop - log.start, 0);
+    await this.rememberAll();
+    let whole = true;
+    try {
+      await this.verifyLogs();
+    } catch (error) {
+      if (!(error instanceof Malformed) || !this.altered.length) throw error;
+      whole = false;
+      // As in Python: what was found in the logs before is not shown, but which file was altered.
+      Object.assign(this, { findings: [], warnings: [], more: 0, logs: [] });
+    }
+    await this.checkManifest();
+    for (const path of new Set(this.altered)) {
+      const [log, ...rest] = path.split("/");
+      this.add(log, null, CHECK.FILE, `${rest.join("/")} of the listed SHA-256`, "other content");
+    }
+    const { manifest, findings, warnings, more, logs } = this;
+    return { kind: "bundle", passed: !findings.length, manifest, findings, warnings, more, logs, whole };
+  }
+
+  async verifyLogs() {
+    const seen = new Set();
+    for (const section of this.manifest.logs) {
+      if (seen.has(section.log) || (section.log === SYSTEM_LOG && seen.size)) {
+        this.add(section.log, null, CHECK.LOG_ORDER, "each log once, system first", "another order");
+      }
+      seen.add(section.log);
+      this.logs.push(await new LogRun(this, section).verify());
+    }
+    const due = new Set([...this.remembered.keys(), ...(this.manifest.complete ? this.recorded.keys() : [])]);
+    for (const log of due) {
+      if (!seen.has(log)) this.add(log, null, CHECK.LOG_PRESENT, "the log of a known checkpoint", "none");
+    }
+  }
+
+  async rememberAll() {
+    for (const note of this.notes) {
+      const origin = new TextDecoder().decode(note).split("\n", 1)[0];
+      const tenant = this.trust.tenantOf(origin) ?? "unnamed";
+      const claim = await this.openNote(note, tenant);
+      if (claim) this.remembered.set(tenant, [...(this.remembered.get(tenant) ?? []), claim]);
+    }
+  }
+
+  async openNote(note, tenant) {
+    let opened;
+    try {
+      opened = await this.trust.openNote(note, tenant);
+    } catch (error) {
+      if (error instanceof Malformed) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, "a checkpoint of this log", error.message);
+      else if (error instanceof Failed) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, error.expected, error.got);
+      else throw error;
+      return null;
+    }
+    let witnesses = [];
+    try {
+      witnesses = await this.trust.cosigners(opened);
+    } catch (error) {
+      if (!(error instanceof Failed)) throw error;
+      this.add(tenant, null, CHECK.COSIGNATURE, error.expected, error.got);
+    }
+    return { size: opened.checkpoint.size, root: opened.checkpoint.root, signed: true, witnesses };
+  }
+
+  /** Read a file of the bundle against its digest. */
+  async read(path, limit = MAX_MEMBER_SIZE) {
+    const content = await this.archive.read(`${TOP}/${path}`, limit);
+    if (hex(await sha256(content)) !== this.digests.get(path)) this.altered.push(path);
+    return content;
+  }
+
+  async checkManifest() {
+    const keys = await Promise.all(this.manifest.keys.map((key) => parseKey(key, LOG_KEY).catch(() => null)));
+    const known = keys.every(Boolean) && keys.some((key) => this.trust.keys.some((one) => equal(one.publicBytes, key.publicBytes)));
+    const first = this.manifest.logs[0]?.log ?? SYSTEM_LOG;
+    if (!known) this.add(first, null, CHECK.MANIFEST, "log keys in their form, a trusted one among them", "others");
+    this.logs.forEach((log, at) => {
+      const section = this.manifest.logs[at];
+      if (section.size !== log.size || section.root !== log.root) {
+        this.add(section.log, null, CHECK.MANIFEST, `size ${log.size} and root ${log.root}`, `size ${section.size}, root ${section.root}`);
+      }
+      if (section.checkpoints && this.trust.tenantOf(section.origin) !== section.log) {
+        this.add(section.log, null, CHECK.MANIFEST, "the origin of this log", "another");
+      }
+      if (section.left_out && section.start === 0 && section.stop === section.size) {
+        this.add(section.log, null, CHECK.MANIFEST, "no checkpoints left out of a whole log", "some");
+      }
+    });
+  }
+}
+
+class LogRun {
+  constructor(run, section) {
+    Object.assign(this, { run, section, log: section.log, erased: 0, withheld: 0, unchecked: 0, agreed: [] });
+    this.whole = section.start === 0 && section.stop === section.size;
+    this.first = section.start / TILE_WIDTH;
+    this.tree = new GrowingTree((level, nth, hashes) => this.checkTile(level, nth, hashes));
+    this.range = this.whole ? null : new RangeTree(section.size, (...at) => this.heldTile(...at));
+    this.replay = new Replay(this.log, run.now, run.policies, section.start > 0);
+    this.erasures = new Erasures(this.log);
+    this.intents = new IntentLedger();
+    const exported = run.manifest.exported;
+    const mine = run.manifest.logs.find((log) => log.log !== SYSTEM_LOG)?.log === this.log;
+    this.export = exported && mine && exported.entry >= section.start && exported.entry < section.stop ? exported : null;
+  }
+
+  add(index, check, expected, got) {
+    this.run.add(this.log, index, check, expected, got);
+  }
+
+  async verify() {
+    const own = await this.ownClaims();
+    this.signed = [...own, ...(this.run.remembered.get(this.log) ?? [])];
+    const recorded = this.run.recorded.get(this.log) ?? [];
+    this.checkRecorded(recorded);
+    const said = new Set(this.signed.map((claim) => `${claim.size} ${hex(claim.root)}`));
+    const others = recorded.filter((claim) => !said.has(`${claim.size} ${hex(claim.root)}`));
+    this.claims = [...this.signed, ...others].sort((left, right) => left.size - right.size);
+    await this.settleUpTo(0, []);
+    this.expected = this.section.start;
+    for (let nth = this.first; nth < Math.ceil(this.section.stop / TILE_WIDTH); nth += 1) await this.verifyTile(nth);
+    if (this.export) this.add(null, CHECK.MANIFEST, `entry ${this.export.entry} to record this export`, "another entry, or none");
+    await this.checkTilesAtEnd();
+    await this.checkEnd();
+    if (this.log === SYSTEM_LOG) {
+      this.run.policies = this.replay.policies;
+      this.run.systemWhole = this.whole && !this.withheld;
+    }
+    return this.summary();
+  }
+
+  async summary() {
+    const signed = this.agreed.filter((claim) => claim.signed);
+    const root = this.range ? await this.range.root(this.section.size) : await this.tree.root();
+    const largest = (claims) => claims.reduce((most, claim) => Math.max(most, claim.size), 0);
+    const required = this.run.trust.required || 1;
+    return {
+      log: this.log, size: this.section.size, root: root ? hex(root) : "", signedSize: largest(signed),
+      checkpoints: new Set(signed.map((claim) => claim.size)).size,
+      cosignedSize: largest(signed.filter((claim) => claim.witnesses.length >= required)),
+      witnesses: [...new Set(signed.flatMap((claim) => claim.witnesses))].sort(),
+      start: this.section.start, stop: this.section.stop, erased: this.erased, withheld: this.withheld,
+      unproven: this.replay.unproven, unchecked: this.unchecked,
+    };
+  }
+
+  async ownClaims() {
+    if (!this.section.checkpoints) return [];
+    const last = await this.run.read(`${this.log}/checkpoint`, MAX_NOTE_SIZE);
+    const lines = [];
+    for (const path of checkpointsPaths(this.section)) lines.push(...splitLines(await this.run.read(path)).map(parseLine));
+    need(lines.every((line) => typeof line === "string"), "expected checkpoints as texts");
+    const notes = lines.map((line) => encoder.encode(line));
+    need(notes.length === this.section.checkpoints && equal(notes[notes.length - 1], last), "expected as many checkpoints as the manifest says, the last one alone, too");
+    const claims = new Map();
+    for (const note of notes) {
+      const claim = await this.run.openNote(note, this.log);
+      if (!claim) continue;
+      const name = `${claim.size} ${hex(claim.root)}`;
+      claim.witnesses = [...new Set([...(claims.get(name)?.witnesses ?? []), ...claim.witnesses])];
+      claims.set(name, claim);
+    }
+    return [...claims.values()];
+  }
+
+  checkRecorded(recorded) {
+    if (!this.run.systemWhole || this.log === SYSTEM_LOG) return;
+    for (const claim of this.signed) {
+      if (!recorded.some((one) => one.size === claim.size && equal(one.root, claim.root))) {
+        this.add(null, CHECK.CHECKPOINT_RECORDED, `an entry for size ${claim.size}`, "none");
+      }
+    }
+  }
+
+  /** Verify the entries of one tile: all digests at once, then what they say, in order. */
+  async verifyTile(nth) {
+    const { log, size, payloads } = this.section;
+    const width = Math.min(TILE_WIDTH, size - nth * TILE_WIDTH);
+    const leaves = parseLeaves(await this.run.read(`${log}/${tilePath("entries", nth, width)}`), width);
+    const texts = leaves.map((leaf) => decodeUtf8(leaf, "an entry"));
+    const lines = payloads ? splitLines(await this.run.read(payloadsPath(log, nth))).map(parseEntryLine) : [];
+    need(!payloads || lines.length === width, `expected ${width} lines of payloads, got ${lines.length}`);
+    const [hashes, commitments] = await Promise.all([
+      Promise.all(leaves.map(leafHash)),
+      Promise.all(lines.map((line) => (line.salt && line.payload !== null ? commitPayload(line.salt, line.payload) : null))),
+    ]);
+    await this.settleUpTo(nth * TILE_WIDTH + width, hashes);
+    await this.tree.add(hashes);
+    texts.forEach((text, offset) => this.checkEntry(nth * TILE_WIDTH + offset, text, lines[offset] ?? null, commitments[offset]));
+    this.run.done += width;
+    this.run.onProgress(this.run.done, this.run.total);
+  }
+
+  checkEntry(position, text, line, commitment) {
+    const index = line ? line.index : position;
+    if (index !== this.expected) this.add(index, CHECK.INDEX, String(this.expected), String(index));
+    this.expected = index + 1;
+    let header;
+    try {
+      header = parseHeader(text);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      this.add(index, CHECK.HEADER, "the canonical form", error.message);
+      return;
+    }
+    this.checkExport(position, header);
+    const payload = this.checkPayload(position, index, header, line, commitment);
+    for (const [check, expected, got] of this.replay.observe(header, payload)) this.add(index, check, expected, got);
+    for (const standing of this.erasures.observeEntry(position, header, payload)) {
+      this.add(standing, CHECK.ERASURE, `erased, as entry ${position} says`, "something else");
+    }
+    if (this.intents.observe(position, header, payload)) this.warnOfEffect(position, "the outcome of an intent before", "of none that is open");
+    if (header.event === EVENT.LOG_CHECKPOINT && line) this.recordCheckpoint(index, header, payload);
+  }
+
+  /** Tell of an effect outside the database; where entries are left out, its other half may stand there. */
+  warnOfEffect(index, expected, got) {
+    if (this.whole && !this.withheld) this.add(index, CHECK.INTENT, expected, got);
+  }
+
+  checkExport(position, header) {
+    if (this.export?.entry !== position) return;
+    const { by, purpose, time } = this.export;
+    const same = header.principal === by && header.purpose === purpose && header.when === time;
+    if (same && header.event === EVENT.AUDIT_EXPORT) this.export = null;
+  }
+
+  checkPayload(position, index, header, line, commitment) {
+    if (!line) {
+      this.withheld += 1;
+      return null;
+    }
+    if (line.salt === null || line.payload === null) {
+      this.erased += 1;
+      if (line.salt !== null || line.payload !== null) {
+        this.add(index, CHECK.ERASURE, "salt and payload erased together", "one of them");
+      } else if (!this.erasures.observeGone(position, line.erasedBy)) {
+        this.add(index, CHECK.ERASURE, "a later entry that erased it", "none");
+      }
+      return null;
+    }
+    if (line.erasedBy !== null) this.add(index, CHECK.ERASURE, "salt and payload erased, as is said", "both stand");
+    if (line.salt.length !== 32 || commitment !== header.commitment) {
+      this.add(index, CHECK.COMMITMENT, header.commitment, line.salt.length === 32 ? commitment : "a salt of another size");
+      return null;
+    }
+    try {
+      return parseCanonical(line.payload);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      this.add(index, CHECK.PAYLOAD, "canonical JSON", error.message);
+      return null;
+    }
+  }
+
+  recordCheckpoint(index, header, payload) {
+    if (this.log === SYSTEM_LOG && header.resource && isObject(payload)) {
+      const { size, root } = payload;
+      if (Number.isInteger(size) && size >= 0 && typeof root === "string" && HASH_HEX.test(root)) {
+        const bytes = Uint8Array.from(root.match(/../g), (pair) => parseInt(pair, 16));
+        const claim = { size, root: bytes, signed: false, witnesses: [] };
+        this.run.recorded.set(header.resource, [...(this.run.recorded.get(header.resource) ?? []), claim]);
+        return;
+      }
+    }
+    this.add(index, CHECK.PAYLOAD, "size and root of a checkpoint, in the system log", "something else");
+  }
+
+  /** Settle the claims on sizes up to `stop`, whose last leaves are `hashes`, not yet in the tree. */
+  async settleUpTo(stop, hashes) {
+    while (this.whole && this.claims.length && this.claims[0].size <= stop) {
+      const claim = this.claims.shift();
+      this.settle(claim, await this.tree.root(hashes.slice(0, claim.size - this.tree.size)));
+    }
+  }
+
+  settle(claim, root) {
+    if (equal(claim.root, root)) this.agreed.push(claim);
+    else this.add(null, CHECK.CHECKPOINT_ROOT, `${hex(claim.root)} at size ${claim.size}`, `${hex(root)} at size ${claim.size}`);
+  }
+
+  async heldTile(level, nth, width) {
+    const path = `${this.log}/${tilePath(level, nth, width)}`;
+    return this.run.digests.has(path) ? this.run.read(path, TILE_WIDTH * HASH_SIZE) : null;
+  }
+
+  async checkTile(level, nth, hashes) {
+    if (this.range && level) return;
+    const index = nth + (this.range ? this.first : 0);
+    const held = await this.heldTile(level, index, hashes.length);
+    if (!held || !equal(held, concat(...hashes))) {
+      this.add(null, CHECK.TILE, `the hashes below it in tile ${index} of level ${level}`, held ? "other hashes" : "none");
+    }
+  }
+
+  async checkTilesAtEnd() {
+    for (const [level, nth, hashes] of this.tree.partialTiles()) await this.checkTile(level, nth, hashes);
+    if (!this.range) return;
+    const fault = (level, nth) => this.add(null, CHECK.TILE, `tile ${nth} of level ${level} as the tile above says`, "another or none");
+    for await (const [level, nth] of this.range.upperFaults()) fault(level, nth);
+    for (let nth = this.first; nth < this.first + Math.floor(this.tree.size / TILE_WIDTH); nth += 1) {
+      if (!(await this.range.fits(0, nth))) fault(0, nth);
+    }
+  }
+
+  async checkEnd() {
+    const size = this.section.size;
+    for (const claim of this.claims) {
+      const root = this.range && claim.size <= size ? await this.range.root(claim.size) : null;
+      if (root) this.settle(claim, root);
+      else if (claim.size > size) this.add(null, CHECK.CHECKPOINT_SIZE, `at least ${claim.size} entries`, String(size));
+      else this.unchecked += 1;
+    }
+    for (const [index, eraser] of this.erasures.unsettled()) {
+      if (this.whole && !this.withheld) this.add(index, CHECK.ERASURE, `entry ${eraser} to say that it erased it`, "no such entry");
+      else this.replay.unproven += 1;
+    }
+    for (const index of this.intents.open.keys()) this.warnOfEffect(index, "an outcome", "none: nobody knows what became of it");
+    const signed = this.agreed.filter((claim) => claim.signed);
+    if (size && !signed.length) this.add(null, CHECK.SIGNED, "at least one that the log agrees with", "none");
+    const required = this.run.trust.required;
+    if (size && required && !signed.some((claim) => claim.witnesses.length >= required)) {
+      this.add(null, CHECK.COSIGNED, `a checkpoint with ${required} by trusted witnesses`, "none");
+    }
+  }
+}
+
+const verifyBundle = (blob, trust, { remembered = [], now = null, onProgress = () => {} } = {}) =>
+  new BundleRun(trust, remembered, now, onProgress).verify(blob);
