@@ -62,7 +62,6 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "step": "step of a roll-over",
     "stop": "leaf index after the last of a range",
     "subjects": "vault ids of subjects",
-    "tiles": "number of tiles",
     "tree_size": "size of the tree that an answer speaks of",
     "trust": "trust states of what was written or changed",
     "unreadable": "ids of memories whose row cannot be opened, or how many",

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from api.assembly import open_vault
+from api.cli.audit_lookup import Reason
 from api.settings import read_settings
 from audit.event import EventType, Outcome
 from audit.intent import intent_payload
 from policies.model import Action, Principal, Purpose, Relation, Role, SystemResource
 from tests.api.conftest import MakeCaller, Memvault
 from vault.grant import authorise
+from vault.payload_erasure import ErasureReason
 
 NAME = "Zyxwanda Quellmeister"
 
@@ -140,3 +142,7 @@ def test_an_open_intent_is_told_by_the_doctor_and_by_its_command_until_it_is_clo
     other = leave_an_intent_open()
     leaf = memvault.json("audit", "intents", "close", str(other), "--outcome", "ok")
     assert leaf["leaf_index"] > other
+
+
+def test_the_reasons_of_the_command_are_those_of_the_vault() -> None:
+    assert [reason.value for reason in Reason] == [reason.value for reason in ErasureReason]

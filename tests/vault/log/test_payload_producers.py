@@ -71,14 +71,14 @@ def written_in(path: Path) -> Iterator[Written]:
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             for call in ast.walk(function):
-                if isinstance(call, ast.Call) and (given := _payload_of(call)) is not None:
+                if isinstance(call, ast.Call) and (given := _payload_of(call, path)) is not None:
                     keys, resolved = _keys(given, function)
                     where = f"{path.relative_to(REPOSITORY)}:{call.lineno}"
                     inside = f"{path.relative_to(REPOSITORY)}:{function.name}"
                     yield Written(where, inside, frozenset(keys), resolved)
 
 
-def _payload_of(call: ast.Call) -> ast.expr | None:
+def _payload_of(call: ast.Call, path: Path) -> ast.expr | None:
     """Return what a call hands over as a payload, if it is one that does."""
     if isinstance(call.func, ast.Name) and call.func.id == "EntryDraft":
         return next((word.value for word in call.keywords if word.arg == "payload"), None)
@@ -87,7 +87,8 @@ def _payload_of(call: ast.Call) -> ast.expr | None:
     owner = ast.unparse(call.func.value)
     at = PAYLOAD_AT[call.func.attr]
     if call.func.attr in {"_record", "_note", "_draft"}:
-        return call.args[at] if owner == "self" and len(call.args) > at else None
+        passes_on = any(place.startswith(path.relative_to(REPOSITORY).as_posix()) for place in PASSED_ON)
+        return call.args[at] if passes_on and owner == "self" and len(call.args) > at else None
     if not owner.endswith(("journal", "_effects")) and not owner.startswith("Effects("):
         return None
     return call.args[at] if len(call.args) > at else None
