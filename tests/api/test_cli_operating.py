@@ -212,6 +212,7 @@ def test_the_doctor_finds_a_new_vault_healthy(memvault: Memvault, memory_id: str
         "rows": "ok",
         "dense vectors": "ok",
         "log": "ok",
+        "anchor": "warning",
         "intents": "ok",
     }
     assert "dense vectors" in memvault("doctor").stdout
