@@ -57,7 +57,10 @@ EXPECTED: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/v1/audit/query"): {"auditor": 200},
     ("GET", "/v1/audit/facets"): {"auditor": 200},
     ("GET", "/v1/audit/histogram"): {"auditor": 200},
+    # Whoever holds a receipt may ask what it is worth; nobody holds this one.
+    ("GET", "/v1/audit/finality"): dict.fromkeys(CALLERS, 404),
 }
+QUERIES = {("GET", "/v1/audit/finality"): {"leaf_index": "0", "leaf_hash": "A" * 43 + "="}}
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/extract"): {"document": {"text": "tea at four"}},
     ("POST", "/v1/retrieve"): {"query": "phone"},
@@ -100,6 +103,7 @@ def test_each_principal_gets_what_the_table_promises(
         path.format(memory_id=memory_id, **PLACE),
         headers=calling.headers(purpose),
         json=BODIES.get(route),
+        params=QUERIES.get(route),
     )
     assert answer.status_code == EXPECTED[route].get(who, 403), answer.text
     if who not in {"owner", "clinician", "adviser"}:
