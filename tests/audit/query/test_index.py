@@ -64,8 +64,11 @@ def test_it_is_made_when_it_is_first_asked_for_and_its_owners_alone(
     index: LogIndex, path: Path, log: PaperLog
 ) -> None:
     assert not index.exists
-    os.umask(0)
-    assert index.catch_up(log, seconds=60) == 21
+    before = os.umask(0)
+    try:
+        assert index.catch_up(log, seconds=60) == 21
+    finally:
+        os.umask(before)
     assert index.exists
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()} == {0o600}
