@@ -1,7 +1,7 @@
 """The anchor: an append-only file outside the database, in which every signed checkpoint also stands.
 
 Owns the file's form and its safety. It leaves which notes are appended, and what is refused when they do
-not agree with the log, to `vault.anchoring`.
+not agree with the log, to `vault.assurance`.
 
     memos-vault anchor 1
     checkpoint memos-vault/ward-1/clinic-a 15 bWVtb3Mt… .    one note, base64, one line, ended by a dot
