@@ -150,11 +150,14 @@ def _log_lines(log: LogSummary) -> Iterator[str]:
         (log.erased, "erased"),
         (log.withheld, "without payload"),
         (log.unproven, "claims unproven"),
+        (log.earlier, "checkpoints by a key before yours alone"),
     ):
         if count:
             parts.append(f"{count} {what}")
     yield _line(log.tenant, ", ".join(parts))
     yield _line("", f"root {log.root.hex()}")
+    for handover in log.handovers:
+        yield _line("", f"key rolled over: {handover}")
 
 
 def _finding(one: Finding) -> str:
@@ -177,6 +180,9 @@ def _meaning(report: Report) -> Iterator[str]:
     yield _line("", "a tail cut behind a checkpoint that you did not give; another history shown to others")
     if any(log.unproven or log.unchecked for log in report.logs):
         yield _line("", "claims whose proof lies in entries or payloads that were left out or erased")
+    if any(log.earlier for log in report.logs):
+        yield _line("", "that a checkpoint by a key before yours was signed in its time: a thief of that key")
+        yield _line("", "can sign them, too; your key vouches for their entries by its own checkpoints")
 
 
 def _proof_lines(found: ProvenEntry) -> Iterator[str]:

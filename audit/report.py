@@ -37,6 +37,8 @@ class Check(StrEnum):
     FILE = "file as the manifest lists it"
     MANIFEST = "manifest"
     INTENT = "outcome of every intent"
+    HANDOVER = "handover of the log's key"
+    KEY_IN_FORCE = "checkpoint by a key in force"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ class LogSummary:
     """Entries whose payload this evidence leaves out."""
     unchecked: int = 0
     """Checkpoints whose tree lies outside the range."""
+    earlier: int = 0
+    """Checkpoints signed by nobody but a key that went before those that were given: held against the log,
+    while nothing rests on them."""
+    handovers: tuple[str, ...] = ()
+    """Roll-overs of the log's key that this log shows, each in words."""
 
 
 @dataclass(frozen=True, slots=True)

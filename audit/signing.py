@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit.errors import KeyMalformedError, VerificationError
-from audit.note import KEY_ID_SIZE, is_key_name, parse_base64, sign_note, verify_note
+from audit.note import KEY_ID_SIZE, is_key_name, parse_base64, parse_note, sign_note, verify_note
 
 ORIGIN_PREFIX: Final = "memos-vault"
 SEED_SIZE: Final = 32
@@ -31,7 +31,7 @@ MAX_RETIRED: Final = 64
 _ED25519: Final = b"\x01"
 _PRIVATE: Final = "PRIVATE+KEY+"
 _MOST_SIGNERS: Final = 2
-_HANDOVER: Final = "memos-vault log key handover v1"
+HANDOVER_TITLE: Final = "memos-vault log key handover v1"
 _HANDOVER_KEYS: Final = 2
 
 
@@ -236,7 +236,7 @@ class Handover:
     @property
     def text(self) -> str:
         """What both keys sign; no checkpoint, whose second line is a number."""
-        return f"{_HANDOVER}\n{self.old}\n{self.new}\n"
+        return f"{HANDOVER_TITLE}\n{self.old}\n{self.new}\n"
 
 
 def sign_handover(old: SignerKey, new: SignerKey) -> bytes:
@@ -253,14 +253,27 @@ def verify_handover(note: bytes, trusted: Iterable[VerifierKey]) -> Handover:
         VerificationError: the old key is not trusted, or one of both did not sign.
     """
     known = tuple(trusted)
-    title, *keys = verify_note(note, known).text.split("\n")
-    if title != _HANDOVER or len(keys) != _HANDOVER_KEYS + 1 or keys.pop():
+    verify_note(note, known)
+    handover = read_handover(note)
+    if handover.old not in known:
+        raise VerificationError("handover", expected="one by a trusted key", got="one by another")
+    return handover
+
+
+def read_handover(note: bytes) -> Handover:
+    """Return the handover in a note that both of its keys signed; whether to trust either is another question.
+
+    Raises:
+        NoteMalformedError: the bytes are no note.
+        KeyMalformedError: its text names no two keys of one deployment.
+        VerificationError: one of both did not sign.
+    """
+    title, *keys = parse_note(note).text.split("\n")
+    if title != HANDOVER_TITLE or len(keys) != _HANDOVER_KEYS + 1 or keys.pop():
         raise KeyMalformedError("expected a handover of old and new log key")
     old, new = map(VerifierKey.parse, keys)
     if old.name != new.name or old.public == new.public:
         raise KeyMalformedError("expected two keys of one deployment")
-    if old not in known:
-        raise VerificationError("handover", expected="one by a trusted key", got="one by another")
     for key in (old, new):
         verify_note(note, [key])
     return Handover(old, new)

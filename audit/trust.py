@@ -18,7 +18,7 @@ from audit.signing import VerifierKey
 
 @dataclass(frozen=True, slots=True)
 class OpenedCheckpoint:
-    """A checkpoint whose signatures were verified."""
+    """A checkpoint of a log that somebody has keys of."""
 
     checkpoint: Checkpoint
     tenant: str
@@ -61,13 +61,23 @@ class Trust:
             MalformedError: it is no note, or no checkpoint.
             VerificationError: it is of another log, or a signature is missing or wrong.
         """
+        opened = self.read_note(note, tenant)
+        verify_note(note, self.keys_of(opened.checkpoint.origin, opened.tenant))
+        return opened
+
+    def read_note(self, note: bytes, tenant: str | None = None) -> OpenedCheckpoint:
+        """Return the checkpoint in a note of a log of these keys, whoever signed it.
+
+        Raises:
+            MalformedError: it is no note, or no checkpoint.
+            VerificationError: it is of another log.
+        """
         parsed = parse_note(note)
         checkpoint = parse_checkpoint(parsed.text)
         found = self.tenant_of(checkpoint.origin)
         if found is None or (tenant is not None and found != tenant):
             expected = f"{self.keys[0].name}/{tenant or '<tenant>'}"
             raise VerificationError("checkpoint origin", expected=expected, got="another origin")
-        verify_note(note, self._keys_of(checkpoint.origin, found))
         return OpenedCheckpoint(checkpoint, found, parsed)
 
     def cosigners(self, opened: OpenedCheckpoint) -> tuple[str, ...]:
@@ -89,6 +99,7 @@ class Trust:
             expected = f"{self.required} by trusted witnesses"
             raise VerificationError("cosignatures", expected=expected, got=str(count))
 
-    def _keys_of(self, origin: str, tenant: str) -> list[VerifierKey]:
+    def keys_of(self, origin: str, tenant: str) -> list[VerifierKey]:
+        """Return the keys that were given for a log, under its origin."""
         named = [key if key.name == origin else key.for_log(tenant) for key in self.keys]
         return [key for key in named if key.name == origin]

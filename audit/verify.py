@@ -1,6 +1,6 @@
 """The offline verifier: recomputes every leaf, every tile and every root, and replays the invariants.
 
-Owns judging evidence across logs; `audit.verify_log` goes through one log, `audit.report` has the words.
+Owns judging evidence across logs; `audit.verify_log` goes through one log, `audit.verify_run` holds what spans them, `audit.report` has the words.
 It reads entries, checkpoints and tiles wherever they come from (`audit.bundle`, a database) in one pass
 and in bounded memory, and reports what does not hold. It imports nothing beyond `audit/` and
 `cryptography`; it neither trusts nor needs the vault.
@@ -21,7 +21,8 @@ from audit.evidence import LogEvidence
 from audit.report import MAX_FINDINGS, Check, Finding, LogSummary, Report
 from audit.signing import VerifierKey
 from audit.trust import Trust
-from audit.verify_log import LogRun, Run, shown_name
+from audit.verify_log import LogRun
+from audit.verify_run import Run, shown_name
 
 __all__ = ["MAX_FINDINGS", "Check", "Finding", "LogSummary", "Report", "verify_logs"]
 

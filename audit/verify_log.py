@@ -1,102 +1,29 @@
 """Going through one log: leaves, tiles, roots, signatures and what its entries say.
 
-Owns what is known across logs while they are verified, and one pass over each. It leaves invariants of
-entries to `audit.replay`, trees to `audit.growing_tree` and `audit.range_tree`, keys to `audit.trust`.
+Owns one pass over each. It leaves what is known across logs to `audit.verify_run`, invariants of entries to
+`audit.replay`, trees to `audit.growing_tree` and `audit.range_tree`, keys to `audit.succession`.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from typing import Final
 
 from audit.canonical import JsonValue, parse_canonical
 from audit.errors import MalformedError, VerificationError
-from audit.event import EventType, Header, is_id, parse_header, time_in_microseconds, verify_payload
+from audit.event import EventType, Header, Outcome, parse_header, time_in_microseconds, verify_payload
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.growing_tree import GrowingTree
 from audit.intent import IntentLedger
 from audit.merkle import CompactRange, leaf_hash
 from audit.range_tree import RangeTree
 from audit.replay import CLOCK_INVARIANTS, Erasures, Replay
-from audit.report import Check, Findings, LogSummary
+from audit.report import Check, LogSummary
+from audit.succession import KeyWatch
 from audit.tiles import TILE_WIDTH
-from audit.trust import Trust
+from audit.verify_run import Claim, Run, merged
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Somebody says that the tree had this root at this size."""
-
-    size: int
-    root: bytes
-    signed: bool
-    witnesses: tuple[str, ...] = ()
-    """Trusted witnesses that say so, too."""
-
-
-class Run:
-    """What is known across logs."""
-
-    def __init__(self, trust: Trust, now: datetime | None, *, unsigned_allowed: bool) -> None:
-        self.trust = trust
-        self.now = now
-        self.unsigned_allowed = unsigned_allowed
-        self.findings = Findings()
-        self.warnings = Findings()
-        self.seen: list[str] = []
-        self.remembered: dict[str, list[Claim]] = {}
-        self.recorded: dict[str, list[Claim]] = {}
-        """By tenant: what the system log's checkpoint entries say."""
-        self.policies: Mapping[str, datetime] = {}
-        self.system_whole = False
-        """Whether the system log was among the logs, with every entry and payload."""
-
-    def begin(self, tenant: str) -> None:
-        """Take the next log."""
-        if tenant in self.seen or (tenant == SYSTEM_LOG and self.seen):
-            self.findings.add(tenant, None, Check.LOG_ORDER, "each log once, system first", "another order")
-        self.seen.append(tenant)
-
-    def remember(self, notes: Iterable[bytes]) -> None:
-        """Take notes of checkpoints that somebody kept."""
-        for note in notes:
-            # The origin is only a hint here: the note is then verified against exactly that log's key.
-            origin = note.split(b"\n", 1)[0].decode(errors="replace")
-            tenant = self.trust.tenant_of(origin) or "unnamed"
-            claim = self.open_note(note, tenant)
-            if claim is not None:
-                self.remembered.setdefault(tenant, []).append(claim)
-
-    def open_note(self, note: bytes, tenant: str) -> Claim | None:
-        """Return what a note claims if it is one of this log's; else say what is wrong with it."""
-        try:
-            opened = self.trust.open_note(note, tenant)
-        except MalformedError as error:
-            self.findings.add(tenant, None, Check.CHECKPOINT_NOTE, "a checkpoint of this log", str(error))
-            return None
-        except VerificationError as error:
-            self.findings.add(tenant, None, Check.CHECKPOINT_NOTE, error.expected, error.got)
-            return None
-        witnesses: tuple[str, ...] = ()
-        try:
-            witnesses = self.trust.cosigners(opened)
-        except VerificationError as error:
-            self.findings.add(tenant, None, Check.COSIGNATURE, error.expected, error.got)
-        return Claim(opened.checkpoint.size, opened.checkpoint.root, signed=True, witnesses=witnesses)
-
-    def check_absent(self, *, complete: bool) -> None:
-        """Look for logs that must be there and are not."""
-        expected = {*self.remembered, *(self.recorded if complete else ())}
-        for tenant in sorted(expected.difference(self.seen)):
-            self.findings.add(tenant, None, Check.LOG_PRESENT, "the log of a known checkpoint", "none")
-
-
-def shown_name(tenant: str) -> str:
-    """Return a log's name for findings: what is no id is not repeated, as findings go to terminals."""
-    return tenant if is_id(tenant) else "unnamed"
 
 
 class LogRun:
@@ -113,7 +40,12 @@ class LogRun:
         self._erasures = Erasures(log.tenant)
         self._intents = IntentLedger()
         self._replay = Replay(log.tenant, run.now, run.policies, begun=log.start > 0)
-        self._signed = self._own_claims() + run.remembered.get(log.tenant, [])
+        self._keys = KeyWatch(run.keys, log.tenant)
+        self._earlier = 0
+        shown = self._own_claims() + run.remembered.get(log.tenant, [])
+        self._signed = [claim for claim in shown if claim.signed]
+        self._pending = [claim for claim in shown if not claim.signed]
+        self._pending_roots: dict[int, bytes | None] = {claim.size: None for claim in self._pending}
         recorded = run.recorded.get(log.tenant, [])
         self._was_recorded = bool(recorded)
         said = {(claim.size, claim.root) for claim in self._signed}
@@ -122,8 +54,9 @@ class LogRun:
 
     def verify(self) -> LogSummary:
         """Go through the log and return what was seen; findings go to the run."""
-        self._check_recorded()
+        self._check_recorded(self._signed)
         self._settle_claims()
+        self._keep_root()
         index = self._log.start
         for entry in self._log.entries:
             if entry.index != index:
@@ -131,6 +64,7 @@ class LogRun:
             index = entry.index + 1
             self._check_entry(entry)
         self._check_tiles_at_end()
+        self._check_keys()
         self._check_end()
         if self._log.tenant == SYSTEM_LOG:
             self._run.policies = self._replay.policies
@@ -154,6 +88,8 @@ class LogRun:
             stop=self._log.start + self._tree.size,
             withheld=self._withheld,
             unchecked=self._unchecked,
+            earlier=self._earlier,
+            handovers=self._keys.followed(),
         )
 
     @property
@@ -180,16 +116,19 @@ class LogRun:
                     cosigned = note + line.rstrip("\n").encode(errors="replace") + b"\n"
                     with_line = self._run.open_note(cosigned, self._log.tenant)
                     if with_line is not None and with_line.witnesses:
+                        with_line = replace(
+                            with_line, notes=()
+                        )  # the same text and log signatures as beside it
                         found.append(with_line)
         for size in sorted(lines):
             self._add(None, Check.COSIGNATURE, f"a checkpoint of size {size} beside it", "none")
-        return _merged(found)
+        return merged(found)
 
-    def _check_recorded(self) -> None:
+    def _check_recorded(self, claims: Iterable[Claim]) -> None:
         if not self._run.system_whole or self._log.tenant == SYSTEM_LOG:
             return
         recorded = {(claim.size, claim.root) for claim in self._run.recorded.get(self._log.tenant, [])}
-        for claim in self._signed:
+        for claim in claims:
             if (claim.size, claim.root) not in recorded:
                 self._add(None, Check.CHECKPOINT_RECORDED, f"an entry for size {claim.size}", "none")
 
@@ -198,6 +137,7 @@ class LogRun:
         self._tree.add(leaf)
         if self._claims and self._tree.size == self._claims[-1].size:
             self._settle_claims()
+        self._keep_root()
         if entry.leaf_hash is not None and entry.leaf_hash != leaf:
             self._add(entry.index, Check.LEAF_HASH, leaf.hex(), entry.leaf_hash.hex())
         try:
@@ -218,6 +158,38 @@ class LogRun:
             self._warn_of_effect(stray.index, "the outcome of an intent before", "of none that is open")
         if header.event is EventType.LOG_CHECKPOINT and not entry.withheld:
             self._record_checkpoint(entry.index, header, payload)
+        if header.event is EventType.LOG_KEY and header.outcome is Outcome.OK:
+            self._observe_key(position, payload, withheld=entry.withheld)
+
+    def _observe_key(self, index: int, payload: JsonValue, *, withheld: bool) -> None:
+        if withheld:
+            self._replay.unproven += 1
+            return
+        try:
+            self._keys.observe(index, payload)
+        except VerificationError as error:
+            self._add(index, Check.HANDOVER, error.expected, error.got)
+        except MalformedError as error:
+            self._add(index, Check.HANDOVER, "a note by the old and the new key", str(error))
+
+    def _check_keys(self) -> None:
+        """Judge checkpoints by all keys that the logs have shown so far, and by which were put down."""
+        for index in self._keys.strays():
+            self._add(index, Check.HANDOVER, "one from or to a key that was given", "one between others")
+        for claim in self._signed:
+            retired = self._keys.retired(claim.size)
+            if retired:
+                self._run.judge(claim, self._log.tenant, retired)
+        for claim in self._pending:
+            judged = self._run.judge(claim, self._log.tenant, self._keys.retired(claim.size))
+            if judged is not None:
+                self._claims.append(judged)
+                self._earlier += not judged.signed
+                self._check_recorded([judged])
+
+    def _keep_root(self) -> None:
+        if self._tree.size in self._pending_roots:
+            self._pending_roots[self._tree.size] = self._tree.root()
 
     def _settle_claims(self) -> None:
         while self._whole and self._claims and self._claims[-1].size == self._tree.size:
@@ -302,7 +274,9 @@ class LogRun:
 
     def _check_end(self) -> None:
         for claim in self._claims:
-            root = self._root(claim.size) if self._range is not None and claim.size <= self._size else None
+            root = self._pending_roots.get(claim.size)
+            if self._range is not None and claim.size <= self._size:
+                root = self._range.root(claim.size)
             if root is not None:
                 self._settle(claim, root)
             elif claim.size > self._size:
@@ -347,14 +321,3 @@ class LogRun:
             return True
         # What records a tenant's checkpoint is signed in the same transaction.
         return bool(self._run.recorded) if self._log.tenant == SYSTEM_LOG else self._was_recorded
-
-
-def _merged(claims: list[Claim]) -> list[Claim]:
-    """Return one claim for each size and root, with the witnesses of all."""
-    found: dict[tuple[int, bytes], set[str]] = {}
-    for claim in claims:
-        found.setdefault((claim.size, claim.root), set()).update(claim.witnesses)
-    return [
-        Claim(size, root, signed=True, witnesses=tuple(sorted(names)))
-        for (size, root), names in found.items()
-    ]

@@ -15,9 +15,19 @@ from audit.event import COMMITMENT_DOMAIN, HEADER_PATTERN, ID_PATTERN, MAX_HEADE
 from audit.manifest import CHECKPOINTS_A_FILE, FORMAT
 from audit.replay import CLOCK_INVARIANTS, CLOCK_SKEW, Invariant
 from audit.report import Check
+from audit.signing import HANDOVER_TITLE, MAX_RETIRED
 
 FILE_NAME: Final = "verify.html"
-_SCRIPTS: Final = ("foundation.js", "tree.js", "entries.js", "bundle.js", "run.js", "proof.js", "page.js")
+_SCRIPTS: Final = (
+    "foundation.js",
+    "tree.js",
+    "entries.js",
+    "keys.js",
+    "bundle.js",
+    "run.js",
+    "proof.js",
+    "page.js",
+)
 
 
 def build_page() -> bytes:
@@ -50,9 +60,11 @@ def _constants() -> str:
         "clockSkewMicroseconds": int(CLOCK_SKEW.total_seconds() * 1_000_000),
         "events": {event.name: event.value for event in EventType},
         "format": FORMAT,
+        "handover": HANDOVER_TITLE,
         "header": _javascript(HEADER_PATTERN),
         "id": _javascript(ID_PATTERN),
         "invariants": {invariant.name: invariant.value for invariant in Invariant},
+        "maxHandovers": MAX_RETIRED,
         "maxHeaderSize": MAX_HEADER_SIZE,
         "payloadDomain": COMMITMENT_DOMAIN.decode(),
     }

@@ -170,32 +170,29 @@ class Trust {
   }
 
   async openNote(bytes, tenant) {
+    const opened = this.readNote(bytes, tenant);
+    const keys = await this.keysOf(opened.checkpoint.origin, opened.tenant);
+    if (!(await signersOf(opened.note, keys)).length) {
+      throw new Failed("note signature", `one by ${keys.map((key) => key.name).join(", ")}`, "none");
+    }
+    return opened;
+  }
+
+  /** Return the checkpoint in a note of a log of these keys, whoever signed it. */
+  readNote(bytes, tenant) {
     const note = parseNote(bytes);
     const checkpoint = parseCheckpoint(note.text);
     const found = this.tenantOf(checkpoint.origin);
     if (found === null || (tenant !== undefined && found !== tenant)) {
       throw new Failed("checkpoint origin", `${this.keys[0].name}/${tenant ?? "<tenant>"}`, "another origin");
     }
-    const named = this.keys.map((key) =>
-      key.name === checkpoint.origin ? key : makeKey(`${key.name}/${found}`, LOG_KEY, key.publicBytes),
-    );
-    const keys = (await Promise.all(named)).filter((key) => key.name === checkpoint.origin);
-    await this.verifySignatures(note, keys);
     return { checkpoint, tenant: found, note };
   }
 
-  async verifySignatures(note, keys) {
-    const message = encoder.encode(note.text);
-    const verified = new Set();
-    for (const signature of note.signatures) {
-      const key = keys.find((one) => one.name === signature.name && one.id === signature.id);
-      if (!key || verified.has(key)) continue;
-      if (!(await ed25519(key.publicBytes, signature.value, message))) {
-        throw new Failed("note signature", `a valid one by ${key.name}`, "an invalid one");
-      }
-      verified.add(key);
-    }
-    if (!verified.size) throw new Failed("note signature", `one by ${keys.map((key) => key.name).join(", ")}`, "none");
+  /** Return the keys that were given for a log, under its origin. */
+  async keysOf(origin, tenant) {
+    const named = this.keys.map((key) => (key.name === origin ? key : makeKey(`${key.name}/${tenant}`, LOG_KEY, key.publicBytes)));
+    return (await Promise.all(named)).filter((key) => key.name === origin);
   }
 
   async cosigners(opened) {

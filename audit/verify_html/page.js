@@ -76,6 +76,8 @@ function showBundle(report) {
     log.log, log.start === 0 && log.stop === log.size ? `all ${log.size}` : `${log.start} to ${log.stop - 1}`, log.size,
     log.signedSize, log.witnesses.length ? `${log.cosignedSize} (${log.witnesses.join(", ")})` : "no witness given", log.erased, log.withheld,
   ])));
+  const rolled = report.logs.flatMap((log) => log.handovers.map((text) => [log.log, text]));
+  if (rolled.length) parts.push(table("The log's key was rolled over", ["log", "from and to"], rolled));
   if (report.logs.length) parts.push(table("Roots: compare them with what others were shown", ["log", "size", "root"], report.logs.map((log) => [log.log, log.size, log.root])));
   const by = report.manifest.exported;
   parts.push(table("What the bundle says of itself", ["field", "value"], [
@@ -90,7 +92,7 @@ function meaning(report) {
   const shown = [
     "Each entry is the leaf that the signed root was made of, in this order, and none is missing from what is shown.",
     "Each payload is the one that its entry committed to; each that is gone was erased by an entry that says so.",
-    "Each checkpoint is signed by the key that you gave, and its root is that of the entries.",
+    "Each checkpoint is signed by a key that you gave or one that took over from it, and its root is that of the entries.",
   ];
   const open = [
     "That something happened which made no entry, or that an entry tells the truth.",
@@ -99,6 +101,8 @@ function meaning(report) {
   ];
   const unproven = report.logs.reduce((sum, log) => sum + log.unproven + log.unchecked, 0);
   if (unproven) open.push(`${count(unproven, "claim")} whose proof lies in what was left out or erased.`);
+  const earlier = report.logs.reduce((sum, log) => sum + log.earlier, 0);
+  if (earlier) open.push(`That ${count(earlier, "checkpoint")} by a key before yours were signed in their time: a thief of that key can sign them, too. Your key vouches for their entries by its own checkpoints.`);
   const parts = report.passed ? [say("h3", "What this shows"), list(shown)] : [];
   return [...parts, say("h3", "What this does not show"), list(open)];
 }

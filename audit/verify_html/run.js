@@ -5,6 +5,7 @@
 class BundleRun {
   constructor(trust, remembered, now, onProgress) {
     Object.assign(this, { trust, notes: remembered, now, onProgress, findings: [], warnings: [], more: 0, logs: [] });
+    this.keys = new Succession(trust);
     this.remembered = new Map();
     this.recorded = new Map();
     this.policies = new Map();
@@ -57,7 +58,12 @@ class BundleRun {
       seen.add(section.log);
       this.logs.push(await new LogRun(this, section).verify());
     }
-    const due = new Set([...this.remembered.keys(), ...(this.manifest.complete ? this.recorded.keys() : [])]);
+    const kept = [];
+    for (const [log, claims] of this.remembered) {
+      if (seen.has(log)) continue;
+      for (const claim of claims) if (await this.judge(claim, log)) kept.push(log);
+    }
+    const due = new Set([...kept, ...(this.manifest.complete ? this.recorded.keys() : [])]);
     for (const log of due) {
       if (!seen.has(log)) this.add(log, null, CHECK.LOG_PRESENT, "the log of a known checkpoint", "none");
     }
@@ -74,8 +80,11 @@ class BundleRun {
 
   async openNote(note, tenant) {
     let opened;
+    let signed;
     try {
-      opened = await this.trust.openNote(note, tenant);
+      opened = this.trust.readNote(note, tenant);
+      const { believed } = await this.keys.keysOf(opened.checkpoint.origin, tenant);
+      signed = (await signersOf(opened.note, believed)).length > 0;
     } catch (error) {
       if (error instanceof Malformed) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, "a checkpoint of this log", error.message);
       else if (error instanceof Failed) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, error.expected, error.got);
@@ -89,7 +98,26 @@ class BundleRun {
       if (!(error instanceof Failed)) throw error;
       this.add(tenant, null, CHECK.COSIGNATURE, error.expected, error.got);
     }
-    return { size: opened.checkpoint.size, root: opened.checkpoint.root, signed: true, witnesses };
+    return { size: opened.checkpoint.size, root: opened.checkpoint.root, signed, witnesses, notes: [opened] };
+  }
+
+  /** Return a claim with what the keys known by now say of it; else say what is wrong with it. */
+  async judge(claim, tenant, retired = []) {
+    const { origin } = claim.notes[0].checkpoint;
+    const { believed, earlier } = await this.keys.keysOf(origin, tenant);
+    const by = [];
+    try {
+      for (const { note } of claim.notes) by.push(...(await signersOf(note, [...believed, ...earlier])));
+    } catch (error) {
+      if (!(error instanceof Failed)) throw error;
+      this.add(tenant, null, CHECK.CHECKPOINT_NOTE, error.expected, error.got);
+      return null;
+    }
+    const isDown = (key) => retired.some((one) => equal(one.publicBytes, key.publicBytes));
+    if (!by.length) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, `one by a known key of ${origin}`, "none");
+    else if (by.every(isDown)) this.add(tenant, null, CHECK.KEY_IN_FORCE, `size ${claim.size} signed by the key that took over`, "by one put down before");
+    else return { ...claim, signed: by.some((key) => believed.includes(key)) };
+    return null;
   }
 
   /** Read a file of the bundle against its digest. */
@@ -129,6 +157,9 @@ class LogRun {
     this.replay = new Replay(this.log, run.now, run.policies, section.start > 0);
     this.erasures = new Erasures(this.log);
     this.intents = new IntentLedger();
+    this.keys = new KeyWatch(run.keys, this.log);
+    this.keyEntries = [];
+    this.earlier = 0;
     const exported = run.manifest.exported;
     const mine = run.manifest.logs.find((log) => log.log !== SYSTEM_LOG)?.log === this.log;
     this.export = exported && mine && exported.entry >= section.start && exported.entry < section.stop ? exported : null;
@@ -140,9 +171,13 @@ class LogRun {
 
   async verify() {
     const own = await this.ownClaims();
-    this.signed = [...own, ...(this.run.remembered.get(this.log) ?? [])];
+    const shown = [...own, ...(this.run.remembered.get(this.log) ?? [])];
+    this.signed = shown.filter((claim) => claim.signed);
+    this.pending = shown.filter((claim) => !claim.signed).sort((left, right) => left.size - right.size);
+    this.awaited = [...this.pending];
+    this.pendingRoots = new Map();
     const recorded = this.run.recorded.get(this.log) ?? [];
-    this.checkRecorded(recorded);
+    this.checkRecorded(this.signed);
     const said = new Set(this.signed.map((claim) => `${claim.size} ${hex(claim.root)}`));
     const others = recorded.filter((claim) => !said.has(`${claim.size} ${hex(claim.root)}`));
     this.claims = [...this.signed, ...others].sort((left, right) => left.size - right.size);
@@ -151,6 +186,7 @@ class LogRun {
     for (let nth = this.first; nth < Math.ceil(this.section.stop / TILE_WIDTH); nth += 1) await this.verifyTile(nth);
     if (this.export) this.add(null, CHECK.MANIFEST, `entry ${this.export.entry} to record this export`, "another entry, or none");
     await this.checkTilesAtEnd();
+    await this.checkKeys();
     await this.checkEnd();
     if (this.log === SYSTEM_LOG) {
       this.run.policies = this.replay.policies;
@@ -170,7 +206,7 @@ class LogRun {
       cosignedSize: largest(signed.filter((claim) => claim.witnesses.length >= required)),
       witnesses: [...new Set(signed.flatMap((claim) => claim.witnesses))].sort(),
       start: this.section.start, stop: this.section.stop, erased: this.erased, withheld: this.withheld,
-      unproven: this.replay.unproven, unchecked: this.unchecked,
+      unproven: this.replay.unproven, unchecked: this.unchecked, earlier: this.earlier, handovers: await this.keys.followed(),
     };
   }
 
@@ -186,16 +222,18 @@ class LogRun {
     for (const note of notes) {
       const claim = await this.run.openNote(note, this.log);
       if (!claim) continue;
-      const name = `${claim.size} ${hex(claim.root)}`;
+      const name = `${claim.size} ${hex(claim.root)} ${claim.signed}`;
+      claim.notes.push(...(claims.get(name)?.notes ?? []));
       claim.witnesses = [...new Set([...(claims.get(name)?.witnesses ?? []), ...claim.witnesses])];
       claims.set(name, claim);
     }
     return [...claims.values()];
   }
 
-  checkRecorded(recorded) {
+  checkRecorded(claims) {
     if (!this.run.systemWhole || this.log === SYSTEM_LOG) return;
-    for (const claim of this.signed) {
+    const recorded = this.run.recorded.get(this.log) ?? [];
+    for (const claim of claims) {
       if (!recorded.some((one) => one.size === claim.size && equal(one.root, claim.root))) {
         this.add(null, CHECK.CHECKPOINT_RECORDED, `an entry for size ${claim.size}`, "none");
       }
@@ -217,6 +255,7 @@ class LogRun {
     await this.settleUpTo(nth * TILE_WIDTH + width, hashes);
     await this.tree.add(hashes);
     texts.forEach((text, offset) => this.checkEntry(nth * TILE_WIDTH + offset, text, lines[offset] ?? null, commitments[offset]));
+    for (const [position, payload] of this.keyEntries.splice(0)) await this.observeKey(position, payload);
     this.run.done += width;
     this.run.onProgress(this.run.done, this.run.total);
   }
@@ -241,6 +280,36 @@ class LogRun {
     }
     if (this.intents.observe(position, header, payload)) this.warnOfEffect(position, "the outcome of an intent before", "of none that is open");
     if (header.event === EVENT.LOG_CHECKPOINT && line) this.recordCheckpoint(index, header, payload);
+    if (header.event === EVENT.LOG_KEY && header.outcome === "ok") {
+      if (line) this.keyEntries.push([position, payload]);
+      else this.replay.unproven += 1;
+    }
+  }
+
+  async observeKey(position, payload) {
+    try {
+      await this.keys.observe(position, payload);
+    } catch (error) {
+      if (error instanceof Failed) this.add(position, CHECK.HANDOVER, error.expected, error.got);
+      else if (error instanceof Malformed) this.add(position, CHECK.HANDOVER, "a note by the old and the new key", error.message);
+      else throw error;
+    }
+  }
+
+  /** Judge checkpoints by all keys that the logs have shown so far, and by which were put down. */
+  async checkKeys() {
+    for (const index of await this.keys.strays()) this.add(index, CHECK.HANDOVER, "one from or to a key that was given", "one between others");
+    for (const claim of this.signed) {
+      const retired = await this.keys.retired(claim.size);
+      if (retired.length) await this.run.judge(claim, this.log, retired);
+    }
+    for (const claim of this.pending) {
+      const judged = await this.run.judge(claim, this.log, await this.keys.retired(claim.size));
+      if (!judged) continue;
+      this.claims.push(judged);
+      if (!judged.signed) this.earlier += 1;
+      this.checkRecorded([judged]);
+    }
   }
 
   /** Tell of an effect outside the database; where entries are left out, its other half may stand there. */
@@ -302,6 +371,10 @@ class LogRun {
       const claim = this.claims.shift();
       this.settle(claim, await this.tree.root(hashes.slice(0, claim.size - this.tree.size)));
     }
+    while (this.whole && this.awaited.length && this.awaited[0].size <= stop) {
+      const { size } = this.awaited.shift();
+      this.pendingRoots.set(size, await this.tree.root(hashes.slice(0, size - this.tree.size)));
+    }
   }
 
   settle(claim, root) {
@@ -336,7 +409,7 @@ class LogRun {
   async checkEnd() {
     const size = this.section.size;
     for (const claim of this.claims) {
-      const root = this.range && claim.size <= size ? await this.range.root(claim.size) : null;
+      const root = this.range && claim.size <= size ? await this.range.root(claim.size) : this.pendingRoots.get(claim.size);
       if (root) this.settle(claim, root);
       else if (claim.size > size) this.add(null, CHECK.CHECKPOINT_SIZE, `at least ${claim.size} entries`, String(size));
       else this.unchecked += 1;

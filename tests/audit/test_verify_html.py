@@ -17,10 +17,13 @@ from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
 from audit.proof import TlogProof, parse_proof, verify_proof
 from audit.report import Report
+from audit.signing import VerifierKey
 from audit.trust import Trust
 from audit.verify_bundle import verify_bundle
 from audit.verify_html import build_page
 from tests.audit.test_bundle import BAD_BUNDLES, MANIFEST_LIES, WRONG_CONTENT, A, long
+from tests.audit.test_following_keys import CASES
+from tests.audit.test_following_keys import export as export_rolled
 from tests.audit.test_proof import BAD_FILES, WITNESSES, WRONG, cosigned, proof_of
 from tests.audit.test_verification_of_tampered_logs import SCENARIOS, erase
 from tests.golden.make_evidence import BUNDLE, PROOF
@@ -59,11 +62,12 @@ class Browser:
         witnesses: str = "",
         required: int = 0,
         kept: tuple[bytes, ...] = (),
+        keys: tuple[VerifierKey, ...] = (LOG_KEY.verifier,),
     ) -> Said:
         """Give the page a file and return what it says."""
         page = self.page
         before = int(page.locator("html").get_attribute("data-done") or 0)
-        page.fill("#keys", str(LOG_KEY.verifier))
+        page.fill("#keys", "\n".join(map(str, keys)))
         page.evaluate("document.querySelector('details').open = true")
         page.fill("#witnesses", witnesses)
         page.fill("#required", str(required))
@@ -98,10 +102,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         chromium.close()
 
 
-def python_says(content: bytes, *kept: bytes) -> Said:
+def python_says(content: bytes, *kept: bytes, trust: Trust = TRUST) -> Said:
     """Return what Python says of a bundle, in the page's words."""
     try:
-        found = verify_bundle(io.BytesIO(content), TRUST, remembered=kept, now=datetime.now(UTC))
+        found = verify_bundle(io.BytesIO(content), trust, remembered=kept, now=datetime.now(UTC))
     except BundleMalformedError:
         return "unreadable", frozenset()
     return ("passed" if found.report.passed else "failed"), _rows(found.report)
@@ -140,6 +144,24 @@ def test_the_browser_finds_the_same_in_every_tampered_log(browser: Browser, live
         said, expected = browser.verify("evidence.tar", bundle), python_says(bundle)
         if said != expected:
             differing[name] = (said, expected)
+    assert differing == {}
+
+
+@needs_chromium
+def test_the_browser_follows_the_same_keys(browser: Browser) -> None:
+    differing = {}
+    for name, case in CASES.items():
+        deployment = SmallDeployment()
+        deployment.live_a_day()
+        case.live(deployment)
+        keys = tuple(key.verifier for key in case.keys)
+        for logs in ((), (A,)):
+            bundle = export_rolled(deployment, *logs, payloads=case.payloads)
+            expected = python_says(bundle, trust=Trust(keys))
+            said = browser.verify("evidence.tar", bundle, keys=keys)
+            if said != expected:
+                differing[name, logs] = (said, expected)
+        deployment.close()
     assert differing == {}
 
 
