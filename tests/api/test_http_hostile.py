@@ -335,3 +335,26 @@ def test_more_requests_at_one_time_than_allowed_are_answered_503_and_the_process
 async def _live(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b""})
+
+
+ROUTES = [
+    ("GET", "/livez"),
+    ("GET", "/v1/openapi.json"),
+    ("GET", "/v1/memories/mem_aaaaaaaa"),
+    ("POST", "/v1/memories"),
+    ("GET", "/v1/logs/clinic/checkpoint"),
+]
+
+
+@pytest.mark.parametrize("tail", ["%0A", "%0D", "%00", "%7F", "%C2%85", "%E2%80%A8"])
+@pytest.mark.parametrize(("method", "path"), ROUTES, ids=[path for _, path in ROUTES])
+def test_a_path_that_ends_with_a_control_is_not_found(
+    owner: Caller, method: str, path: str, tail: str
+) -> None:
+    body = b'{"document":{"text":"a"}}' if method == "POST" else None
+    answer = owner.client.request(method, path + tail, headers={**owner.headers(), **JSON}, content=body)
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:memvault:problem:route-unknown")
+
+
+def test_a_path_with_a_control_says_nothing_to_a_caller_without_a_key(owner: Caller) -> None:
+    assert owner.client.get("/v1/memories/mem_aaaaaaaa%0A").status_code == 401
