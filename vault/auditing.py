@@ -194,6 +194,7 @@ class AuditView:
             store.episode_digests(connection, tenant),
             store.subject_rows(connection, tenant),
             store.edge_rows(connection, tenant),
+            store.credential_ids(connection, tenant),
         )
         (log,) = self._parts.log.evidence(connection, [tenant])
         try:

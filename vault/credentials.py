@@ -10,7 +10,7 @@ the vault open every original over HTTP. So each row is sealed: HMAC-SHA256 unde
     domain · tenant · credential · principal · roles · verifier · time of making
 
 each behind its length. The seal is checked on every use. It does not notice that a removed row was put
-back: what must never be used again has to be gone from the snapshots, too.
+back, which `verify` finds afterwards: what must never be used again has to be gone from the snapshots, too.
 """
 
 import hmac

@@ -14,7 +14,7 @@ from typing import Final
 
 from audit.canonical import JsonValue, parse_canonical
 from audit.errors import MalformedError
-from audit.event import parse_header
+from audit.event import EventType, Outcome, parse_header
 from audit.evidence import StoredEntry
 from audit.verify import MAX_FINDINGS, Finding
 from vault.model import TrustState
@@ -26,10 +26,12 @@ ROW_CURRENT: Final = "newest version is the current one"
 ROW_TRUST: Final = "trust of the current version"
 ROW_SUBJECT: Final = "subjects of a memory"
 ROW_EDGE: Final = "edge against log"
+ROW_CREDENTIAL: Final = "credential against log"
 ENTRY_FORM: Final = "entry that names rows"
 _TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
 """Write entries name the trust of each memory by its first letter."""
 _NAMING: Final = re.compile('"(?:digests|trust|links|edges)":')
+_OF_PRINCIPALS: Final = '"event":"principal.'
 _SHOWABLE: Final = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _Edge = tuple[str, str, str]
 
@@ -44,6 +46,8 @@ class Rows:
     about: Iterable[tuple[str, str]]
     """Subject and memory, from `memory_subject`."""
     edges: Iterable[EdgePlace]
+    credentials: Iterable[str] = ()
+    """Ids."""
 
 
 def compare_rows(
@@ -54,7 +58,7 @@ def compare_rows(
     Each row of memories and episodes has the digest that its entry names, each row that an entry names
     is there, of each memory the newest version is the current one, and its trust is what was last
     logged; `memory_subject` says of each memory what its digested row says; edges are those that
-    entries name. A row whose entry was erased is not compared: the erasure took the digest with it.
+    entries name; credentials are those that were made and not revoked. A row whose entry was erased is not compared: the erasure took the digest with it.
 
     Args:
         tenant: Whose.
@@ -71,6 +75,7 @@ def compare_rows(
     check.episodes(rows.episodes)
     check.subjects(subjects, set(rows.about))
     check.edges(rows.edges)
+    check.credentials(rows.credentials)
     return tuple(check.found), check.more, check.checked
 
 
@@ -89,6 +94,9 @@ class _Logged:
     """How many entries right behind one go on with its links."""
     counts: dict[int, int] = field(default_factory=dict)
     """Number of edges in entries of before they were named."""
+    credentials: dict[str, int] = field(default_factory=dict)
+    """Those that stand, with the entry that made them."""
+    revoked: dict[str, int] = field(default_factory=dict)
     unsaid: set[int] = field(default_factory=set)
     """Entries that were erased, or are not of the form of one."""
 
@@ -109,6 +117,8 @@ class _Comparison:
             self.more += 1
 
     def read(self, entry: StoredEntry) -> None:
+        if _OF_PRINCIPALS in entry.header:
+            self._note_credential(entry)
         if entry.payload is None:
             self.logged.unsaid.add(entry.index)
         elif _NAMING.search(entry.payload):
@@ -117,6 +127,20 @@ class _Comparison:
             except (MalformedError, _FormError):
                 self.logged.unsaid.add(entry.index)
                 self.add(entry.index, ENTRY_FORM, "ids, digests and words of trust", "another form")
+
+    def _note_credential(self, entry: StoredEntry) -> None:
+        """Take the header's word, which no erasure takes away."""
+        try:
+            header = parse_header(entry.header)
+        except MalformedError:
+            return  # the log's own check says so
+        if header.outcome is not Outcome.OK or header.resource is None:
+            return
+        if header.event is EventType.PRINCIPAL_CREATE:
+            self.logged.credentials[header.resource] = entry.index
+        elif header.event is EventType.PRINCIPAL_REVOKE:
+            self.logged.credentials.pop(header.resource, None)
+            self.logged.revoked[header.resource] = entry.index
 
     def _note(self, entry: StoredEntry, payload: JsonValue) -> None:
         if not isinstance(payload, Mapping):
@@ -220,6 +244,17 @@ class _Comparison:
                 self.add(index, ROW_EDGE, "an entry that names this edge", _shown_edge(edge))
         for edge, index in sorted(unseen.items()):
             self.add(index, ROW_PRESENT, f"the edge {_shown_edge(edge)}", "none")
+
+    def credentials(self, rows: Iterable[str]) -> None:
+        """Compare credentials: one that was revoked and put back would open its door again."""
+        unseen = dict(self.logged.credentials)
+        for credential_id in rows:
+            if unseen.pop(credential_id, None) is None:
+                index = self.logged.revoked.get(credential_id)
+                expected = "an entry that made it" if index is None else "none, as this entry revoked it"
+                self.add(index, ROW_CREDENTIAL, expected, f"a row of {_shown(credential_id)}")
+        for credential_id, index in sorted(unseen.items()):
+            self.add(index, ROW_PRESENT, f"a row of {_shown(credential_id)}", "none")
 
 
 class _FormError(Exception):

@@ -23,6 +23,7 @@ from vault.storage.migrate import upgrade
 from vault.storage.read_unit import ReadUnit
 from vault.storage.rows import StoredMemory, episode_digest, row_digest, split_subjects, stored_memory
 from vault.storage.schema import (
+    CREDENTIAL,
     EDGE,
     EMBEDDING,
     EPISODE,
@@ -247,6 +248,12 @@ class Store:
         query = select(EDGE.c.kind, EDGE.c.source_id, EDGE.c.target_id, EDGE.c.leaf_index)
         for row in connection.execute(query.where(EDGE.c.tenant_id == tenant)):
             yield EdgePlace(*row)
+
+    def credential_ids(self, connection: Connection, tenant: str) -> Iterator[str]:
+        """Yield the id of every credential, like `digests`."""
+        query = select(CREDENTIAL.c.credential_id).where(CREDENTIAL.c.tenant_id == tenant)
+        for row in connection.execute(query.order_by(CREDENTIAL.c.credential_id)):
+            yield str(row.credential_id)
 
     def close(self) -> None:
         """Close all connections; the write-ahead log is folded into the file."""
