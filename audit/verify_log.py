@@ -6,7 +6,6 @@ Owns one pass over each. It leaves what is known across logs to `audit.verify_ru
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 from audit.canonical import JsonValue, parse_canonical
@@ -116,9 +115,6 @@ class LogRun:
                     cosigned = note + line.rstrip("\n").encode(errors="replace") + b"\n"
                     with_line = self._run.open_note(cosigned, self._log.tenant)
                     if with_line is not None and with_line.witnesses:
-                        with_line = replace(
-                            with_line, notes=()
-                        )  # the same text and log signatures as beside it
                         found.append(with_line)
         for size in sorted(lines):
             self._add(None, Check.COSIGNATURE, f"a checkpoint of size {size} beside it", "none")

@@ -2,23 +2,25 @@
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
 
 from audit.bundle import BundleTerms, write_bundle
 from audit.canonical import JsonValue
-from audit.checkpoint import Checkpoint, sign_checkpoint
+from audit.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
+from audit.cosignature import WitnessSignerKey
 from audit.errors import VerificationError
 from audit.event import EventType
-from audit.evidence import SYSTEM_LOG
+from audit.evidence import SYSTEM_LOG, StoredCosignature
 from audit.note import Note, parse_note, sign_note
 from audit.offline import describe
 from audit.report import Check
 from audit.signing import MAX_RETIRED, Handover, LogKeys, SignerKey, sign_handover
 from audit.succession import Succession
 from audit.trust import Trust
+from audit.verify import verify_logs
 from audit.verify_bundle import BundleReport, verify_bundle
 from tests.simulators.evidence_bundles import checks
 from tests.simulators.small_deployment import LOG_KEY, SmallDeployment, draft
@@ -269,3 +271,25 @@ def test_a_deployment_that_never_rolled_its_key_over_has_one(deployment: SmallDe
     deployment.live_a_day()
     assert deployment.log.keys == LogKeys(LOG_KEY)
     assert [log.handovers for log in check(export(deployment), OLD).report.logs] == [(), (), ()]
+
+
+def test_the_logs_own_signature_hidden_among_witnesses_lines_breaks_nothing(
+    deployment: SmallDeployment,
+) -> None:
+    witness = WitnessSignerKey("witness.example/one", bytes([9]) * 32)
+    deployment.live_a_day()
+    roll(deployment, SECOND)
+    (log,) = deployment.log.evidence(deployment.connection, [A])
+    opened = parse_note(log.checkpoints[-1])
+    checkpoint = parse_checkpoint(opened.text)
+    stripped = sign_checkpoint(checkpoint, [STRANGER.for_log(A)]).note
+    lines = f"{witness.cosign(opened.text, 1_795_000_000)}{opened.signatures[0]}"
+    hostile = replace(
+        log,
+        checkpoints=(*log.checkpoints[:-1], stripped),
+        cosignatures=(StoredCosignature(checkpoint.size, witness.name, lines),),
+    )
+    trust = Trust((LOG_KEY.verifier, SECOND.verifier), (witness.verifier,))
+    report = verify_logs([hostile], trust)
+    assert {finding.check for finding in report.findings} == {Check.CHECKPOINT_NOTE}
+    assert report.logs[0].cosigned_size == checkpoint.size
