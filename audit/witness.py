@@ -164,7 +164,7 @@ class Answer:
     body: str
     media_type: str = TEXT_TYPE
     is_evidence: bool = False
-    """The log's own key signed a tree that is not consistent with the one seen: worth keeping."""
+    """The log's own key signed another root at the size that was seen: two notes that show a fork."""
 
 
 class RefusedError(VerificationError):
@@ -179,8 +179,8 @@ class RefusedError(VerificationError):
         self.answer = answer
 
 
-def _refuse(status: int, reason: str, *, is_evidence: bool = False) -> NoReturn:
-    raise RefusedError(Answer(status, reason + "\n", is_evidence=is_evidence))
+def _refuse(status: int, reason: str) -> NoReturn:
+    raise RefusedError(Answer(status, reason + "\n"))
 
 
 def identify(submission: Submission, trusted: TrustList) -> Checkpoint:
@@ -219,14 +219,17 @@ def _signed_by_any(note: bytes, keys: Iterable[VerifierKey]) -> bool:
 def check_extends(submission: Submission, checkpoint: Checkpoint, seen: Seen) -> None:
     """See that an identified checkpoint extends the tree that was seen.
 
+    Threat: a log's notes are public, and anybody may submit one with a proof of his own. A proof that does
+    not hold says nothing of the log, so it is no evidence; two signed roots at one size are, whoever
+    brings them and whatever old size he names.
+
     Raises:
         RefusedError: 409 another size or, at this size, another root was seen; 422 the proof does not hold.
     """
+    if seen.size == checkpoint.size and seen.root != checkpoint.root:
+        raise RefusedError(_conflict(seen, is_evidence=checkpoint.size > 0))
     if submission.old_size != seen.size:
         raise RefusedError(_conflict(seen))
-    if seen.size == checkpoint.size and seen.root != checkpoint.root:
-        # Two roots at one size, both signed by the log: a fork, shown by two notes.
-        raise RefusedError(_conflict(seen, is_evidence=checkpoint.size > 0))
     if seen.size in {0, checkpoint.size}:
         if submission.proof:
             _refuse(422, "expected no proof")
@@ -234,8 +237,40 @@ def check_extends(submission: Submission, checkpoint: Checkpoint, seen: Seen) ->
     try:
         verify_consistency(seen.size, checkpoint.size, submission.proof, seen.root, checkpoint.root)
     except VerificationError as error:
-        _refuse(422, str(error), is_evidence=True)
+        _refuse(422, str(error))
 
 
 def _conflict(seen: Seen, *, is_evidence: bool = False) -> Answer:
     return Answer(409, f"{seen.size}\n", SIZE_TYPE, is_evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Two notes of one log that say different roots of one size: no history has both."""
+
+    origin: str
+    size: int
+    seen: bytes
+    """The note that was cosigned."""
+    shown: bytes
+    """The note that was shown later."""
+    roots: tuple[bytes, bytes]
+
+    def is_signed(self, keys: Iterable[VerifierKey]) -> bool:
+        """Say whether the log signed both notes, each with any of these keys."""
+        tried = tuple(keys)
+        return all(_signed_by_any(note, tried) for note in (self.seen, self.shown))
+
+
+def find_fork(seen: bytes, shown: bytes) -> Fork | None:
+    """Return the fork that two notes show by themselves, None where they show none.
+
+    Signatures are left to `Fork.is_signed`.
+    """
+    try:
+        one, other = (parse_checkpoint(parse_note(note).text) for note in (seen, shown))
+    except MalformedError:
+        return None
+    if (one.origin, one.size) != (other.origin, other.size) or one.root == other.root or one.size == 0:
+        return None
+    return Fork(one.origin, one.size, seen, shown, (one.root, other.root))

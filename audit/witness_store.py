@@ -25,18 +25,20 @@ from audit.errors import SubmissionMalformedError, WitnessStateError
 from audit.witness import (
     TEXT_TYPE,
     Answer,
+    Fork,
     RefusedError,
     Seen,
     Submission,
     TrustList,
     check_extends,
+    find_fork,
     identify,
     parse_submission,
 )
 
 BUSY_SECONDS: Final = 5.0
 MAX_EVIDENCE: Final = 100
-"""Notes that are kept of one log that contradicts itself."""
+"""Forks that are kept of one log that contradicts itself."""
 APPLICATION_ID: Final = 0x6D767769
 """Names the file as a witness's: another database is not taken for one."""
 
@@ -67,10 +69,9 @@ _REMEMBER: Final = (
     "INSERT INTO seen (origin, size, root, note) VALUES (?, ?, ?, ?) ON CONFLICT (origin)"
     " DO UPDATE SET size = excluded.size, root = excluded.root, note = excluded.note"
 )
+_EVIDENCE: Final = "SELECT seen, shown FROM evidence WHERE origin = ? ORDER BY rowid"
 _KEEP: Final = (
     "INSERT INTO evidence (origin, time, seen, shown) SELECT ?1, ?2, note, ?3 FROM seen WHERE origin = ?1"
-    " AND (SELECT count(*) FROM evidence WHERE origin = ?1) < ?4"
-    " AND NOT EXISTS (SELECT 1 FROM evidence WHERE origin = ?1 AND shown = ?3)"
 )
 
 
@@ -126,11 +127,10 @@ class WitnessStore:
             rows = connection.execute("SELECT origin, size, root FROM seen ORDER BY origin").fetchall()
         return [(origin, Seen(size, root)) for origin, size, root in rows]
 
-    def evidence(self, origin: str) -> list[tuple[bytes, bytes]]:
-        """Return pairs of notes of one log that cannot both be of one history: the one seen, the one shown."""
+    def evidence(self, origin: str) -> list[Fork]:
+        """Return the forks of one log that are kept, each shown by its two notes."""
         with self._open() as connection:
-            query = "SELECT seen, shown FROM evidence WHERE origin = ? ORDER BY rowid"
-            return [(seen, shown) for seen, shown in connection.execute(query, (origin,))]
+            return _forks(connection, origin)
 
     def advance(
         self, submission: Submission, checkpoint: Checkpoint, time: int, probe: Callable[[str], None]
@@ -153,8 +153,7 @@ class WitnessStore:
                 probe("remembered")
             except RefusedError as refused:
                 if refused.answer.is_evidence:
-                    kept = (checkpoint.origin, time, submission.note, MAX_EVIDENCE)
-                    connection.execute(_KEEP, kept)
+                    _keep(connection, checkpoint, submission.note, time)
                 connection.execute("COMMIT")
                 raise
 
@@ -185,6 +184,20 @@ def _translated() -> Iterator[None]:
 def _seen(connection: sqlite3.Connection, origin: str) -> Seen:
     row = connection.execute(_READ, (origin,)).fetchone()
     return Seen() if row is None else Seen(*row)
+
+
+def _forks(connection: sqlite3.Connection, origin: str) -> list[Fork]:
+    # Threat: an earlier version kept honest notes that came with a wrong proof. They show nothing.
+    pairs = (find_fork(seen, shown) for seen, shown in connection.execute(_EVIDENCE, (origin,)))
+    return [fork for fork in pairs if fork is not None]
+
+
+def _keep(connection: sqlite3.Connection, checkpoint: Checkpoint, note: bytes, time: int) -> None:
+    """Keep a fork once, however often and with whatever foreign signatures its note is brought."""
+    kept = _forks(connection, checkpoint.origin)
+    known = {(fork.size, root) for fork in kept for root in fork.roots}
+    if len(kept) < MAX_EVIDENCE and (checkpoint.size, checkpoint.root) not in known:
+        connection.execute(_KEEP, (checkpoint.origin, time, note))
 
 
 def no_probe(_step: str) -> None:

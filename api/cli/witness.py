@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.options import JsonOption
-from api.cli.output import note, print_json, reported, say
+from api.cli.output import flat, note, print_json, reported, say
 
 if TYPE_CHECKING:
     from api.settings import WitnessSettings
@@ -93,6 +93,41 @@ def trust(
         return
     for line in shown.trusted:
         say(line)
+
+
+@app.command("evidence")
+def evidence(*, directory: DirectoryOption = None, as_json: JsonOption = False) -> None:
+    """Show the forks that are kept: two notes of one log, one size and two roots; --json has the notes."""
+    with reported(as_json=as_json):
+        from base64 import b64encode  # noqa: PLC0415
+
+        from api.cli.witness_view import EvidenceView, ForkView  # noqa: PLC0415
+        from audit.witness_store import WitnessStore  # noqa: PLC0415
+
+        _, place = _settings(directory)
+        trusted, store = place.load_trusted(), WitnessStore(place.state)
+        shown = EvidenceView(
+            forks=[
+                ForkView(
+                    log=fork.origin,
+                    size=fork.size,
+                    signed=fork.is_signed(trusted.keys_of(fork.origin)),
+                    seen_root=b64encode(fork.roots[0]).decode(),
+                    shown_root=b64encode(fork.roots[1]).decode(),
+                    seen=fork.seen.decode(),
+                    shown=fork.shown.decode(),
+                )
+                for log, _ in store.logs()
+                for fork in store.evidence(log)
+            ]
+        )
+    if as_json:
+        print_json(shown)
+        return
+    say(f"{'signed':<8}{'size':>12}  {'cosigned':<46}{'shown':<46}log")
+    for fork in shown.forks:
+        signed = "yes" if fork.signed else "NO"
+        say(f"{signed:<8}{fork.size:>12}  {fork.seen_root:<46}{fork.shown_root:<46}{flat(fork.log)}")
 
 
 @app.command("serve")

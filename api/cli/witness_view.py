@@ -13,3 +13,25 @@ class WitnessView(BaseModel):
     directory: str
     verifier_key: Annotated[str, Field(description="C2SP verifier key of type 0x04: goes into the policy")]
     trusted: Annotated[list[str], Field(description="lines of log or deployment and a key")]
+
+
+class ForkView(BaseModel):
+    """A fork: two notes of one log with different roots of one size."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log: Annotated[str, Field(description="origin of the log")]
+    size: int
+    signed: Annotated[bool, Field(description="whether keys that are trusted now signed both notes")]
+    seen_root: Annotated[str, Field(description="base64 of the root that was cosigned")]
+    shown_root: Annotated[str, Field(description="base64 of the root that was shown later")]
+    seen: Annotated[str, Field(description="the note that was cosigned")]
+    shown: Annotated[str, Field(description="the note that was shown later")]
+
+
+class EvidenceView(BaseModel):
+    """What a witness keeps against the logs that it watches."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    forks: list[ForkView]

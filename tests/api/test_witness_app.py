@@ -1,5 +1,6 @@
 """A standalone witness at the edge: one route, bounded, and nothing of a vault in its process."""
 
+import json
 import subprocess
 import sys
 import time
@@ -114,6 +115,27 @@ def test_the_commands_make_a_witness_and_trust_a_log(tmp_path: Path) -> None:
     assert again.exit_code == 1
 
 
+def test_the_evidence_is_shown_with_both_notes_and_who_signed_them(
+    client: TestClient, place: WitnessDirectory
+) -> None:
+    command = ["witness", "evidence", "--directory", str(place.path)]
+    shell = CliRunner(env=ENVIRONMENT)
+    client.post("/add-checkpoint", content=submission(0, 8))
+    assert json.loads(shell.invoke(commands, [*command, "--json"]).stdout) == {"forks": []}
+    other = SignerKey(LOG.name, bytes(range(32)))
+    note = sign_checkpoint(Checkpoint(LOG.name, 8, bytes(32)), [other]).note
+    assert client.post("/add-checkpoint", content=Submission(8, (), note).encode()).status_code == 409
+    (fork,) = json.loads(shell.invoke(commands, [*command, "--json"]).stdout)["forks"]
+    assert (fork["log"], fork["size"], fork["signed"]) == (LOG.name, 8, True)
+    assert fork["shown"].encode() == note
+    table = shell.invoke(commands, command).stdout
+    assert table.count("\n") == 2
+    assert fork["seen_root"] in table
+    assert fork["shown_root"] in table
+    place.trusted.write_text("")
+    assert "\nNO " in shell.invoke(commands, command).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -121,6 +143,7 @@ def test_the_commands_make_a_witness_and_trust_a_log(tmp_path: Path) -> None:
         (["init", "two words", "--directory", "{}"], 2),
         (["trust", "no key", "--directory", "{}"], 2),
         (["serve", "--directory", "{}/nowhere"], 1),
+        (["evidence", "--directory", "{}/nowhere"], 1),
         (["serve", "--directory", "{}", "--host", "192.0.2.1"], 2),
     ],
 )

@@ -18,6 +18,7 @@ from audit.witness import (
     Submission,
     TrustList,
     check_extends,
+    find_fork,
     identify,
     parse_size,
     parse_submission,
@@ -114,11 +115,48 @@ def test_another_root_at_the_size_that_was_seen_is_a_fork_and_evidence() -> None
     assert (answer.status, answer.body, answer.is_evidence) == (409, "8\n", True)
 
 
-def test_a_fork_that_grew_is_refused_and_evidence() -> None:
+@pytest.mark.parametrize("old", [0, 3, 8])
+def test_a_fork_is_evidence_whatever_old_size_is_named_with_it(old: int) -> None:
+    answer = refusal(Submission(old, (), note_of(8, root=bytes(32))), seen(8))
+    assert (answer.status, answer.body, answer.is_evidence) == (409, "8\n", True)
+
+
+def test_a_proof_that_does_not_hold_shows_nothing_of_the_log() -> None:
+    """The log's notes are public: anybody may bring one with a proof of his own."""
+    honest = Submission(8, (bytes(32),), note_of(12))
     forked = Tree([*LEAVES[:4], leaf_hash(b"another"), *LEAVES[5:]])
-    given = Submission(8, tuple(forked.consistency_proof(8, 12)), note_of(12, root=forked.root(12)))
-    answer = refusal(given, seen(8))
-    assert (answer.status, answer.is_evidence) == (422, True)
+    grown = Submission(8, tuple(forked.consistency_proof(8, 12)), note_of(12, root=forked.root(12)))
+    for brought in (honest, grown):
+        answer = refusal(brought, seen(8))
+        assert (answer.status, answer.is_evidence) == (422, False)
+
+
+def test_two_notes_of_one_size_and_two_roots_are_a_fork_by_themselves() -> None:
+    fork = find_fork(note_of(8), note_of(8, root=bytes(32)))
+    assert fork is not None
+    assert (fork.origin, fork.size, fork.roots) == (KEY.name, 8, (TREE.root(8), bytes(32)))
+    assert fork.is_signed([KEY.verifier])
+    assert not fork.is_signed([OTHER.verifier])
+    assert not fork.is_signed([])
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        b"noise",
+        note_of(8),
+        note_of(9),
+        sign_checkpoint(
+            Checkpoint(OTHER.name + "/x", 8, bytes(32)), [SignerKey(OTHER.name + "/x", bytes(32))]
+        ).note,
+    ],
+)
+def test_other_pairs_of_notes_show_no_fork(shown: bytes) -> None:
+    assert find_fork(note_of(8), shown) is None
+
+
+def test_two_roots_of_the_empty_tree_are_no_fork() -> None:
+    assert find_fork(note_of(0), note_of(0, root=bytes(32))) is None
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,43 @@ def test_what_is_refused_leaves_the_state_as_it_was(tmp_path: Path, given: bytes
     assert one.store.seen(KEY.name) == Seen(8, TREE.root(8))
 
 
+def signed(size: int, root: bytes, *foreign: SignerKey) -> bytes:
+    return sign_checkpoint(Checkpoint(KEY.name, size, root), [KEY, *foreign]).note
+
+
 def test_a_fork_that_the_log_signed_is_kept_as_evidence_once(tmp_path: Path) -> None:
     one = witness(tmp_path / "w.db")
     one.answer(body(0, 8))
-    for given in (body(8, 8, forked(5)), body(8, 8, forked(5)), body(8, 12, forked(5)), body(3, 5)):
-        assert one.answer(given).status in {409, 422}
-    pairs = one.store.evidence(KEY.name)
-    assert [parse_note(shown).text.split("\n")[1] for _, shown in pairs] == ["8", "12"]
-    assert all(parse_note(seen).text == Checkpoint(KEY.name, 8, TREE.root(8)).encode() for seen, _ in pairs)
+    root = forked(5).root(8)
+    noise = (SignerKey(f"noise.example/{nth}", bytes(32)) for nth in range(3))
+    brought = [body(8, 8, forked(5)), *(Submission(3, (), signed(8, root, key)).encode() for key in noise)]
+    for given in brought:
+        assert one.answer(given).status == 409
+    (fork,) = one.store.evidence(KEY.name)
+    assert (fork.size, fork.roots) == (8, (TREE.root(8), root))
+    assert fork.is_signed([KEY.verifier])
+
+
+def test_honest_notes_with_wrong_proofs_leave_no_evidence_and_shut_none_out(tmp_path: Path) -> None:
+    one = witness(tmp_path / "w.db")
+    one.answer(body(0, 8))
+    for nth in range(MAX_EVIDENCE + 5):
+        note = signed(9 + nth % 30, TREE.root(9 + nth % 30))
+        assert one.answer(Submission(8, (nth.to_bytes(32),), note).encode()).status == 422
+    assert one.store.evidence(KEY.name) == []
+    assert one.answer(body(8, 8, forked(5))).status == 409
+    assert [fork.size for fork in one.store.evidence(KEY.name)] == [8]
+
+
+def test_what_an_earlier_version_kept_without_a_fork_is_neither_shown_nor_counted(tmp_path: Path) -> None:
+    one = witness(tmp_path / "w.db")
+    one.answer(body(0, 8))
+    rows = [(KEY.name, NOW, signed(8, TREE.root(8)), signed(12, TREE.root(12)))] * MAX_EVIDENCE
+    with closing(sqlite3.connect(tmp_path / "w.db")) as connection, connection:
+        connection.executemany("INSERT INTO evidence VALUES (?, ?, ?, ?)", rows)
+    assert one.store.evidence(KEY.name) == []
+    one.answer(body(8, 8, forked(5)))
+    assert len(one.store.evidence(KEY.name)) == 1
 
 
 def test_evidence_is_bounded(tmp_path: Path) -> None:
