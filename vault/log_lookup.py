@@ -5,7 +5,8 @@ The log holds no content, so a value stands there, if at all, as one of these:
 
 - `subject`: the vault id of a subject of that name, a keyed hash of the name's normal form;
 - `query`: the keyed hash of a question, or of free text in a query of the log, in exactly these words;
-- `id`: itself, where it is an id that the log shows anyway (a principal, a memory, a credential);
+- `id`: itself, where it is an id that the log shows anyway (a principal, a memory, a credential); words that
+  the log is written in, such as purposes and actions, stand elsewhere and are not found;
 - `text`: itself, in a place where no value should be. A find of this kind is a leak, and an alarm.
 
 Tokens (`[PERSON-k7f2qa]`) stand in no entry, so a value is not looked up as one.
@@ -17,13 +18,16 @@ log itself, so that neither a restart nor a second session starts the count anew
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
+
+from sqlalchemy import Connection
 
 from audit.canonical import JsonValue, canonical
 from audit.event import EventType, is_id
 from audit.evidence import StoredEntry
+from audit.log import Leaf
 from audit.selection import count_erased, count_since, entries_holding
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
@@ -33,6 +37,7 @@ from vault.grant import Grant, authorise
 from vault.journal import Call
 from vault.log_stream import checked
 from vault.parts import Parts
+from vault.storage.group_commit import WriteSet
 
 MAX_VALUE: Final = 1_024
 MOST_A_MINUTE: Final = 30
@@ -44,6 +49,9 @@ _SHORTEST_TEXT: Final = 4
 
 _VAULT_ID: Final = re.compile(r"[a-z]{2,12}_[a-z0-9]{8,64}", re.ASCII)
 _LOG: Final = SystemResource.AUDIT_LOG.value
+# Threat: an id may be any word. Only where an id stands, a word is one: `treatment` is a purpose of many entries.
+_ID_FIELDS: Final = ("principal", "resource")
+_FIXED: Final = frozenset(SystemResource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class LogLookup:
             raise InputInvalidError(
                 f"expected a value of 1 to {MAX_VALUE} characters and a start of at least 0"
             )
-        self._expect_patience(grant)
+        self._expect_patience(grant.tenant)
         forms = tuple(self._forms(grant.tenant, wanted, value))
         answer = self._search(grant.tenant, forms, start)
         payload: dict[str, JsonValue] = {
@@ -109,8 +117,14 @@ class LogLookup:
             "stop": answer.stop,
             "tree_size": answer.tree_size,
         }
-        draft = self._parts.journal.allowed(grant, payload, resource=_LOG)
-        self._parts.journal.write([replace(draft, event=EventType.AUDIT_LOOKUP)])
+        draft = self._parts.journal.allowed(grant, payload, resource=_LOG, event=EventType.AUDIT_LOOKUP)
+
+        def count(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            # Its own entry stands there by now.
+            self._expect_fewer(connection, grant.tenant, MOST_A_MINUTE + 1)
+
+        # Threat: many at one time, each of which counts before any of them has its entry.
+        self._parts.store.submit(WriteSet(drafts=[draft], changes=[count]))
         return answer
 
     def _forms(self, tenant: str, value: str, given: str) -> Iterator[_Form]:
@@ -122,8 +136,11 @@ class LogLookup:
             pass  # nothing that could be a subject's name
         for words in dict.fromkeys((value, given)):
             yield _Form("query", sealers.query_digest(tenant, words))
-        if is_id(value) or _VAULT_ID.fullmatch(value):
+        if _VAULT_ID.fullmatch(value):
             yield _Form("id", f'"{value}"')
+        elif is_id(value):
+            if value not in _FIXED:
+                yield from (_Form("id", f'"{name}":"{value}"') for name in _ID_FIELDS)
         elif len(value) >= _SHORTEST_TEXT:
             yield _Form("text", canonical(value)[1:-1])
 
@@ -144,11 +161,14 @@ class LogLookup:
             erased=erased,
         )
 
-    def _expect_patience(self, grant: Grant) -> None:
+    def _expect_patience(self, tenant: str) -> None:
+        """Refuse before anything is searched; whether it holds is seen once more when the entry is written."""
+        with self._parts.store.log_connection(tenant) as connection:
+            self._expect_fewer(connection, tenant, MOST_A_MINUTE)
+
+    def _expect_fewer(self, connection: Connection, tenant: str, most: int) -> None:
         since = microseconds(self._parts.clock() - timedelta(minutes=1))
-        with self._parts.store.log_connection(grant.tenant) as connection:
-            count = count_since(connection, grant.tenant, EventType.AUDIT_LOOKUP, since)
-        if count >= MOST_A_MINUTE:
+        if count_since(connection, tenant, EventType.AUDIT_LOOKUP, since) >= most:
             raise OverloadedError(f"more than {MOST_A_MINUTE} look-ups within a minute: wait")
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:

@@ -1,5 +1,6 @@
 """Whether the log knows a value: in every form in which it may stand there, and nobody sees the value."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -45,6 +46,13 @@ def test_an_id_that_the_log_shows_is_found_as_itself(clinic: Clinic) -> None:
     receipt = clinic.mem(OWNER).extract("a note")
     for shown in (OWNER.id, receipt.memory_ids[0], str(receipt.episode_id)):
         assert "id" in seen(look(clinic, shown))[receipt.leaf_index]
+
+
+@pytest.mark.parametrize("word", ["treatment", "allowed", "audit-log", "write", "memory", "clinic", "count"])
+def test_a_word_that_the_log_is_written_in_is_no_id(clinic: Clinic, word: str) -> None:
+    clinic.mem(OWNER).extract("a note")
+    clinic.mem(CLINICIAN).retrieve("what hurts?")
+    assert look(clinic, word).occurrences == ()
 
 
 def test_a_value_that_leaked_into_an_entry_is_found_as_text(clinic: Clinic) -> None:
@@ -93,6 +101,31 @@ def test_a_list_of_names_cannot_be_tried_out_in_a_hurry(clinic: Clinic) -> None:
         clinic.reopen(fake_options(clock=clock))
     clock.advance(timedelta(seconds=61))
     assert look(clinic, NAME).complete
+
+
+def test_many_at_one_time_get_no_more_answers_than_one_after_another(clinic: Clinic) -> None:
+    clinic.reopen(fake_options(clock=FrozenClock()))
+    for nth in range(MOST_A_MINUTE - 10):
+        look(clinic, f"Name Number {nth}")
+    start, answered, refused = threading.Barrier(8), [0] * 8, [0] * 8
+
+    def hurry(nth: int) -> None:
+        start.wait(10)
+        for turn in range(5):
+            try:
+                look(clinic, f"Name of {nth} in {turn}")
+                answered[nth] += 1
+            except OverloadedError:
+                refused[nth] += 1
+
+    threads = [threading.Thread(target=hurry, args=(nth,)) for nth in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (sum(answered), sum(refused)) == (10, 30)
+    assert sum(one.event == EventType.AUDIT_LOOKUP for one in clinic.log()) == MOST_A_MINUTE
+    assert clinic.audit().verify().passed
 
 
 def test_a_long_log_is_gone_through_in_parts(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
