@@ -88,6 +88,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
             "vault-in-use", 503, "Another process has the vault open", Exit.CONFLICT, retry_after=5
         ),
         vault.OverloadedError: Problem("overloaded", 503, "Too much at one time", retry_after=1),
+        vault.LogQueryTooDearError: Problem(
+            "log-query-too-dear", 503, "The question takes too long: narrow it"
+        ),
         vault.LogIndexBehindError: Problem(
             "log-index-behind", 503, "The log's index is not complete yet", retry_after=5
         ),

@@ -14,6 +14,7 @@ VaultError
 ├── BusyError                    retry later, or elsewhere
 │   ├── VaultInUseError          another process has this vault open
 │   ├── OverloadedError          a queue or a time limit was reached
+│   ├── LogQueryTooDearError     a question to the log takes too long: narrow it
 │   └── LogIndexBehindError      the log's index cannot answer for the whole tree yet
 ├── KeyAccessError               keys
 │   ├── KeyMissingError          never existed here
@@ -84,6 +85,10 @@ class VaultInUseError(BusyError):
 
 class OverloadedError(BusyError):
     """A queue or time limit was reached."""
+
+
+class LogQueryTooDearError(BusyError):
+    """A question to a log was not answered within its time."""
 
 
 class LogIndexBehindError(BusyError):

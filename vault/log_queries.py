@@ -7,19 +7,24 @@ The way of a question:
 3. Pin it to a tree size: the newest, or the one that a link or a cursor names.
 4. Catch up the index, and find; what it does not reach yet is scanned, if that is little.
 5. Read what was found from the log itself: the index is believed in nothing that is shown.
-6. Log the question: its canonical text, free text as a keyed hash, the size and the counts.
+6. Log the question, answered or not: its canonical text, the size and the counts. Free text, and values
+   that the log does not know, stand there as keyed hashes.
 
 Owns these steps. The grammar, the index and counting are `audit.query`'s.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
 from audit.canonical import JsonValue
 from audit.errors import RangeInvalidError
-from audit.event import EventType
+from audit.event import EventType, Outcome
 from audit.evidence import StoredEntry
 from audit.query.count import (
     NOTHING,
@@ -33,16 +38,23 @@ from audit.query.count import (
     with_rows,
 )
 from audit.query.cursor import Cursor
+from audit.query.deadline import Deadline, QuestionTooDearError
 from audit.query.evaluate import predicate
-from audit.query.find import Window, find
+from audit.query.find import Window, find, is_known
 from audit.query.index import IndexUnusableError
 from audit.query.parse import parse_query
 from audit.query.rows import Row, row_of
-from audit.query.syntax import Node, write_query
+from audit.query.syntax import NONE, Field, Node, write_query
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
 from vault.auditing import LogEntry, entry_of
-from vault.errors import InputInvalidError, LogIndexBehindError, TamperedError
+from vault.errors import (
+    BusyError,
+    InputInvalidError,
+    LogIndexBehindError,
+    LogQueryTooDearError,
+    TamperedError,
+)
 from vault.grant import Grant, authorise
 from vault.journal import Call
 from vault.log_indexes import QUERY_SECONDS, TenantLog
@@ -51,6 +63,10 @@ from vault.parts import Parts
 MAX_PAGE: Final = 1_000
 MAX_SCAN: Final = 20_000
 """Entries beyond the index that one question reads by itself."""
+ANSWER_SECONDS: Final = 5.0
+"""How long one question works once its index is caught up; then it is given up."""
+KNOWN_SECONDS: Final = 1.0
+"""How long is looked for the values of a question in the log before all of them are hashed."""
 CLOSE: Final = 4
 """Entries that are read for each that is shown, rather than each by itself."""
 _LOG: Final = SystemResource.AUDIT_LOG.value
@@ -97,11 +113,25 @@ class LogHistogram(Counted):
     histogram: Histogram
 
 
+_VOCABULARY: Final = frozenset({Field.EVENT, Field.OUTCOME, Field.DECISION, Field.TIER})
+"""Fields whose values are words of ours: nobody's name can stand there."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     node: Node
     size: int
     canonical: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One state of an index; `connection` is None where nothing is indexed."""
+
+    connection: Connection | None
+    reached: int
+    """Entries below are in this state."""
+    deadline: Deadline
 
 
 class LogQueries:
@@ -129,6 +159,7 @@ class LogQueries:
             RangeInvalidError: the log never had this size, or the cursor is not of this question.
             InputInvalidError: `limit` is out of range.
             LogIndexBehindError: the index does not reach far enough yet.
+            LogQueryTooDearError: it takes too long.
             TamperedError: an entry is not of the form of one.
         """
         grant = self._authorise(principal, purpose)
@@ -145,8 +176,9 @@ class LogQueries:
             elif size not in {None, place.size}:
                 raise RangeInvalidError("expected the cursor's own tree size")
             place.expect(asked.canonical)
-            indexes = self._find(log, asked, place, limit + 1)
-            entries = tuple(self._read(log, indexes[:limit], asked))
+            with self._logged_if_failed(grant, asked, {"limit": limit}):
+                indexes = self._find(log, asked, place, limit + 1)
+                entries = tuple(self._read(log, indexes[:limit], asked))
         after = place.after(indexes[limit - 1]).write() if len(indexes) > limit else None
         self._note(grant, asked, {"found": len(entries), "limit": limit})
         return QueryPage(asked.canonical, asked.size, entries, after)
@@ -157,13 +189,14 @@ class LogQueries:
         """Return how many entries fit, by the values of each field.
 
         Raises:
-            DeniedError, QueryInvalidError, RangeInvalidError: as for `query`.
+            DeniedError, QueryInvalidError, RangeInvalidError, LogQueryTooDearError: as for `query`.
         """
         grant = self._authorise(principal, purpose)
         with self._parts.log_indexes.log_of(grant.tenant) as log:
             asked = self._question(text, log, size, self._parts.clock())
-            found, reached = self._count(log, asked)
-        counts = counts_of(found)
+            with self._logged_if_failed(grant, asked, {"by": "field"}):
+                found, reached = self._count(log, asked)
+                counts = counts_of(found)
         self._note(grant, asked, {"counted": counts.total, "by": "field"})
         return LogFacets(asked.canonical, asked.size, reached, counts)
 
@@ -179,14 +212,15 @@ class LogQueries:
         """Return how many entries fit, over time.
 
         Raises:
-            DeniedError, QueryInvalidError, RangeInvalidError: as for `query`; also where so small a unit
+            DeniedError, QueryInvalidError, RangeInvalidError, LogQueryTooDearError: as for `query`; also where so small a unit
                 would make too many buckets.
         """
         grant = self._authorise(principal, purpose)
         with self._parts.log_indexes.log_of(grant.tenant) as log:
             asked = self._question(text, log, size, self._parts.clock())
-            found, reached = self._count(log, asked)
-        histogram = histogram_of(found, unit)
+            with self._logged_if_failed(grant, asked, {"by": "time" if unit is None else unit.value}):
+                found, reached = self._count(log, asked)
+                histogram = histogram_of(found, unit)
         self._note(grant, asked, {"counted": histogram.total, "by": histogram.unit.value})
         return LogHistogram(asked.canonical, asked.size, reached, histogram)
 
@@ -207,50 +241,53 @@ class LogQueries:
 
     def _find(self, log: TenantLog, asked: _Question, place: Cursor, limit: int) -> list[int]:
         """Return indexes of entries that fit, in order; from the index, and beyond it from the log."""
-        reached = self._reach(log, asked.size)
-        if asked.size - reached > MAX_SCAN:
-            raise LogIndexBehindError(f"the log's index reaches {reached} of {asked.size} entries")
         window = Window(*place.window)
-        beyond = [row.index for row in self._scan(log, asked, window.narrowed(reached, asked.size))]
-        within = window.narrowed(0, reached)
+        with self._held(log, asked) as held:
+            if asked.size - held.reached > MAX_SCAN:
+                raise LogIndexBehindError(f"the log's index reaches {held.reached} of {asked.size} entries")
+            within, order = window.narrowed(0, held.reached), not place.oldest_first
+            found = (
+                find(held.connection, asked.node, asked.size, within, limit=limit, newest_first=order)
+                if held.connection is not None and within.first < within.stop
+                else []
+            )
+        beyond = [row.index for row in self._scan(log, asked, held, window)]
         if place.oldest_first:
-            return (self._indexed(log, asked, within, limit, oldest_first=True) + beyond)[:limit]
-        beyond = beyond[::-1][:limit]
-        wanted = limit - len(beyond)
-        return beyond + (self._indexed(log, asked, within, wanted) if wanted else [])
+            return (found + beyond)[:limit]
+        return (beyond[::-1] + found)[:limit]
 
-    def _indexed(
-        self, log: TenantLog, asked: _Question, within: Window, limit: int, *, oldest_first: bool = False
-    ) -> list[int]:
-        if within.first >= within.stop:
-            return []
+    def _count(self, log: TenantLog, asked: _Question) -> tuple[Fitting, int]:
+        """Return what fits, and up to which index the log was looked at."""
+        found = NOTHING
+        with self._held(log, asked) as held:
+            if held.connection is not None:
+                found = fitting(held.connection, asked.node, asked.size, held.reached, held.deadline)
+        if asked.size - held.reached > MAX_SCAN:
+            return found, held.reached
+        return with_rows(found, self._scan(log, asked, held, Window(0, asked.size))), asked.size
+
+    @contextmanager
+    def _held(self, log: TenantLog, asked: _Question) -> Iterator[_Held]:
+        """Lend one state of the index, and say how far that very state reaches.
+
+        Threat: between catching up and reading, another thread may have thrown the file away and be making
+        it anew. How far it was caught up says nothing of what is read.
+        """
+        reached = self._reach(log, asked.size)
+        deadline = Deadline(ANSWER_SECONDS)
+        if not reached:
+            yield _Held(None, 0, deadline)
+            return
         index = self._parts.log_indexes.of(log.tenant)
         try:
-            with index.reading() as (connection, _):
-                return find(
-                    connection, asked.node, asked.size, within, limit=limit, newest_first=not oldest_first
-                )
+            with index.reading(deadline) as (connection, holds):
+                yield _Held(connection, min(reached, holds), deadline)
         except IndexUnusableError as error:
             if error.damaged:
                 index.discard()
             raise LogIndexBehindError("the log's index had to be thrown away; it is made anew") from None
-
-    def _count(self, log: TenantLog, asked: _Question) -> tuple[Fitting, int]:
-        """Return what fits, and up to which index the log was looked at."""
-        reached = min(self._reach(log, asked.size), asked.size)
-        found = NOTHING
-        if reached:
-            index = self._parts.log_indexes.of(log.tenant)
-            try:
-                with index.reading() as (connection, _):
-                    found = fitting(connection, asked.node, asked.size, reached)
-            except IndexUnusableError as error:
-                if error.damaged:
-                    index.discard()
-                raise LogIndexBehindError("the log's index had to be thrown away; it is made anew") from None
-        if asked.size - reached > MAX_SCAN:
-            return found, reached
-        return with_rows(found, self._scan(log, asked, Window(reached, asked.size))), asked.size
+        except QuestionTooDearError:
+            raise _too_dear() from None
 
     def _reach(self, log: TenantLog, size: int) -> int:
         """Return up to which index the index is complete; 0 where it can be neither used nor made."""
@@ -259,10 +296,17 @@ class LogQueries:
         except IndexUnusableError:
             return 0
 
-    def _scan(self, log: TenantLog, asked: _Question, window: Window) -> list[Row]:
+    def _scan(self, log: TenantLog, asked: _Question, held: _Held, window: Window) -> list[Row]:
+        """Return rows of a window that fit, of those that the index does not have."""
         fits = predicate(asked.node, asked.size)
-        rows = (row_of(stored) for stored in log.entries(*window))
-        return [row for row in rows if fits(row)]
+        found: list[Row] = []
+        for stored in log.entries(*window.narrowed(held.reached, asked.size)):
+            if held.deadline.passed:
+                raise _too_dear()
+            row = row_of(stored)
+            if fits(row):
+                found.append(row)
+        return found
 
     def _read(self, log: TenantLog, indexes: Sequence[int], asked: _Question) -> Iterator[LogEntry]:
         fits = predicate(asked.node, asked.size)
@@ -278,18 +322,65 @@ class LogQueries:
                 raise LogIndexBehindError("the log's index did not say what the log does; it is made anew")
             # else: its access tier was erased since it was indexed, and it does not fit any more.
 
-    def _note(self, grant: Grant, asked: _Question, figures: dict[str, JsonValue]) -> None:
-        """Log the question. Who asks may have pasted a name into it, so free text stands there as its hash."""
+    @contextmanager
+    def _logged_if_failed(
+        self, grant: Grant, asked: _Question, figures: dict[str, JsonValue]
+    ) -> Iterator[None]:
+        """Log a question whose answer is an error: that, too, tells something of the log."""
+        try:
+            yield
+        except Exception as error:
+            refused = isinstance(error, BusyError | RangeInvalidError)
+            self._note(grant, asked, figures, Outcome.REFUSED if refused else Outcome.FAILED)
+            raise
+
+    def _note(
+        self,
+        grant: Grant,
+        asked: _Question,
+        figures: dict[str, JsonValue],
+        outcome: Outcome = Outcome.OK,
+    ) -> None:
+        """Log the question. Who asks may have pasted a name into it, as text or in the form of an id."""
 
         def hashed(text: str) -> str:
             return f"hash:{self._parts.sealers.query_digest(grant.tenant, text)}"
 
-        payload: dict[str, JsonValue] = {
-            "query": write_query(asked.node, hashed),
-            "size": asked.size,
-            **figures,
-        }
-        self._parts.journal.note(grant, payload, resource=_LOG, event=EventType.AUDIT_QUERY)
+        with self._known(grant.tenant) as known:
+
+            def shown(field: Field, value: str) -> str:
+                return (
+                    value if field in _VOCABULARY or value == NONE or known(field, value) else hashed(value)
+                )
+
+            written = write_query(asked.node, hashed, shown)
+        payload: dict[str, JsonValue] = {"query": written, "size": asked.size, **figures}
+        self._parts.journal.note(grant, payload, resource=_LOG, outcome=outcome, event=EventType.AUDIT_QUERY)
+
+    @contextmanager
+    def _known(self, tenant: str) -> Iterator[Callable[[Field, str], bool]]:
+        """Lend what says whether the log has a value; where the index cannot be asked, it has none."""
+        index = self._parts.log_indexes.of(tenant)
+        with ExitStack() as stack:
+            connection: Connection | None = None
+            with suppress(IndexUnusableError, QuestionTooDearError):
+                connection, _ = stack.enter_context(index.reading(Deadline(KNOWN_SECONDS)))
+
+            def known(field: Field, value: str) -> bool:
+                if connection is None:
+                    return False
+                try:
+                    return is_known(connection, field, value)
+                except SQLAlchemyError:
+                    return False
+
+            yield known
+
+
+def _too_dear() -> LogQueryTooDearError:
+    return LogQueryTooDearError(
+        f"the question takes more than {ANSWER_SECONDS:g} s: ask for a range of indexes, or for less at a time"
+    )
 
 
 def _stored(log: TenantLog, indexes: Sequence[int]) -> dict[int, StoredEntry]:

@@ -46,7 +46,7 @@ def kind_clause(node: Node) -> Clause:
         case Everything():
             return true()
         case Term(field, values) if field is not Field.RESOURCE:
-            return _any_value(KIND.c[field.value], values)
+            return any_value(KIND.c[field.value], values)
         case Not(part):
             return not_(kind_clause(part))
         case And(parts):
@@ -63,7 +63,7 @@ def entry_clause(node: Node, size: int) -> Clause:  # noqa: PLR0911  # one a kin
         return true() if isinstance(node, Everything) else _of_kinds(kind_clause(node))
     match node:
         case Term(_, values):
-            return _any_value(ENTRY.c.resource, values)
+            return any_value(ENTRY.c.resource, values)
         case Text(text):
             return or_(_of_kinds(_contains(KIND.c.actor, text)), _contains(ENTRY.c.resource, text))
         case IndexRange(first, last):
@@ -94,7 +94,8 @@ def _contains(column: ColumnElement[str], text: str) -> Clause:
     return func.instr(column, text) > 0
 
 
-def _any_value(column: ColumnElement[str], values: tuple[str, ...]) -> Clause:
+def any_value(column: ColumnElement[str], values: tuple[str, ...]) -> Clause:
+    """Return the condition that a column has one of the values of a term."""
     exact = [
         "" if value == NONE else value for value in values if value == NONE or not value.endswith(PREFIX)
     ]
@@ -105,4 +106,6 @@ def _any_value(column: ColumnElement[str], values: tuple[str, ...]) -> Clause:
 
 def _begins(column: ColumnElement[str], prefix: str) -> Clause:
     # A range of an index, where LIKE would read every row; values are ASCII, so the next one is, too.
+    if not prefix:
+        return true()
     return and_(column >= prefix, column < prefix[:-1] + chr(ord(prefix[-1]) + 1))

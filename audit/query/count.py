@@ -14,15 +14,16 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal, select
 
 from audit.errors import RangeInvalidError
 from audit.query.compile import entry_clause, kind_clause
+from audit.query.deadline import ENDLESS, Deadline
 from audit.query.evaluate import about_kind_alone, time_bounds
 from audit.query.find import FEW_KINDS, Window, window_of
 from audit.query.rows import Kind, Row
 from audit.query.schema import ENTRY, KIND, SEGMENT, SEGMENT_ENTRIES
-from audit.query.syntax import And, Field, IndexRange, Node, Not, Or, TimeRange
+from audit.query.syntax import And, Field, IndexRange, Node, Not, Or, Text, TimeRange
 
 COUNTED: Final = (
     Field.EVENT,
@@ -95,13 +96,20 @@ class Fitting(NamedTuple):
 NOTHING: Final = Fitting({}, np.empty(0, np.int64))
 
 
-def fitting(connection: Connection, node: Node, size: int, stop: int) -> Fitting:
-    """Return kinds and times of all entries before `stop` that fit, in the tree of `size`."""
+def fitting(
+    connection: Connection, node: Node, size: int, stop: int, deadline: Deadline = ENDLESS
+) -> Fitting:
+    """Return kinds and times of all entries before `stop` that fit, in the tree of `size`.
+
+    Raises:
+        QuestionTooDearError: the deadline passed.
+    """
     window = window_of(connection, node, Window(0, stop))
-    masker = _Masker(connection, node, size)
+    masker = _Masker(connection, node, size, window)
     counts = np.zeros(masker.kinds, np.int64)
     times: list[NDArray[np.int64]] = []
     for block in _blocks(connection, window):
+        deadline.check()
         mask = masker.mask(block)
         counts += np.bincount(block.kinds[mask], minlength=len(counts))
         times.append(block.times[mask])
@@ -164,14 +172,16 @@ def histogram_of(found: Fitting, unit: Unit | None = None) -> Histogram:
 class _Masker:
     """Says of a block of entries which fit."""
 
-    def __init__(self, connection: Connection, node: Node, size: int) -> None:
+    def __init__(self, connection: Connection, node: Node, size: int, window: Window) -> None:
         self._connection = connection
+        self._window = window
         self._size = size
         self._node = node
         newest: int | None = connection.execute(select(func.max(KIND.c.kind_id))).scalar_one()
         self.kinds = 0 if newest is None else newest + 1
-        self._kinds: dict[int, _Mask] = {}
-        self._indexes: dict[int, NDArray[np.int64]] = {}
+        # By what is asked, not by where it stands: a query may say the same sixty times.
+        self._kinds: dict[Node, _Mask] = {}
+        self._indexes: dict[Node, NDArray[np.int64]] = {}
 
     def mask(self, block: Columns) -> _Mask:
         """Return one truth value an entry."""
@@ -193,25 +203,36 @@ class _Masker:
             case Or(parts):
                 return reduce(np.logical_or, (self._mask(part, block) for part in parts))
             case _:
-                return np.isin(block.indexes, self._found(node), assume_unique=True)
+                return _among(block.indexes, self._found(node))
 
     def _kind_table(self, node: Node) -> _Mask:
         """Return one truth value a kind, asked once."""
-        table = self._kinds.get(id(node))
+        table = self._kinds.get(node)
         if table is None:
-            table = self._kinds[id(node)] = np.zeros(self.kinds, np.bool_)
+            table = self._kinds[node] = np.zeros(self.kinds, np.bool_)
             query = select(KIND.c.kind_id).where(kind_clause(node))
             table[list(self._connection.execute(query).scalars())] = True
         return table
 
     def _found(self, node: Node) -> NDArray[np.int64]:
         """Return the indexes of entries that fit what numbers do not tell, such as a resource; asked once."""
-        found = self._indexes.get(id(node))
+        found = self._indexes.get(node)
         if found is None:
-            query = select(ENTRY.c.leaf_index).where(entry_clause(node, self._size))
-            found = np.array(self._connection.execute(query).scalars().all(), np.int64)
-            self._indexes[id(node)] = found
+            # A text is looked for row by row of the window; the sum has others found by their own index.
+            place = ENTRY.c.leaf_index if isinstance(node, Text) else ENTRY.c.leaf_index + literal(0)
+            query = select(ENTRY.c.leaf_index).where(
+                entry_clause(node, self._size), place >= self._window.first, place < self._window.stop
+            )
+            found = np.sort(np.array(self._connection.execute(query).scalars().all(), np.int64))
+            self._indexes[node] = found
         return found
+
+
+def _among(indexes: NDArray[np.int64], found: NDArray[np.int64]) -> _Mask:
+    """Say which indexes of a block are among the sorted ones that were found."""
+    first, stop = np.searchsorted(found, (indexes.min(initial=1 << 62), indexes.max(initial=-1) + 1))
+    fits: _Mask = np.isin(indexes, found[first:stop], assume_unique=True)
+    return fits
 
 
 def _between(values: NDArray[np.int64], first: int, stop: int) -> _Mask:

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, true
 
-from audit.query.compile import Clause, entry_clause, kind_clause, split
+from audit.query.compile import Clause, any_value, entry_clause, kind_clause, split
 from audit.query.evaluate import time_bounds
 from audit.query.schema import ENTRY, KIND, SEGMENT, SEGMENT_ENTRIES
-from audit.query.syntax import And, Everything, IndexRange, Node, TimeRange
+from audit.query.syntax import And, Everything, Field, IndexRange, Node, TimeRange
 
 FEW_KINDS: Final = 1_000
 
@@ -56,6 +56,12 @@ def find(
         plan = _by_kind(ids, within, limit, newest_first=newest_first)
     query = plan.query.order_by(_ordered(plan.order_by, newest_first=newest_first)).limit(limit)
     return [row[0] for row in connection.execute(query)]
+
+
+def is_known(connection: Connection, field: Field, value: str) -> bool:
+    """Say whether any entry of the log has this value, or one that begins so."""
+    column = ENTRY.c.resource if field is Field.RESOURCE else KIND.c[field.value]
+    return connection.execute(select(column).where(any_value(column, (value,))).limit(1)).first() is not None
 
 
 def window_of(connection: Connection, node: Node, window: Window) -> Window:

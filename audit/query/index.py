@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 
 from audit.event import EventType
 from audit.evidence import StoredEntry
+from audit.query.deadline import ENDLESS, Deadline, QuestionTooDearError, interrupting
 from audit.query.rows import Kind, Row, row_of
 from audit.query.schema import ENTRY, INDEX_VERSION, KIND, METADATA, SEGMENT, SEGMENT_ENTRIES, STATE
 
@@ -111,18 +112,26 @@ class LogIndex:
                 raise IndexUnusableError(str(error), damaged=False) from None
 
     @contextmanager
-    def reading(self) -> Iterator[tuple[Connection, int]]:
+    def reading(self, deadline: Deadline = ENDLESS) -> Iterator[tuple[Connection, int]]:
         """Lend a connection that sees one state of the index, and the size that it is complete up to.
 
+        That size is of this state: another thread may have made the file anew since it was caught up.
+
         Raises:
-            IndexUnusableError: the file cannot be read.
+            IndexUnusableError: the file cannot be read, or is another tenant's.
+            QuestionTooDearError: the deadline passed.
         """
         with _translated():
-            if self._engine is None:
+            engine = self._engine
+            if engine is None:
                 raise IndexUnusableError("expected an index that was caught up first", damaged=True)
-            with self._engine.connect() as connection:
+            with engine.connect() as connection, interrupting(connection, deadline):
                 connection.exec_driver_sql("BEGIN")
-                yield connection, int(connection.execute(select(STATE.c.size)).scalar_one())
+                state = connection.execute(select(STATE)).one()
+                # Threat: files put in each other's place while this one is open; its counts name actors.
+                if (state.version, state.tenant) != (INDEX_VERSION, self._tenant):
+                    raise IndexUnusableError("the index is of another version or tenant", damaged=True)
+                yield connection, int(state.size)
 
     def discard(self) -> None:
         """Throw the file away; the next `catch_up` makes it anew."""
@@ -368,6 +377,8 @@ def _translated() -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         code = _code_of(error)
+        if code == sqlite3.SQLITE_INTERRUPT:
+            raise QuestionTooDearError("the question took too long") from None
         raise IndexUnusableError(f"the index failed (code {code})", damaged=code in _DAMAGED) from None
     except (SQLAlchemyError, TypeError, ValueError) as error:
         raise IndexUnusableError(

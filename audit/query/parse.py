@@ -21,6 +21,7 @@ from lark.visitors import Transformer_NonRecursive
 from audit.errors import QueryInvalidError
 from audit.query.moments import read_moment
 from audit.query.syntax import (
+    PREFIX,
     And,
     Erased,
     Everything,
@@ -41,6 +42,8 @@ MAX_DEPTH: Final = 24
 MAX_VALUES: Final = 200
 MAX_TEXTS: Final = 16
 """Each text is looked for in every id of the log: two hundred would take seconds."""
+MAX_SEARCHED: Final = 16
+"""Times, `erased` and beginnings of resources: each is a search of its own through the log."""
 MAX_TEXT: Final = 200
 MAX_INDEX: Final = 2**53 - 1
 _INDEX_DIGITS: Final = 16
@@ -170,6 +173,7 @@ class _Builder(Transformer_NonRecursive[Token, _Part]):
         self._now = now
         self._values = 0
         self._texts = 0
+        self._searched = 0
 
     def start(self, part: _Part | None = None) -> _Part:
         return _Part(Everything(), 1) if part is None else part
@@ -207,6 +211,7 @@ class _Builder(Transformer_NonRecursive[Token, _Part]):
                 f"expected a known field: {', '.join(FIELDS)}", position=_place(name), expected=tuple(FIELDS)
             )
         self._count(values[0], len(values))
+        self._count_searches(field, values)
         parts = [self._value(field, value) for value in values]
         if field in _BY_WORDS:
             # Values of one field stay together: `outcome:denied,refused` is one term.
@@ -228,6 +233,17 @@ class _Builder(Transformer_NonRecursive[Token, _Part]):
         self._values += values
         if self._values > MAX_VALUES:
             raise QueryInvalidError(f"expected at most {MAX_VALUES} values", position=_place(token))
+
+    def _count_searches(self, field: str, values: tuple[Token, ...]) -> None:
+        if field == "resource":
+            self._searched += max(1, sum(_unquoted(value).endswith(PREFIX) for value in values))
+        elif field in _SEARCHED:
+            self._searched += len(values)
+        if self._searched > MAX_SEARCHED:
+            raise QueryInvalidError(
+                f"expected at most {MAX_SEARCHED} resource terms or beginnings, times and erased together",
+                position=_place(values[0]),
+            )
 
     def _value(self, field: str, token: Token) -> Node:
         value = _unquoted(token)
@@ -251,7 +267,8 @@ class _Builder(Transformer_NonRecursive[Token, _Part]):
             raise QueryInvalidError(str(error), position=_place(token)) from None
 
 
-_BY_WORDS: Final = frozenset(FIELDS) - {"index", "since", "until", "time", "erased"}
+_SEARCHED: Final = frozenset({"since", "until", "time", "erased"})
+_BY_WORDS: Final = frozenset(FIELDS) - _SEARCHED - {"index"}
 
 
 def _joined(node: Node, parts: tuple[_Part, ...], kind: type[And | Or]) -> _Part:

@@ -141,18 +141,31 @@ def depth_of(node: Node) -> int:
             return 1
 
 
-def write_query(node: Node, show_text: Callable[[str], str] = lambda text: text) -> str:  # noqa: PLR0911  # one a kind of node
+def _plain_text(text: str) -> str:
+    return text
+
+
+def _plain_value(_field: Field, value: str) -> str:
+    return value
+
+
+def write_query(  # noqa: PLR0911  # one a kind of node
+    node: Node,
+    show_text: Callable[[str], str] = _plain_text,
+    show_value: Callable[[Field, str], str] = _plain_value,
+) -> str:
     """Return the canonical text of a tree.
 
     Args:
         node: The tree.
         show_text: Stands in for free text where that must not be shown, such as in an entry.
+        show_value: The same for the values of fields.
     """
     match node:
         case Everything():
             return ""
         case Term(field, values):
-            return f"{field}:{','.join(values)}"
+            return f"{field}:{','.join(show_value(field, value) for value in values)}"
         case Text(text):
             return _quoted(show_text(text))
         case IndexRange():
@@ -162,15 +175,15 @@ def write_query(node: Node, show_text: Callable[[str], str] = lambda text: text)
         case Erased():
             return "erased:yes"
         case Not(part):
-            return f"-{_inner(part, show_text)}"
+            return f"-{_inner(part, show_text, show_value)}"
         case And(parts):
-            return " ".join(_inner(part, show_text) for part in parts)
+            return " ".join(_inner(part, show_text, show_value) for part in parts)
         case _:
-            return " OR ".join(write_query(part, show_text) for part in node.parts)
+            return " OR ".join(write_query(part, show_text, show_value) for part in node.parts)
 
 
-def _inner(part: Node, show_text: Callable[[str], str]) -> str:
-    text = write_query(part, show_text)
+def _inner(part: Node, show_text: Callable[[str], str], show_value: Callable[[Field, str], str]) -> str:
+    text = write_query(part, show_text, show_value)
     # OR binds least: only there may several words stand bare.
     return f"({text})" if isinstance(part, And | Or) else text
 

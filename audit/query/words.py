@@ -104,7 +104,8 @@ def _action(value: str) -> tuple[Field, str]:
 
 def _event(value: str) -> str:
     if value.endswith(PREFIX):
-        begins = tuple(event for event in EventType if event.startswith(value[:-1]))
+        # A beginning of no letters would ask for everything, and is a typing error.
+        begins = value != PREFIX and tuple(event for event in EventType if event.startswith(value[:-1]))
         if not begins:
             raise ValueRefusedError("expected the beginning of an event", tuple(EventType))
         return value

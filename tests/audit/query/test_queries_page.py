@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from audit.query.parse import MAX_DEPTH, MAX_LENGTH, MAX_TEXTS, MAX_VALUES, parse_query
+from audit.query.parse import MAX_DEPTH, MAX_LENGTH, MAX_SEARCHED, MAX_TEXTS, MAX_VALUES, parse_query
 from audit.query.schema import SEGMENT_ENTRIES
 from audit.query.syntax import write_query
 from audit.query.words import FIELDS, SYNONYMS, TIERS
 from tests.conftest import REPOSITORY
 from vault.log_indexes import QUERY_SECONDS
-from vault.log_queries import MAX_PAGE, MAX_SCAN
+from vault.log_queries import ANSWER_SECONDS, MAX_PAGE, MAX_SCAN
 
 PAGE = (REPOSITORY / "docs" / "log" / "queries.md").read_text("utf-8")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -58,6 +58,8 @@ def test_limits_are_those_of_the_code() -> None:
         f"at most {MAX_LENGTH:,} characters, {MAX_VALUES} values, {MAX_TEXTS} texts and {MAX_DEPTH} levels"
         in flat
     )
+    assert f"at most {MAX_SEARCHED} searches" in flat
+    assert f"a question works for {ANSWER_SECONDS:g} seconds at most" in flat
     assert f"At most {MAX_PAGE:,} entries a page" in flat
     assert f"after {QUERY_SECONDS:.0f} seconds, up to {MAX_SCAN:,} entries" in flat
     decision = (REPOSITORY / "docs" / "adr" / "0014-index-of-the-log.md").read_text("utf-8")
