@@ -176,7 +176,7 @@ class LogQueries:
             elif size not in {None, place.size}:
                 raise RangeInvalidError("expected the cursor's own tree size")
             place.expect(asked.canonical)
-            with self._logged_if_failed(grant, asked, {"limit": limit}):
+            with self._logged_if_failed(grant, asked, "entry"):
                 indexes = self._find(log, asked, place, limit + 1)
                 entries = tuple(self._read(log, indexes[:limit], asked))
         after = place.after(indexes[limit - 1]).write() if len(indexes) > limit else None
@@ -194,7 +194,7 @@ class LogQueries:
         grant = self._authorise(principal, purpose)
         with self._parts.log_indexes.log_of(grant.tenant) as log:
             asked = self._question(text, log, size, self._parts.clock())
-            with self._logged_if_failed(grant, asked, {"by": "field"}):
+            with self._logged_if_failed(grant, asked, "field"):
                 found, reached = self._count(log, asked)
                 counts = counts_of(found)
         self._note(grant, asked, {"counted": counts.total, "by": "field"})
@@ -218,7 +218,7 @@ class LogQueries:
         grant = self._authorise(principal, purpose)
         with self._parts.log_indexes.log_of(grant.tenant) as log:
             asked = self._question(text, log, size, self._parts.clock())
-            with self._logged_if_failed(grant, asked, {"by": "time" if unit is None else unit.value}):
+            with self._logged_if_failed(grant, asked, "time" if unit is None else unit.value):
                 found, reached = self._count(log, asked)
                 histogram = histogram_of(found, unit)
         self._note(grant, asked, {"counted": histogram.total, "by": histogram.unit.value})
@@ -323,15 +323,13 @@ class LogQueries:
             # else: its access tier was erased since it was indexed, and it does not fit any more.
 
     @contextmanager
-    def _logged_if_failed(
-        self, grant: Grant, asked: _Question, figures: dict[str, JsonValue]
-    ) -> Iterator[None]:
+    def _logged_if_failed(self, grant: Grant, asked: _Question, by: str) -> Iterator[None]:
         """Log a question whose answer is an error: that, too, tells something of the log."""
         try:
             yield
         except Exception as error:
             refused = isinstance(error, BusyError | RangeInvalidError)
-            self._note(grant, asked, figures, Outcome.REFUSED if refused else Outcome.FAILED)
+            self._note(grant, asked, {"by": by}, Outcome.REFUSED if refused else Outcome.FAILED)
             raise
 
     def _note(
