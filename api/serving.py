@@ -1,7 +1,8 @@
-"""The server: where the application may be bound, and its life. The only module that imports uvicorn.
+"""The server: where the application may be bound, and its life.
 
 Owns the refusal to be reachable in a way that the settings do not justify: beyond loopback neither with a
-root key that lies in a file beside the data, nor without TLS or a proxy that ends it.
+root key that lies in a file beside the data, nor without TLS or a proxy that ends it. It leaves to
+`api.connections` how long and how many connections are borne.
 """
 
 import ipaddress
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import uvicorn
 from fastapi import FastAPI
 
+from api.connections import BoundedProtocol, Crowd
 from api.errors import ExposureRefusedError
 from api.problems import outline
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:  # a witness is served from here, too, and knows no vault
     from vault.crypto.root import RootKind
     from vault.opening import Vault
 
-CONNECTIONS_PER_REQUEST: Final = 4
-"""Idle connections are borne for each request at one time; the server cuts off what is beyond."""
 _BACKLOG: Final = 128
 _GRACE_SECONDS: Final = 10
 
@@ -134,15 +134,24 @@ def run_server(app: FastAPI, settings: Served, bound: socket.socket, ready: Call
     dictConfig(LOGGING)
     # After its own orderly end uvicorn raises the signal once more: let it unwind, so that the vault closes.
     signal.signal(signal.SIGTERM, _unwind)
+    crowd = Crowd.of(settings.requests, shared_address=settings.behind_proxy)
+
+    class Bounded(BoundedProtocol):
+        others = crowd
+
     config = uvicorn.Config(
         app,
+        http=Bounded,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         workers=1,
         proxy_headers=settings.behind_proxy,
         forwarded_allow_ips="127.0.0.1",
-        limit_concurrency=settings.requests * CONNECTIONS_PER_REQUEST,
+        # How many are answered at one time is the applications' to say, which count requests: uvicorn counts
+        # connections, too, also those on which nothing was asked.
+        limit_concurrency=None,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         ssl_certfile=settings.tls_certificate_file,
         ssl_keyfile=settings.tls_key_file,

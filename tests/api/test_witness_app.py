@@ -63,10 +63,22 @@ def test_a_submission_is_answered_as_the_protocol_says(client: TestClient, place
     assert client.post("/add-checkpoint", content=b"noise").status_code == 400
 
 
-def test_nothing_else_is_served(client: TestClient) -> None:
-    for path in ("/", "/docs", "/openapi.json", "/add-checkpoint/", "/livez"):
-        assert client.get(path).status_code in {404, 405}, path
-    assert client.get("/add-checkpoint").status_code == 405
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/add-checkpoint/", "/livez", "/add-checkpoint%0A"]
+)
+def test_nothing_else_is_served_and_that_is_said_in_text(
+    client: TestClient, place: WitnessDirectory, path: str
+) -> None:
+    answer = client.post(path, content=submission(0, 8))
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+    assert answer.text == "there is nothing here but POST /add-checkpoint\n"
+    assert place.open(lambda: 0).store.logs() == []
+
+
+def test_another_method_is_told_the_right_one_in_text(client: TestClient) -> None:
+    answer = client.get("/add-checkpoint")
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "text/plain; charset=utf-8")
+    assert answer.headers["allow"] == "POST"
 
 
 def test_a_body_beyond_the_bound_is_refused(client: TestClient, place: WitnessDirectory) -> None:
