@@ -15,8 +15,9 @@ Unpacked, the folder of a log is a C2SP tile log, which any monitor can follow.
 """
 
 import json
+import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import islice
@@ -270,7 +271,7 @@ class _Reader:
             return ()
         last = self.read(f"{section.log}/checkpoint", MAX_NOTE_SIZE)
         files = (self.read(path, MAX_CHECKPOINTS_SIZE) for path in section.checkpoints_paths())
-        lines = [line for content in files for line in _lines(content)]
+        lines = [line for content in files for line in _lines(content, section.checkpoints)]
         notes = [_parse_line(line, str).encode(errors="surrogatepass") for line in lines]
         if len(notes) != section.checkpoints or notes[-1] != last:
             raise BundleMalformedError(
@@ -288,7 +289,7 @@ class _Reader:
                 for offset, header in enumerate(headers):
                     yield StoredEntry(first + offset, header, None, None, withheld=True)
                 continue
-            lines = _lines(self.read(section.payloads_path(nth), MAX_PAYLOADS_SIZE))
+            lines = _lines(self.read(section.payloads_path(nth), MAX_PAYLOADS_SIZE), width)
             if len(lines) != width:
                 raise BundleMalformedError(f"expected {width} lines of payloads, got {len(lines)}")
             for header, line in zip(headers, lines, strict=True):
@@ -315,7 +316,10 @@ def _parse_headers(content: bytes, width: int) -> list[str]:
         raise BundleMalformedError("expected an entry bundle of texts") from error
 
 
-def _lines(content: bytes) -> list[bytes]:
+def _lines(content: bytes, most: int) -> list[bytes]:
+    # Counted before they are split: a file of newlines alone would become an object for each byte.
+    if content.count(b"\n") > most:
+        raise BundleMalformedError(f"expected at most {most} lines, got more")
     lines = content.split(b"\n")
     if lines.pop():
         raise BundleMalformedError("expected lines that end with a newline")
@@ -323,12 +327,21 @@ def _lines(content: bytes) -> list[bytes]:
 
 
 _Kind = TypeVar("_Kind", str, dict[str, object])
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_MEMBER: Final = rb'"[a-z_]{1,16}":(?:' + _STRING + rb"|[0-9]{1,19}+)"
+_FORMS: Final[Mapping[type, re.Pattern[bytes]]] = {
+    str: re.compile(_STRING),
+    dict: re.compile(rb"\{" + _MEMBER + rb"(?:," + _MEMBER + rb"){0,8}\}"),
+}
 
 
 def _parse_line(line: bytes, kind: type[_Kind]) -> _Kind:
+    # Its outer form first: what is nested would cost a parser twenty times its bytes.
+    if not _FORMS[kind].fullmatch(line):
+        raise BundleMalformedError("expected lines of JSON without values inside values")
     try:
         value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BundleMalformedError("expected lines of JSON") from error
     if not isinstance(value, kind) or dump(value)[:-1] != line:
         raise BundleMalformedError("expected lines of JSON in the one form that is written")

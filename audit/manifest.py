@@ -29,6 +29,7 @@ FORMAT: Final = "memos-vault-audit/2"
 MANIFEST: Final = "manifest.json"
 MAX_MANIFEST_SIZE: Final = 24 << 20
 MAX_LOGS: Final = 10_000
+_SLACK: Final = 4_096
 MAX_SIZE: Final = 2**40
 CHECKPOINTS_A_FILE: Final = 4096
 
@@ -172,6 +173,10 @@ def parse_manifest(content: bytes) -> Manifest:
         BundleMalformedError: of another format, not canonical, a value not of its form, or a list of
             files that is not the one that follows from the sections.
     """
+    # Threat: many small values in few bytes, which a parser turns into fifty times their size. A line of
+    # a file takes some ninety bytes, and holds one bracket and three commas.
+    if (content.count(b"[") + content.count(b"{")) * 40 + content.count(b",") * 16 > len(content) + _SLACK:
+        raise BundleMalformedError("expected a manifest of files and logs, got more values than they have")
     try:
         value = parse_canonical(content.decode())
     except (UnicodeDecodeError, MalformedError) as error:

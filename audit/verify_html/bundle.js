@@ -61,8 +61,9 @@ class Archive {
       offset += BLOCK + size + padding(size);
       need(offset <= blob.size, "expected a whole bundle, got one that breaks off");
     }
+    need(blob.size - offset === 2 * BLOCK, "expected two empty blocks at the bundle's end");
     const end = await readBytes(blob, offset, blob.size);
-    need(end.length === 2 * BLOCK && end.every((byte) => byte === 0), "expected two empty blocks at the bundle's end");
+    need(end.every((byte) => byte === 0), "expected two empty blocks at the bundle's end");
     return archive;
   }
 
@@ -117,7 +118,12 @@ const hasKeys = (value, keys) => isObject(value) && Object.keys(value).sort().jo
 const isWord = (value) => typeof value === "string" && /^[ -~]{1,255}$/.test(value);
 const isCount = (value) => Number.isInteger(value) && value >= 0 && value <= MAX_SIZE;
 
+/** Count a byte. */
+const countOf = (content, byte) => content.reduce((sum, one) => sum + (one === byte), 0);
+
 function parseManifest(content) {
+  const values = (countOf(content, 0x5b) + countOf(content, 0x7b)) * 40 + countOf(content, 0x2c) * 16;
+  need(values <= content.length + 4096, "expected a manifest of files and logs, got more values than they have");
   const value = parseCanonical(decodeUtf8(content, "a manifest"), "a manifest of canonical JSON");
   const fields = "complete,exported,files,format,keys,logs,policy,witnesses";
   need(hasKeys(value, fields) && value.format === CONSTANTS.format, `expected a manifest of format ${CONSTANTS.format}`);

@@ -49,7 +49,7 @@ async function verifyProof(content, trust, leaf = null) {
   const { checkpoint } = opened;
   const size = parseNote(proof.checkpoint).text.split("\n")[1];
   await verifyInclusion(proof.index, BigInt(size), await leafHash(entry.leaf), proof.path, checkpoint.root);
-  const header = parseHeader(new TextDecoder().decode(entry.leaf));
+  const header = parseHeader(decodeUtf8(entry.leaf, "an entry"));
   if (header.tenant !== opened.tenant) throw new Failed(INVARIANT.TENANT, opened.tenant, header.tenant);
   let payload = null;
   if (entry.salt) {

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -482,6 +483,14 @@ BAD_BUNDLES: dict[str, Callable[[bytes], bytes]] = {
     "a line nested without end": lines_as(PAYLOADS, lambda lines: [b"[" * 100_000, *lines[1:]]),
     "a line of invalid UTF-8": lines_as(PAYLOADS, lambda lines: [b'{"\xff":1}', *lines[1:]]),
     "a last line without its end": file_as(PAYLOADS, lambda old: old[:-1]),
+    "a line of empty lists": lines_as(
+        PAYLOADS, lambda lines: [b'{"index":[' + b"[]," * 999_999 + b"[]]}", *lines[1:]]
+    ),
+    "a line with an escape that is none": lines_as(
+        PAYLOADS, lambda lines: [b'{"index":0,"payload":"\\q"}', *lines[1:]]
+    ),
+    "a million empty lines": file_as(PAYLOADS, lambda _: b"\n" * 1_000_000),
+    "a manifest of a million empty lists": lambda bundle: with_manifest(bundle, files=[[]] * 1_000_000),
     "a line without an index": first_line(index=...),
     "an index that is a truth value": first_line(index=False),
     "an index that is negative": first_line(index=-1),
@@ -501,6 +510,18 @@ BAD_BUNDLES: dict[str, Callable[[bytes], bytes]] = {
 def test_a_bundle_is_refused_that_has(name: str, lived: SmallDeployment) -> None:
     with pytest.raises(BundleMalformedError, match="expected"):
         verify(lived, BAD_BUNDLES[name](export(lived, A)))
+
+
+@pytest.mark.parametrize("name", [name for name in BAD_BUNDLES if "million" in name or "empty lists" in name])
+def test_what_would_grow_is_refused_in_a_few_times_its_bytes(name: str, lived: SmallDeployment) -> None:
+    bad = BAD_BUNDLES[name](export(lived, A))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleMalformedError, match="expected"):
+            verify(lived, bad)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(bad) + 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_same_file_twice_is_refused(lived: SmallDeployment) -> None:
