@@ -160,13 +160,11 @@ class Erasures:
             return
         named = payload.get("entries")
         for one in named if isinstance(named, list) else ():
-            if (
-                not isinstance(one, int)
-                or isinstance(one, bool)
-                or not 0 <= one < index
-                or not self._is_gone(one)
-            ):
-                yield one if isinstance(one, int) and not isinstance(one, bool) else index
+            if not isinstance(one, int) or isinstance(one, bool):
+                yield index
+                continue
+            if not 0 <= one < index or not self._is_gone(one):
+                yield one
             self._awaited.get(index, set()).discard(one)
 
     def unsettled(self) -> Iterator[tuple[int, int]]:

@@ -28,6 +28,7 @@ class Check(StrEnum):
     CHECKPOINT_SIZE = "log not shorter than checkpoint"
     CHECKPOINT_RECORDED = "checkpoint recorded by the system log"
     SIGNED = "a signed checkpoint"
+    SIGNED_END = "entries signed to the end"
     HEAD = "head"
     LOG_PRESENT = "log present"
     LOG_ORDER = "logs once each, the system log first"

@@ -79,6 +79,11 @@ def _manifest_findings(manifest: Manifest, report: Report, trust: Trust) -> Iter
             )
         if section.checkpoints and trust.tenant_of(section.origin) != section.log:
             yield Finding(section.log, None, Check.MANIFEST, "the origin of this log", "another")
+        # Threat: a forger without the key keeps an early checkpoint, drops the later ones and makes up the
+        # rest. An export signs before it is written, and ends where that was.
+        if 0 < log.signed_size < section.stop:
+            expected = f"a checkpoint that covers entry {section.stop - 1}"
+            yield Finding(section.log, None, Check.SIGNED_END, expected, f"one of size {log.signed_size}")
         if section.left_out and (section.start, section.stop) == (0, section.size):
             yield Finding(section.log, None, Check.MANIFEST, "no checkpoints left out of a whole log", "some")
 

@@ -76,7 +76,8 @@ class LogExports(AuditView):
             self._sign(grant.tenant, grant.bundle_digest)
         with self._parts.store.log_connection(grant.tenant) as connection:
             (whole,) = self._evidence(connection, grant.tenant)
-            shown = self._range(connection, whole, asked)
+            signed = size_of(whole.checkpoints[-1]) if report.passed else None
+            shown = self._range(connection, whole, asked, signed)
             bundle = BundleTerms(
                 complete=False,
                 policy=grant.bundle_digest,
@@ -116,8 +117,14 @@ class LogExports(AuditView):
         (leaf,) = journal.write([draft])
         return draft, leaf.index
 
-    def _range(self, connection: Connection, log: LogEvidence, asked: ExportTerms) -> LogEvidence:
+    def _range(
+        self, connection: Connection, log: LogEvidence, asked: ExportTerms, signed: int | None
+    ) -> LogEvidence:
+        """Return what is asked for, of a log that ends where it is signed: others may write meanwhile."""
         size = 0 if log.head is None else log.head[0]
+        if signed is not None and signed < size:
+            size = signed
+            log = replace(log, head=None, entries=self._parts.log.entries(connection, log.tenant, 0, size))
         if asked.first >= size:
             raise InputInvalidError(f"expected a range that begins below {size}")
         start = asked.first - asked.first % TILE_WIDTH

@@ -140,6 +140,9 @@ class BundleRun {
       if (section.checkpoints && this.trust.tenantOf(section.origin) !== section.log) {
         this.add(section.log, null, CHECK.MANIFEST, "the origin of this log", "another");
       }
+      if (log.signedSize > 0 && log.signedSize < section.stop) {
+        this.add(section.log, null, CHECK.SIGNED_END, `a checkpoint that covers entry ${section.stop - 1}`, `one of size ${log.signedSize}`);
+      }
       if (section.left_out && section.start === 0 && section.stop === section.size) {
         this.add(section.log, null, CHECK.MANIFEST, "no checkpoints left out of a whole log", "some");
       }

@@ -114,9 +114,29 @@ def test_an_erased_entry_is_carried_with_what_erased_it(lived: SmallDeployment) 
     record = draft(EventType.PAYLOAD_ERASE, time=lived.now, action="erase", payload=payload)
     (eraser,) = lived.log.append(lived.connection, [record])
     TamperingStore(lived.connection).alter(A, 2, salt=None, payload=None, erased_by=eraser.index)
+    lived.sign()
     found = verify(lived, export(lived))
     found.report.require()
     assert found.report.logs[1].erased == 1
+
+
+def test_entries_made_up_behind_an_early_checkpoint_are_no_evidence(lived: SmallDeployment) -> None:
+    """A forger without the key keeps a checkpoint that was signed, and writes the rest of the log anew."""
+    kept = verify(lived, export(lived, A)).report
+    kept.require()
+    lived.write(A, "mem_eeeeeeee0")
+    forged = verify(lived, export(lived, A)).report
+    assert [finding.check for finding in forged.findings] == [Check.SIGNED_END]
+    assert forged.logs[0].signed_size == kept.logs[0].size
+
+
+def test_an_erasure_that_names_no_entries_is_a_finding_and_no_crash(lived: SmallDeployment) -> None:
+    payload: dict[str, JsonValue] = {"log": A, "entries": [[1], True, "2"]}
+    record = draft(EventType.PAYLOAD_ERASE, time=lived.now, action="erase", payload=payload)
+    (eraser,) = lived.log.append(lived.connection, [record])
+    lived.sign()
+    found = verify(lived, export(lived, A)).report.findings
+    assert {(finding.index, finding.check) for finding in found} == {(eraser.index, Check.ERASURE)}
 
 
 def test_without_payloads_leaves_roots_and_signatures_still_verify(lived: SmallDeployment) -> None:

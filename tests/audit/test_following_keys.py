@@ -211,7 +211,7 @@ def test_a_wrong_signature_of_a_key_that_is_learned_later_is_found(deployment: S
     deployment.live_a_day()
     roll(deployment, SECOND)
     add_wrong_signature(deployment)
-    assert checks(check(export(deployment, A), OLD)) == {Check.CHECKPOINT_NOTE}
+    assert checks(check(export(deployment, A), OLD)) == {Check.CHECKPOINT_NOTE, Check.SIGNED_END}
 
 
 def test_a_fork_by_the_key_before_is_found_with_the_new_key_alone(deployment: SmallDeployment) -> None:
