@@ -115,6 +115,14 @@ class Assurance:
             return 0
         return self._anchored.get(tenant, 0)
 
+    def anchored_note(self, tenant: str) -> bytes | None:
+        """Return the largest checkpoint of a log in the anchor that the log's key signed."""
+        if self._outside.anchor is None or not self.anchored(tenant):
+            return None
+        keys = [key.for_log(tenant) for key in self._log.keys.verifiers]
+        found = self._outside.anchor.latest(self._log.origin(tenant), keys)
+        return None if found is None else found.note
+
     def check(self, tenants: Iterable[str]) -> None:
         """Hold the stored logs against what anchor and witnesses saw, before anything is appended.
 
@@ -166,15 +174,16 @@ class Assurance:
         return AnchorStatus(True, not reason, reason, self._failures, anchor.damaged)  # noqa: FBT003  # configured
 
     def _anchor_all(self, anchor: FileAnchor) -> None:
+        reason = ""
         for tenant in logs_of(self._store.tenants()):
             try:
                 self._anchor_new(anchor, tenant)
             except (AuditError, VaultError) as error:
                 # Not anchored, and not called so: the next round tries again, receipts and doctor say it.
                 self._failures += 1
-                self._reason = str(error)
-                return
-        self._reason = ""
+                # The other logs do not wait for it.
+                reason = str(error)
+        self._reason = reason
 
     def _anchor_new(self, anchor: FileAnchor, tenant: str) -> None:
         """Anchor what was signed since; of a log that the anchor does not know yet, the last one alone."""

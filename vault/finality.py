@@ -14,12 +14,15 @@ from sqlalchemy import Connection
 from audit.checkpoint import parse_checkpoint
 from audit.cosignature import WitnessVerifierKey, verify_cosignatures
 from audit.cosignature_rows import cosigned_sizes, lines_at, note_at, notes_beyond
-from audit.errors import MalformedError, VerificationError
+from audit.errors import AuditError, MalformedError, VerificationError
 from audit.log import AuditLog
+from audit.merkle import verify_inclusion
 from audit.note import Note, parse_note, verify_note
+from audit.tile_store import StoredTiles
+from audit.tiles import TileTree
 from policies.log_rules import AnchorRule
 from vault.assurance import Assurance
-from vault.errors import NotFoundError
+from vault.errors import NotFoundError, TamperedError
 from vault.storage.store import Store
 from vault.witnessing import Standing
 
@@ -61,14 +64,25 @@ def finality_of(
 
     Raises:
         NotFoundError: the log has no entry of this index and hash.
+        TamperedError: the entry's row is not what the signed tree holds.
     """
     status, rules = assurance.status, assurance.rules
     with store.log_connection(tenant) as connection:
         held = list(log.entries(connection, tenant, index, index + 1))
-        if not held or held[0].leaf_hash != leaf_hash:
-            raise NotFoundError("the log has no entry of this index and hash")
-        size, count = _best(connection, log, assurance, tenant, index)
-    anchored = assurance.anchored(tenant) > index
+        same = bool(held) and held[0].leaf_hash == leaf_hash
+        entry = _Entry(connection, tenant, index, leaf_hash)
+        size, count = _best(entry, log, assurance)
+        note = assurance.anchored_note(tenant)
+        anchored = note is not None and entry.is_under(note)
+        covered = any(
+            _is_signed(log, tenant, one) for one in notes_beyond(connection, tenant, index, _LOOKED_AT)
+        )
+    proven = size is not None or anchored
+    if (proven and not same) or (same and covered and not proven):
+        # Threat: the database's writer changes an old entry with its hash; the signed tree holds another.
+        raise TamperedError(f"entry {index}: its row is not what the signed tree holds")
+    if not same:
+        raise NotFoundError("the log has no entry of this index and hash")
     reasons: list[str] = []
     if size is None:
         reasons.append("no signed checkpoint covers the entry yet")
@@ -92,19 +106,39 @@ def finality_of(
     return Finality(state, count, rules.required, anchored, size, tuple(reasons))
 
 
-def _best(
-    connection: Connection, log: AuditLog, assurance: Assurance, tenant: str, index: int
-) -> tuple[int | None, int]:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry as the caller knows it, never as its row has it."""
+
+    connection: Connection
+    tenant: str
+    index: int
+    leaf_hash: bytes
+
+    def is_under(self, note: bytes) -> bool:
+        """Say whether the root in a note, whose signature was verified, covers the caller's hash."""
+        seen = parse_checkpoint(parse_note(note).text)
+        try:
+            tree = TileTree(StoredTiles(self.connection, self.tenant), seen.size)
+            proof = tree.inclusion_proof(self.index)
+            verify_inclusion(self.index, seen.size, self.leaf_hash, proof, seen.root)
+        except AuditError:
+            return False
+        return True
+
+
+def _best(entry: _Entry, log: AuditLog, assurance: Assurance) -> tuple[int | None, int]:
     """Return size and number of cosignatures of the checkpoint that speaks best for an entry."""
+    connection, tenant, index = entry.connection, entry.tenant, entry.index
     witnesses = [WitnessVerifierKey.parse(key) for key in assurance.rules.witnesses]
     best: tuple[int | None, int] = (None, 0)
     for note in notes_beyond(connection, tenant, index, _LOOKED_AT):
-        if _is_signed(log, tenant, note):
+        if _is_signed(log, tenant, note) and entry.is_under(note):
             best = (parse_checkpoint(parse_note(note).text).size, 0)
             break
     for size in cosigned_sizes(connection, tenant, index, _LOOKED_AT) if witnesses else ():
         note_there = note_at(connection, tenant, size)
-        if note_there is None or not _is_signed(log, tenant, note_there):
+        if note_there is None or not _is_signed(log, tenant, note_there) or not entry.is_under(note_there):
             continue
         count = _count(connection, tenant, size, note_there, witnesses)
         if count > best[1]:

@@ -29,7 +29,7 @@ from audit.signing import SignerKey
 from policies.model import Purpose
 from tests.simulators.clinic import AUDITOR, BANK, CLINIC, OWNER, Clinic
 from tests.simulators.witness_process import NAME, WitnessProcess, bundle_with, options_with
-from vault.errors import InputInvalidError, LogRolledBackError, NotFoundError, OverloadedError
+from vault.errors import InputInvalidError, LogRolledBackError, NotFoundError, OverloadedError, TamperedError
 from vault.finality import Finality, FinalityState
 from vault.memos import MemOS
 from vault.model import Receipt
@@ -628,3 +628,21 @@ def die_in_anchoring(path: Path, options: VaultOptions, nth: int) -> NoReturn:
         vault.parts.journal.write(entries)
         MemOS(vault, principal=AUDITOR, purpose=Purpose.AUDIT).checkpoint()
         vault.parts.assurance.publish()
+
+
+def test_a_forged_old_entry_is_never_final_and_the_honest_receipt_is_not_disowned(
+    clinic: Clinic, witness: WitnessProcess
+) -> None:
+    clinic.reopen(relying_on(witness))
+    receipt = write(clinic)
+    sign(clinic)
+    assert eventually(clinic, receipt, is_whole).state is FinalityState.FINAL
+    forged = bytes(31) + b"x"
+    triggers = clinic.sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'audit%'")
+    for (name,) in triggers:
+        clinic.sql(f"DROP TRIGGER {name}")
+    change = "UPDATE audit_leaf SET leaf_hash = ? WHERE tenant_id = ? AND leaf_index = ?"
+    clinic.sql(change, forged, CLINIC, receipt.leaf_index)
+    for leaf in (forged, receipt.leaf_hash):
+        with pytest.raises(TamperedError, match="its row is not what the signed tree holds"):
+            clinic.mem(OWNER).finality(Receipt((), None, receipt.log_origin, receipt.leaf_index, leaf, ""))
