@@ -304,10 +304,15 @@ class LogRun:
 
     def _check_erasures(self) -> None:
         for index, eraser in self._unsettled():
-            if self._whole and not self._withheld:
+            if self._is_answerable(eraser):
                 self._add(index, Check.ERASURE, f"entry {eraser} to say that it erased it", "no such entry")
             else:
                 self._replay.unproven += 1
+
+    def _is_answerable(self, eraser: int) -> bool:
+        """Say whether an entry that is said to have erased another would have to be seen here."""
+        shown = self._log.start <= eraser < self._log.start + self._tree.size
+        return eraser >= self._size or (shown and not self._withheld)
 
     def _unsettled(self) -> Iterator[tuple[int, int]]:
         return self._erasures.unsettled()

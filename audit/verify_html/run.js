@@ -418,7 +418,8 @@ class LogRun {
       else this.unchecked += 1;
     }
     for (const [index, eraser] of this.erasures.unsettled()) {
-      if (this.whole && !this.withheld) this.add(index, CHECK.ERASURE, `entry ${eraser} to say that it erased it`, "no such entry");
+      const shown = this.section.start <= eraser && eraser < this.section.stop;
+      if (eraser >= size || (shown && !this.withheld)) this.add(index, CHECK.ERASURE, `entry ${eraser} to say that it erased it`, "no such entry");
       else this.replay.unproven += 1;
     }
     for (const index of this.intents.open.keys()) this.warnOfEffect(index, "an outcome", "none: nobody knows what became of it");

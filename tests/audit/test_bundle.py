@@ -215,6 +215,20 @@ def test_an_eraser_outside_the_range_is_neither_shown_nor_refuted(long: SmallDep
     verify(long, export(long, A)).report.require()
 
 
+@pytest.mark.parametrize("eraser", [300, 700, 10**9])
+def test_a_payload_in_a_range_is_not_erased_by_an_entry_that_says_nothing_of_it(
+    eraser: int, long: SmallDeployment
+) -> None:
+    """One that is shown and is no erasure, one behind the range, and one beyond the log."""
+    TamperingStore(long.connection).alter(A, 7, salt=None, payload=None, erased_by=eraser)
+    long.sign()
+    size = long.log.head(long.connection, A).size
+    found = verify(long, export_range(long, A, 0, 512)).report
+    expected = eraser < 512 or eraser >= size
+    assert [(one.index, one.check) for one in found.findings] == [(7, Check.ERASURE)] * expected
+    assert found.logs[0].unproven > 0 or expected
+
+
 def test_cosignatures_travel_in_the_notes(lived: SmallDeployment) -> None:
     (log,) = lived.log.evidence(lived.connection, [A])
     line = "\u2014 witness.example/w1 " + "AAAA" * 20
