@@ -1,5 +1,8 @@
 """Fixtures shared by all rooms' tests."""
 
+import gc
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +22,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"shared data is not here: expected a folder {folder.name!r} beside the repository")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_vault_outlives_its_module() -> Iterator[None]:
+    """Close what a module's tests left open.
+
+    A vault's threads look into SQLite now and then. A test that forks in the midst of that gets a child in
+    which SQLite's lock is held by nobody, and waits for ever.
+    """
+    yield
+    opening = sys.modules.get("vault.opening")
+    if opening is not None:
+        for one in [one for one in gc.get_objects() if type(one) is opening.Vault]:
+            one.close()
