@@ -1,7 +1,7 @@
 """One durable commit for many writers.
 
 The first writer to arrive leads: it commits everything that waits, rows and audit entries in one
-transaction, and hands the lead to one of those who came meanwhile. Alone, a writer pays no thread
+transaction, and hands the lead to one of those who came meanwhile. Alone, a thread pays no
 switch; among 32, they share one `fsync`. The main thread alone never leads: see `_stand_in_for_main`. A write that fails alone fails alone: the batch is rolled
 back and each of its members is committed by itself.
 
@@ -114,6 +114,7 @@ class GroupCommit:
         self._inserts: dict[str, BatchInsert] = {}
         self._stand_in = threading.Thread(target=self._stand_in_for_main, name="commit", daemon=True)
         self._called: SimpleQueue[None] = SimpleQueue()
+        self._at_rest = threading.Event()
         self._stand_in.start()
 
     def submit(self, work: WriteSet) -> list[Leaf]:
@@ -123,14 +124,12 @@ class GroupCommit:
             ConflictError: a row exists already, or a change refused.
             StorageError: or one of its kinds; nothing of `work` was written.
         """
-        if self._closed:
-            raise StorageError("the vault is closed")
         ticket = _Ticket(work)
         if ticket.may_lead:
             self._write(ticket)
         else:
             with self._mutex:
-                self._waiting.append(ticket)
+                self._queue(ticket)
             self._called.put(None)
             self._await(ticket)
         work.prepare = work.finish = None  # they hold what holds them: a cycle for the collector, otherwise
@@ -138,9 +137,15 @@ class GroupCommit:
             raise ticket.error
         return ticket.leaves
 
+    def _queue(self, ticket: _Ticket) -> None:
+        """Take a ticket; call it under the mutex, so that what was taken is committed before a close."""
+        if self._closed:
+            raise StorageError("the vault is closed")
+        self._waiting.append(ticket)
+
     def _write(self, ticket: _Ticket) -> None:
         with self._mutex:
-            self._waiting.append(ticket)
+            self._queue(ticket)
             leads, self._led = not self._led, True
         if not leads:
             ticket.called.acquire()
@@ -164,11 +169,12 @@ class GroupCommit:
         """
         while True:
             self._called.get()
-            if self._closed:
-                return
             with self._mutex:
                 leads = bool(self._waiting) and not self._led
                 self._led = self._led or leads
+                if self._closed and not self._led:
+                    self._at_rest.set()
+                    return
             if leads:
                 self._lead(None)
 
@@ -177,10 +183,15 @@ class GroupCommit:
         self.submit(WriteSet(changes=[change]))
 
     def close(self) -> None:
-        """Give the connection back; what is submitted later is refused."""
-        self._closed = True
+        """Refuse what is submitted from now on, commit what was taken, then give the connection back.
+
+        Threat: a connection closed in the midst of a transaction rolls a part of it back, and the rest goes
+        in without its entry.
+        """
+        with self._mutex:
+            self._closed = True
         self._called.put(None)
-        self._stand_in.join()
+        self._at_rest.wait()
         self._connection.close()
 
     def _lead(self, own: _Ticket | None) -> None:
@@ -209,7 +220,7 @@ class GroupCommit:
             successor.called.release()
             return
         self._led = False
-        if self._waiting:
+        if self._waiting or self._closed:
             self._called.put(None)
 
     def _commit(self, batch: list[_Ticket]) -> None:

@@ -339,6 +339,36 @@ def test_what_is_submitted_after_the_close_is_refused(tmp_path: Path, log: Audit
     assert tenants(tmp_path) == []
 
 
+def test_a_close_while_others_write_tears_nothing_and_strands_nobody(tmp_path: Path, log: AuditLog) -> None:
+    def write(commit: GroupCommit, thread: int) -> tuple[int, int]:
+        """Write until the vault is closed; return how many rows and entries were acknowledged."""
+        for nth in itertools.count():
+            rows = [(TENANT, {"tenant_id": f"t{thread}-{nth}-{row}", "created": 0}) for row in range(40)]
+            try:
+                commit.submit(WriteSet(drafts=[draft(tenant="clinic")], rows=rows))
+            except StorageError:
+                return nth * 40, nth
+        raise AssertionError
+
+    for nth in range(20):
+        (folder := tmp_path / str(nth)).mkdir()
+        engine = writer_engine(folder / "vault.db")
+        upgrade(engine, "rows")
+        commit = GroupCommit(engine, log)
+        with ThreadPoolExecutor(5) as pool:
+            writers = [pool.submit(write, commit, thread) for thread in range(4)]
+            time.sleep(0.02)
+            closing_it = pool.submit(commit.close)
+            main = write(commit, 9)
+            closing_it.result(WAIT)
+            rows, entries = (
+                sum(counts) for counts in zip(main, *(w.result(WAIT) for w in writers), strict=True)
+            )
+        engine.dispose()
+        assert len(tenants(folder)) == rows
+        assert len(log_of(folder)) == entries
+
+
 def test_many_threads_in_no_order_get_gapless_indexes_and_lose_nothing(
     commit: GroupCommit, tmp_path: Path
 ) -> None:
