@@ -37,12 +37,12 @@ def new_id(kind: IdKind, at: datetime, entropy: Entropy) -> str:
     return f"{kind}_{digits}"
 
 
-def check_vault_id(kind: IdKind, value: str) -> str:
+def check_vault_id(kind: IdKind, value: object) -> str:
     """Return `value` if it has the form of an id of that kind.
 
     Raises:
         IdentifierInvalidError: it has not.
     """
-    if not _PATTERNS[kind].fullmatch(value):
+    if not isinstance(value, str) or not _PATTERNS[kind].fullmatch(value):
         raise IdentifierInvalidError(f"expected an id of the form {kind}_ and 26 base32 digits")
     return value

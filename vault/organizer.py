@@ -123,10 +123,12 @@ class Organizer:
             unit.set_trust(change.memory, stored[change.memory].version, change.trust)
         for payload in _payloads(len(stored), links, changes, self._per_entry):
             unit.entry(parts.journal.allowed(grant, payload))
-        leaf = unit.commit()[0]
-        for change in changes:
-            parts.indexes.set_trust(grant.tenant, change.memory, TrustState(change.trust))
-        return leaf
+
+        def index() -> None:
+            for change in changes:
+                parts.indexes.set_trust(grant.tenant, change.memory, TrustState(change.trust))
+
+        return unit.commit(finish=index)[0]
 
 
 def _payloads(

@@ -75,9 +75,9 @@ class UpdatePath:
             "digests": [after.stored.digest()],
         }
         unit.entry(parts.journal.allowed(grant, payload, resource=change.memory_id))
-        leaf = unit.commit()[0]
+        # By the thread that commits, so that the index takes versions in the order in which they were committed.
+        leaf = unit.commit(finish=lambda: parts.indexes.replace(grant.tenant, after))[0]
         parts.probe("durable")
-        parts.indexes.replace(grant.tenant, after)
         parts.embedding.put([Pending(grant.tenant, after.stored, after.embedding_text)])
         return Receipt(
             memory_ids=(change.memory_id,),

@@ -6,8 +6,11 @@ After every case the vault still serves what it had acknowledged before, and its
 import os
 import resource
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from pathlib import Path
@@ -40,6 +43,7 @@ from vault.errors import (
     TimeInvalidError,
     VaultError,
 )
+from vault.indexes import Indexed
 from vault.memos import MemOS
 from vault.model import Chat, Document, SourceKind, Turn
 from vault.opening import LocalRootWarning, Vault
@@ -628,6 +632,68 @@ def test_a_refused_write_is_an_entry_and_nothing_else(clinic: Clinic) -> None:
         clinic.mem(OWNER).update(kept.id, "x" * 20_000)
     assert clinic.state() == kept.state
     kept.check()
+
+
+@pytest.mark.parametrize("column", ["subjects", "text", "attributes", "terms", "trust", "owner", "recorded"])
+def test_a_row_with_a_column_of_another_type_is_left_out_and_named_and_fails_nothing_else(
+    clinic: Clinic, column: str
+) -> None:
+    view = clinic.mem(OWNER)
+    bad, good = (view.extract(f"secret kiwi {nth}").memory_ids[0] for nth in range(2))
+    assert clinic.vault.wait(20)
+    clinic.sql("DELETE FROM embedding")
+    clinic.sql(f"UPDATE memory SET {column} = X'00ff' WHERE memory_id = ?", bad)  # noqa: S608
+    clinic.reopen()
+    view = clinic.mem(OWNER)
+    assert good in {hit.memory.id for hit in view.retrieve("secret kiwi").hits}
+    assert view.get(good).text == "secret kiwi 1"
+    assert view.organize().examined
+    found = clinic.audit().verify()
+    assert not found.passed
+    assert any(bad in str(finding) for finding in found.row_findings)
+
+
+@pytest.mark.parametrize("memory_id", [None, 7, b"mem_00000000000000000000000000"])
+def test_an_id_that_is_no_text_is_refused_as_one(clinic: Clinic, memory_id: object) -> None:
+    with pytest.raises(IdentifierInvalidError):
+        clinic.mem(OWNER).get(memory_id)  # type: ignore[arg-type]  # as a program without types may call it
+
+
+def test_an_index_takes_the_versions_of_a_memory_in_the_order_of_their_commits(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 2 is written by a thread that is held back when it is durable, until version 3 is there."""
+    held, go, slow, taken = threading.Event(), threading.Event(), list[int](), list[int]()
+
+    def probe(step: str) -> None:
+        if step == "durable" and threading.get_ident() in slow:
+            held.set()
+            assert go.wait(20)
+
+    memory = clinic.mem(OWNER).extract("the first words").memory_ids[0]
+    clinic.reopen(replace(clinic.options, probe=probe))
+    index = clinic.vault.parts.indexes
+    as_ever = index.replace
+
+    def replace_and_note(tenant: str, memory: Indexed) -> None:
+        taken.append(memory.stored.version)
+        as_ever(tenant, memory)
+
+    monkeypatch.setattr(index, "replace", replace_and_note)
+    view = clinic.mem(OWNER)
+
+    def update_slowly() -> None:
+        slow.append(threading.get_ident())
+        view.update(memory, "apricot")
+
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(update_slowly)
+        assert held.wait(20)
+        view.update(memory, "blackberry")
+        go.set()
+        second.result(20)
+    assert taken == [2, 3]
+    assert view.get(memory).text == "blackberry"
 
 
 def test_after_the_close_every_call_is_refused_by_an_error_of_the_vault(clinic: Clinic) -> None:

@@ -13,6 +13,7 @@ in the midst of it (docs/benchmarks.md).
 Leaves to whom: what may be written is `write_unit`'s; leaves and their hashes are `audit.log`'s.
 """
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -115,6 +116,7 @@ class GroupCommit:
         self._stand_in = threading.Thread(target=self._stand_in_for_main, name="commit", daemon=True)
         self._called: SimpleQueue[None] = SimpleQueue()
         self._at_rest = threading.Event()
+        self._process = os.getpid()
         self._stand_in.start()
 
     def submit(self, work: WriteSet) -> list[Leaf]:
@@ -141,6 +143,9 @@ class GroupCommit:
         """Take a ticket; call it under the mutex, so that what was taken is committed before a close."""
         if self._closed:
             raise StorageError("the vault is closed")
+        if os.getpid() != self._process:
+            # Threads are not forked, and SQLite is not to be used across a fork.
+            raise StorageError("the vault was opened by another process: open it here")
         self._waiting.append(ticket)
 
     def _write(self, ticket: _Ticket) -> None:

@@ -142,7 +142,13 @@ def join_subjects(subjects: Sequence[str]) -> str:
 
 
 def split_subjects(column: str) -> tuple[str, ...]:
-    """Invert `join_subjects`."""
+    """Invert `join_subjects`.
+
+    Raises:
+        TypeError: the column holds no text: SQLite keeps whatever type was put there.
+    """
+    if not isinstance(column, str):
+        raise TypeError("expected subjects as text")
     return tuple(column.split())
 
 

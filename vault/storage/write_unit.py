@@ -134,9 +134,8 @@ class WriteUnit:
         """Make everything durable together with its entries.
 
         Args:
-            prepare: Adds what is to be written, in the thread that commits; run again from the start if
-                that is interrupted.
-            finish: Run when all is durable, by that thread or this one.
+            prepare: Adds what is to be written, in the thread that commits.
+            finish: Run when all is durable, by that thread, in the order of commits.
 
         Raises:
             ConflictError: there is no entry: nothing unlogged happens; or a row changed meanwhile.

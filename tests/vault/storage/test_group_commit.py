@@ -339,6 +339,18 @@ def test_what_is_submitted_after_the_close_is_refused(tmp_path: Path, log: Audit
     assert tenants(tmp_path) == []
 
 
+def test_a_write_after_a_fork_is_refused_and_does_not_wait_for_ever(
+    commit: GroupCommit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert commit.submit(work("before"))
+    with monkeypatch.context() as patch:
+        patch.setattr("vault.storage.group_commit.os.getpid", lambda: -1)  # as a forked child sees it
+        with pytest.raises(StorageError, match="another process"):
+            commit.submit(work("child"))
+    assert commit.submit(work("after"))
+    assert tenants(tmp_path) == ["after", "before"]
+
+
 def test_a_close_while_others_write_tears_nothing_and_strands_nobody(tmp_path: Path, log: AuditLog) -> None:
     def write(commit: GroupCommit, thread: int) -> tuple[int, int]:
         """Write until the vault is closed; return how many rows and entries were acknowledged."""
