@@ -50,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
         return _end(FAILED, f"FAILED {error}\nverification failed")
     except OSError as error:
         return _end(NOT_CHECKED, f"could not check: a file cannot be read: {error.strerror}")
+    except Exception as error:  # noqa: BLE001  # a hostile file must not end this with another code
+        return _end(NOT_CHECKED, f"could not check: a defect of the verifier ({type(error).__name__})")
     sys.stdout.write("".join(f"{_safe(line)}\n" for line in describe(found)))
     return FAILED if isinstance(found, BundleReport) and not found.report.passed else VERIFIED
 

@@ -16,21 +16,9 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select, update
 
 from audit.errors import EntryInvalidError, RangeInvalidError
-from audit.event import EventType
+from audit.event import ERASABLE
 from audit.store import LEAF
 
-ERASABLE: Final = frozenset(
-    {
-        EventType.MEMORY_WRITE,
-        EventType.MEMORY_READ,
-        EventType.MEMORY_SEARCH,
-        EventType.MEMORY_REVEAL,
-        EventType.MEMORY_UPDATE,
-        EventType.MEMORY_ORGANIZE,
-        EventType.KEY_CREATE,
-        EventType.EFFECT_INTENT,
-    }
-)
 MAX_ERASED: Final = 1_000
 """Payloads that one entry may name."""
 

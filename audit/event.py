@@ -76,6 +76,21 @@ class EventType(StrEnum):
     """Health or figures were looked at."""
 
 
+ERASABLE: Final = frozenset(
+    {
+        EventType.MEMORY_WRITE,
+        EventType.MEMORY_READ,
+        EventType.MEMORY_SEARCH,
+        EventType.MEMORY_REVEAL,
+        EventType.MEMORY_UPDATE,
+        EventType.MEMORY_ORGANIZE,
+        EventType.KEY_CREATE,
+        EventType.EFFECT_INTENT,
+    }
+)
+"""Events whose payload may be dropped: what was said about persons. `audit.erasure` says why no others."""
+
+
 class Verdict(StrEnum):
     """What the policy decided."""
 

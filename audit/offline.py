@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 
 from audit.cosignature import WitnessVerifierKey
 from audit.errors import BundleMalformedError
+from audit.evidence import SYSTEM_LOG
 from audit.manifest import FORMAT, Manifest
 from audit.proof import (
     FIRST_LINE,
@@ -128,13 +129,27 @@ def _bundle_lines(found: BundleReport) -> Iterator[str]:
     if not found.whole:
         yield _line("", "a file was altered so that the rest cannot be read")
     yield from _meaning(found.report)
-    yield "verified" if found.report.passed else "verification failed"
+    yield f"verified{_reach(found.report)}" if found.report.passed else "verification failed"
+
+
+def _reach(report: Report) -> str:
+    """Say what a verification rests on less than its name: whom it was cosigned by, what it did not see."""
+    cosigned = "".join(
+        f"; {log.tenant}: only the first {log.cosigned_size} of {log.size} entries are cosigned"
+        for log in report.logs
+        if log.witnesses and log.cosigned_size < log.stop
+    )
+    unseen = sum(log.erased + log.withheld for log in report.logs)
+    return cosigned + (f"; {unseen} entries without payload" if unseen else "")
 
 
 def _exported(manifest: Manifest) -> str:
     by = manifest.exported
-    told = "" if by is None else f", exported by {by.by} for {by.purpose} at {by.time} (entry {by.entry})"
-    return f"{FORMAT}{told}"
+    if by is None:
+        return FORMAT
+    shown = any(log.start <= by.entry < log.stop for log in manifest.logs if log.log != SYSTEM_LOG)
+    proof = f"entry {by.entry}" if shown else f"so the bundle says: entry {by.entry} is not shown"
+    return f"{FORMAT}, exported by {by.by} for {by.purpose} at {by.time} ({proof})"
 
 
 def _log_lines(log: LogSummary) -> Iterator[str]:

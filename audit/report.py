@@ -26,6 +26,7 @@ class Check(StrEnum):
     CHECKPOINT_NOTE = "checkpoint signature"
     CHECKPOINT_ROOT = "checkpoint root"
     CHECKPOINT_SIZE = "log not shorter than checkpoint"
+    REMEMBERED = "checkpoint that was kept"
     CHECKPOINT_RECORDED = "checkpoint recorded by the system log"
     SIGNED = "a signed checkpoint"
     SIGNED_END = "entries signed to the end"

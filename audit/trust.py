@@ -39,7 +39,15 @@ class Trust:
     def __post_init__(self) -> None:
         if not self.keys:
             raise KeyMalformedError("expected at least one key of the log")
-        if not 0 <= self.required <= len({witness.public for witness in self.witnesses}):
+        witnesses = set(self.witnesses)
+        # Counted by name all over: one key under two names would count twice, two under one name once.
+        for kind, told in (
+            ("key", {one.public for one in witnesses}),
+            ("name", {one.name for one in witnesses}),
+        ):
+            if len(told) < len(witnesses):
+                raise KeyMalformedError(f"expected each witness once, got one {kind} twice")
+        if not 0 <= self.required <= len(witnesses):
             raise KeyMalformedError(f"expected the keys of at least {self.required} witnesses")
 
     def tenant_of(self, origin: str) -> str | None:

@@ -114,7 +114,8 @@ class _ExportWatch:
     def _watch(
         self, entries: Iterable[StoredEntry], export: Export, section: LogSection
     ) -> Iterator[StoredEntry]:
-        seen = not section.start <= export.entry < section.stop
+        # Outside the range it is believed, and `audit.offline` says so; behind the log's end it is none.
+        seen = export.entry < section.size and not section.start <= export.entry < section.stop
         for nth, entry in enumerate(entries, section.start):
             if nth == export.entry:
                 seen = _records(entry, export)

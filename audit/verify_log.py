@@ -10,7 +10,15 @@ from typing import Final
 
 from audit.canonical import JsonValue, parse_canonical
 from audit.errors import MalformedError, VerificationError
-from audit.event import EventType, Header, Outcome, parse_header, time_in_microseconds, verify_payload
+from audit.event import (
+    ERASABLE,
+    EventType,
+    Header,
+    Outcome,
+    parse_header,
+    time_in_microseconds,
+    verify_payload,
+)
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
 from audit.growing_tree import GrowingTree
 from audit.intent import IntentLedger
@@ -210,7 +218,7 @@ class LogRun:
             self._withheld += 1
             return None
         if entry.salt is None or entry.payload is None:
-            self._check_erased(entry, position)
+            self._check_erased(entry, header, position)
             return None
         if entry.erased_by is not None:
             self._add(entry.index, Check.ERASURE, "salt and payload erased, as is said", "both stand")
@@ -223,8 +231,10 @@ class LogRun:
             self._add(entry.index, Check.PAYLOAD, "canonical JSON", str(error))
         return None
 
-    def _check_erased(self, entry: StoredEntry, position: int) -> None:
+    def _check_erased(self, entry: StoredEntry, header: Header, position: int) -> None:
         self._erased += 1
+        if header.event not in ERASABLE:
+            self._add(entry.index, Check.ERASURE, f"the payload of {header.event}, which is kept", "none")
         if entry.salt is not None or entry.payload is not None:
             self._add(entry.index, Check.ERASURE, "salt and payload erased together", "one of them")
         elif not self._erasures.observe_gone(position, entry.erased_by):
@@ -269,6 +279,7 @@ class LogRun:
             )
 
     def _check_end(self) -> None:
+        kept = {(claim.size, claim.root) for claim in self._run.remembered.get(self._log.tenant, [])}
         for claim in self._claims:
             root = self._pending_roots.get(claim.size)
             if self._range is not None and claim.size <= self._size:
@@ -277,6 +288,9 @@ class LogRun:
                 self._settle(claim, root)
             elif claim.size > self._size:
                 self._add(None, Check.CHECKPOINT_SIZE, f"at least {claim.size} entries", str(self._size))
+            elif (claim.size, claim.root) in kept:
+                # Threat: another history, shown by a range that the checkpoint cannot be held against.
+                self._add(None, Check.REMEMBERED, f"tiles that show the tree of size {claim.size}", "none")
             else:
                 self._unchecked += 1
         self._check_head()

@@ -11,7 +11,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Final
 
-from audit.event import COMMITMENT_DOMAIN, HEADER_PATTERN, ID_PATTERN, MAX_HEADER_SIZE, EventType
+from audit.event import COMMITMENT_DOMAIN, ERASABLE, HEADER_PATTERN, ID_PATTERN, MAX_HEADER_SIZE, EventType
 from audit.manifest import CHECKPOINTS_A_FILE, FORMAT
 from audit.replay import CLOCK_INVARIANTS, CLOCK_SKEW, Invariant
 from audit.report import Check
@@ -24,6 +24,7 @@ _SCRIPTS: Final = (
     "entries.js",
     "keys.js",
     "bundle.js",
+    "log.js",
     "run.js",
     "proof.js",
     "page.js",
@@ -58,6 +59,7 @@ def _constants() -> str:
         "checkpointsAFile": CHECKPOINTS_A_FILE,
         "clockInvariants": sorted(CLOCK_INVARIANTS),
         "clockSkewMicroseconds": int(CLOCK_SKEW.total_seconds() * 1_000_000),
+        "erasable": sorted(ERASABLE),
         "events": {event.name: event.value for event in EventType},
         "format": FORMAT,
         "handover": HANDOVER_TITLE,

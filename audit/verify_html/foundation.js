@@ -157,7 +157,10 @@ class Trust {
     const keys = await Promise.all(lines(keyLines).map((line) => parseKey(line, LOG_KEY)));
     const witnesses = await Promise.all(lines(witnessLines).map((line) => parseKey(line, WITNESS_KEY)));
     need(keys.length, "expected at least one key of the log");
-    const distinct = new Set(witnesses.map((one) => hex(one.publicBytes))).size;
+    const count = (told) => new Set(witnesses.map(told)).size;
+    const distinct = count((one) => `${one.name} ${hex(one.publicBytes)}`);
+    need(count((one) => hex(one.publicBytes)) === distinct, "expected each witness once, got one key twice");
+    need(count((one) => one.name) === distinct, "expected each witness once, got one name twice");
     need(required >= 0 && required <= distinct, `expected the keys of at least ${required} witnesses`);
     return new Trust(keys, witnesses, required);
   }

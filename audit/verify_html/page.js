@@ -81,12 +81,14 @@ function showBundle(report) {
   if (report.logs.length) parts.push(table("Roots: compare them with what others were shown", ["log", "size", "root"], report.logs.map((log) => [log.log, log.size, log.root])));
   const by = report.manifest.exported;
   parts.push(table("What the bundle says of itself", ["field", "value"], [
-    ["format", report.manifest.format], ["exported by", by ? `${by.by}, for ${by.purpose}, ${by.time}` : "not said"],
+    ["format", report.manifest.format], ["exported by", by ? `${by.by}, for ${by.purpose}, ${by.time}${isShown(report, by.entry) ? "" : " (its entry is not shown)"}` : "not said"],
     ["policy", report.manifest.policy ?? "not said"], ["keys", report.manifest.keys.join(" ")],
   ]));
   parts.push(...meaning(report));
   element("result").append(...parts);
 }
+
+const isShown = (report, entry) => report.logs.some((log) => log.log !== SYSTEM_LOG && log.start <= entry && entry < log.stop);
 
 function meaning(report) {
   const shown = [

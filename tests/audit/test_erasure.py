@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from audit.erasure import ERASABLE, MAX_ERASED, erase_payloads
+from audit.erasure import MAX_ERASED, erase_payloads
 from audit.errors import EntryInvalidError, RangeInvalidError
-from audit.event import EventType
+from audit.event import ERASABLE, EventType
 from audit.evidence import SYSTEM_LOG
 from audit.reader import verify_stored
 from audit.selection import count_erased, count_since, entries_holding, entries_of

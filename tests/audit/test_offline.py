@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from audit.__main__ import main
 from audit.archive import BLOCK, TOP, ArchiveReader, ArchiveWriter, make_header
 from audit.bundle import read_bundle
+from audit.cosignature import WitnessVerifierKey
 from audit.errors import BundleMalformedError, KeyMalformedError, MalformedError, VerificationError
 from audit.manifest import Manifest, parse_manifest
 from audit.offline import Terms, describe, verify_file
@@ -112,7 +113,7 @@ def test_what_is_said_of_a_range_names_it(deployment: SmallDeployment, tmp_path:
     said = "\n".join(describe(verify_file(bundle, Terms([KEY]))))
     assert "entries: 256 to 511 of 601, signed up to 601, 256 without payload" in said
     assert "claims whose proof lies in entries or payloads that were left out" in said
-    assert said.endswith("\nverified")
+    assert said.endswith("\nverified; 256 entries without payload")
 
 
 def test_cosigners_are_named(lived: SmallDeployment, tmp_path: Path) -> None:
@@ -120,6 +121,35 @@ def test_cosigners_are_named(lived: SmallDeployment, tmp_path: Path) -> None:
     witnesses = [str(one.verifier) for one in WITNESSES]
     said = "\n".join(describe(verify_file(proof, Terms([KEY], witnesses, 2))))
     assert "cosigned by witness.example/w1, witness.example/w2" in said
+
+
+@pytest.mark.parametrize("twice", ["key", "name"])
+def test_a_witness_that_was_given_twice_is_refused(twice: str) -> None:
+    """One key under two names would count as two; two keys under one name as one here and two there."""
+    one = WITNESSES[0].verifier
+    other = WITNESSES[1].verifier
+    again = (
+        WitnessVerifierKey(other.name, one.public)
+        if twice == "key"
+        else WitnessVerifierKey(one.name, other.public)
+    )
+    with pytest.raises(KeyMalformedError, match=f"one {twice} twice"):
+        Terms([KEY], [str(one), str(again)], 1)
+    assert len(Terms([KEY], [str(one), str(one)], 1).trust.witnesses) == 2, "the very same line does no harm"
+
+
+def test_what_nobody_foresaw_ends_with_the_code_of_what_was_not_checked(
+    lived: SmallDeployment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_given: object, **_named: object) -> None:
+        raise RecursionError("the content of the file")
+
+    monkeypatch.setattr("audit.__main__.verify_file", fail)
+    assert main([str(written(tmp_path / "log.tar", export(lived, A))), "--key", KEY]) == 9
+    assert capsys.readouterr().err == "could not check: a defect of the verifier (RecursionError)\n"
 
 
 def test_a_bundle_says_who_cosigned_and_what_broke_off(lived: SmallDeployment, tmp_path: Path) -> None:
@@ -130,6 +160,12 @@ def test_a_bundle_says_who_cosigned_and_what_broke_off(lived: SmallDeployment, t
     bundle = written(tmp_path / "log.tar", good)
     said = "\n".join(describe(verify_file(bundle, Terms([KEY], [str(WITNESSES[0].verifier)], 1))))
     assert "cosigned up to 9 by witness.example/w1" in said
+    assert said.endswith("\nverified")
+    lived.write(A, "mem_eeeeeeee0")
+    lived.sign()
+    later = written(tmp_path / "later.tar", export(lived, A))
+    said = "\n".join(describe(verify_file(later, Terms([KEY], [str(WITNESSES[0].verifier)], 1))))
+    assert said.endswith("\nverified; clinic-a: only the first 9 of 11 entries are cosigned")
     at = good.index(b'{"action"') - 2
     written(bundle, good[:at] + b"\xff\xff" + good[at + 2 :])
     said = "\n".join(describe(verify_file(bundle, Terms([KEY]))))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from audit.canonical import JsonValue
+from audit.cosignature import WitnessVerifierKey
 from audit.errors import AuditError, BundleMalformedError, VerificationError
 from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
@@ -21,7 +22,15 @@ from audit.signing import VerifierKey
 from audit.trust import Trust
 from audit.verify_bundle import verify_bundle
 from audit.verify_html import build_page
-from tests.audit.test_bundle import BAD_BUNDLES, MANIFEST_LIES, WRONG_CONTENT, A, long
+from tests.audit.test_bundle import (
+    BAD_BUNDLES,
+    MANIFEST_LIES,
+    WRONG_CONTENT,
+    A,
+    exported_by,
+    long,
+    without_its_policy,
+)
 from tests.audit.test_following_keys import CASES
 from tests.audit.test_following_keys import export as export_rolled
 from tests.audit.test_proof import BAD_FILES, WITNESSES, WRONG, cosigned, proof_of
@@ -130,6 +139,31 @@ def test_the_browser_says_the_same_of_ranges(browser: Browser, long: SmallDeploy
     for start, stop in ((0, 256), (256, 512), (512, 801)):
         bundle = export_range(long, A, start, stop)
         assert browser.verify("evidence.tar", bundle) == python_says(bundle) == ("passed", frozenset())
+
+
+@needs_chromium
+def test_the_browser_refuses_the_same_ways_around_a_check(browser: Browser, long: SmallDeployment) -> None:
+    kept = long.log.checkpoints(long.connection, A)[0]
+    ranged = export_range(long, A, 512, 768)
+    cases = {
+        "a range and a checkpoint that it cannot show": (ranged, (kept,)),
+        "who exported it, in an entry behind the end": (exported_by(long, "auditor-1", 10**6), ()),
+        "made up behind an early checkpoint": (written_on(long), ()),
+        "a payload that may never be erased": (without_its_policy(long), ()),
+    }
+    for name, (bundle, notes) in cases.items():
+        said, expected = browser.verify("evidence.tar", bundle, kept=notes), python_says(bundle, *notes)
+        assert said == expected, name
+        assert said[0] == "failed", name
+    witness, other = (one.verifier for one in WITNESSES[:2])
+    twice = f"{witness}\n{WitnessVerifierKey(other.name, witness.public)}"
+    assert browser.verify("evidence.tar", ranged, witnesses=twice, required=1)[0] == "unreadable"
+
+
+def written_on(deployment: SmallDeployment) -> bytes:
+    """Return a log whose last entry nobody signed."""
+    deployment.write(A, "mem_eeeeeeee0")
+    return export(deployment, A)
 
 
 @needs_chromium
