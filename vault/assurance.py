@@ -13,24 +13,33 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from audit.anchor import FileAnchor
+from audit.anchor import Anchored, FileAnchor
 from audit.checkpoint import Checkpoint, parse_checkpoint
 from audit.cosignature_rows import largest_cosigned, note_at, notes_beyond
-from audit.errors import AnchorUnusableError, AuditError, VerificationError
+from audit.errors import AnchorUnusableError, AuditError, MalformedError, VerificationError
 from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
 from audit.log import AuditLog
 from audit.merkle import verify_consistency
 from audit.note import parse_note
 from policies.log_rules import LogRules, StartRule
-from vault.clock import Clock
+from vault.clock import Clock, monotonic
 from vault.errors import LogRolledBackError, OverloadedError, VaultError
 from vault.journal import Journal
 from vault.outside import Outside
 from vault.storage.store import Store
 from vault.time_stamping import TimeStamper, TimeStampStatus
 from vault.witness_client import HttpWitness
-from vault.witnessing import Ruling, Standing, WitnessCaller, WitnessStatus, ask, logs_of, payload_of
+from vault.witnessing import (
+    END_SECONDS,
+    Ruling,
+    Standing,
+    WitnessCaller,
+    WitnessStatus,
+    ask,
+    logs_of,
+    payload_of,
+)
 
 START_SECONDS: Final = 6.0
 """How long an opening vault waits for its witnesses, all together."""
@@ -119,8 +128,7 @@ class Assurance:
         """Return the largest checkpoint of a log in the anchor that the log's key signed."""
         if self._outside.anchor is None or not self.anchored(tenant):
             return None
-        keys = [key.for_log(tenant) for key in self._log.keys.verifiers]
-        found = self._outside.anchor.latest(self._log.origin(tenant), keys)
+        found = self._latest(self._outside.anchor, tenant)
         return None if found is None else found.note
 
     def check(self, tenants: Iterable[str]) -> None:
@@ -157,8 +165,9 @@ class Assurance:
         """Submit what was signed at the end, and stop asking."""
         for caller in self._callers:
             caller.finish()
+        over = monotonic() + END_SECONDS
         for caller in self._callers:
-            caller.end()
+            caller.end(over)
         if self._stamper is not None:
             self._stamper.end()
 
@@ -225,16 +234,28 @@ class Assurance:
             if not origin.startswith(deployment):
                 continue  # of another deployment that shares the file
             tenant = origin.removeprefix(deployment)
-            found = anchor.latest(origin, [key.for_log(tenant) for key in self._log.keys.verifiers])
+            found = self._latest(anchor, tenant)
             if found is None:
-                # Threat: somebody else's key in place of the log's makes every line look like noise.
-                if origin in stored:
+                # Threat: somebody else's key in place of the log's makes every line look like another's.
+                if origin in stored and any(_is_of(origin, note) for note in anchor.notes(origin)):
                     self._refuse(tenant, THE_ANCHOR, 0, "what it holds is signed by no key of this vault")
                 continue
             if origin not in stored:
                 self._refuse(tenant, THE_ANCHOR, found.checkpoint.size, "the store has no such log")
             self._hold(tenant, found.checkpoint)
             self._anchored[tenant] = found.checkpoint.size
+
+    def _latest(self, anchor: FileAnchor, tenant: str) -> Anchored | None:
+        """Return the largest checkpoint of a log in the anchor that a key in force signed.
+
+        Threat: a thief of a key of the past appends a larger one. Before that key was put down, every log was
+        signed by it and by the next: where there is one by a key in force, those by others count no more.
+        """
+        for keys in ([one.verifier for one in self._log.keys.signers], self._log.keys.retired):
+            found = anchor.latest(self._log.origin(tenant), [key.for_log(tenant) for key in keys])
+            if found is not None:
+                return found
+        return None
 
     def _hold(self, tenant: str, seen: Checkpoint) -> None:
         """Hold a stored log against a checkpoint that the anchor has."""
@@ -305,6 +326,13 @@ class Assurance:
 
     def _note_change(self, status: WitnessStatus) -> None:
         self._journal.write([self._journal.event(EventType.LOG_WITNESS, SYSTEM_LOG, payload_of(status))])
+
+
+def _is_of(origin: str, note: bytes) -> bool:
+    try:
+        return parse_checkpoint(parse_note(note).text).origin == origin
+    except MalformedError:
+        return False
 
 
 def _stamper(outside: Outside, log: AuditLog) -> TimeStamper | None:

@@ -38,7 +38,7 @@ class FinalityState(StrEnum):
     SIGNED = "signed"
     """A signed checkpoint covers it; less than the policy asks for holds it from outside."""
     FINAL = "final"
-    """As many witnesses as the policy asks for cosigned a checkpoint that covers it."""
+    """As much as the policy asks for holds it from outside, and at least something does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,10 @@ def finality_of(
         size, count = _best(entry, log, assurance)
         note = assurance.anchored_note(tenant)
         anchored = note is not None and entry.is_under(note)
-        covered = any(
-            _is_signed(log, tenant, one) for one in notes_beyond(connection, tenant, index, _LOOKED_AT)
-        )
-    proven = size is not None or anchored
+        latest = _latest(log, connection, tenant)
+        # Under the checkpoint of the keys in force: a thief of one that was put down cannot make another.
+        covered = latest is not None and parse_checkpoint(parse_note(latest).text).size > index
+        proven = (latest is not None and entry.is_under(latest)) or anchored
     if (proven and not same) or (same and covered and not proven):
         # Threat: the database's writer changes an old entry with its hash; the signed tree holds another.
         raise TamperedError(f"entry {index}: its row is not what the signed tree holds")
@@ -90,6 +90,8 @@ def finality_of(
         reasons.append(f"expected {rules.required} cosignatures, got {count}")
     if rules.anchor is AnchorRule.REQUIRED and not anchored:
         reasons.append("no checkpoint that covers the entry stands in the anchor")
+    if size is not None and not reasons and not anchored and not count:
+        reasons.append("nothing outside the database holds it: no anchor, no witness")
     missing = bool(reasons)
     reasons += [
         f"witness {one.name}: {one.standing.value}{': ' + one.reason if one.reason else ''}"
@@ -104,6 +106,14 @@ def finality_of(
     else:
         state = FinalityState.SIGNED if missing or contradicted else FinalityState.FINAL
     return Finality(state, count, rules.required, anchored, size, tuple(reasons))
+
+
+def _latest(log: AuditLog, connection: Connection, tenant: str) -> bytes | None:
+    try:
+        found = log.latest_checkpoint(connection, tenant)
+    except (MalformedError, VerificationError) as error:
+        raise TamperedError(f"the last checkpoint of {tenant} is not one of its log") from error
+    return None if found is None else found.note
 
 
 @dataclass(frozen=True, slots=True)

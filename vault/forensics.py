@@ -101,6 +101,7 @@ class Forensics:
             "time": time.isoformat(),
             "store_sha256": self.store_sha256,
             "clean": self.clean,
+            "witnesses": "not asked",
             "logs": [
                 {
                     "log": one.log,

@@ -22,7 +22,7 @@ from audit.evidence import SYSTEM_LOG
 from audit.log import AuditLog, Leaf
 from audit.note import Signature
 from audit.witness import Submission
-from vault.clock import Clock, microseconds
+from vault.clock import Clock, microseconds, monotonic
 from vault.errors import VaultError
 from vault.storage.store import Store
 from vault.witness_client import (
@@ -194,11 +194,11 @@ class WitnessCaller:
         self._last.set()
         self._awake.set()
 
-    def end(self) -> None:
-        """Stop asking; the last round is waited for a moment, a witness that hangs is left to its own end."""
+    def end(self, over: float) -> None:
+        """Stop asking; the last round is waited for until a moment, a witness that hangs is left to its own end."""
         self.finish()
         if self._thread.is_alive():
-            self._thread.join(END_SECONDS)
+            self._thread.join(max(0.0, over - monotonic()))
         self._ending.set()
 
     def _run(self) -> None:

@@ -113,7 +113,12 @@ def _say(shown: "ForensicsView") -> None:
     if not shown.has_anchor:
         note("no anchor was given: an old copy of the whole store would agree with itself")
     note(f"that this was looked into is written to {shown.kept_in}")
-    say("nothing disagrees" if shown.clean else "the log is not what was seen of it")
+    asked = "the store and the anchor hold" if shown.has_anchor else "the store itself holds"
+    say(
+        f"nothing disagrees with what {asked}; no witness was asked"
+        if shown.clean
+        else "the log is not what was seen of it"
+    )
 
 
 def anchor(

@@ -10,7 +10,7 @@ from audit.errors import LogDamagedError
 from audit.note import parse_note
 from audit.witness import Submission
 from tests.simulators.clinic import BANK, CLINIC, OWNER, Clinic
-from vault.clock import system_clock
+from vault.clock import monotonic, system_clock
 from vault.errors import StorageError
 from vault.witness_client import Cosigned, HasSize, HttpWitness, ProofRefused, Refused, Reply, Unreachable
 from vault.witnessing import Ruling, Standing, WitnessCaller, WitnessStatus, ask, logs_of, payload_of
@@ -199,7 +199,7 @@ def test_a_change_that_cannot_be_told_is_counted(clinic: Clinic) -> None:
 def test_a_caller_that_ends_asks_nobody(clinic: Clinic) -> None:
     witness = ScriptedWitness(Cosigned)
     one = caller(clinic, witness, [])
-    one.end()
+    one.end(monotonic() + 2)
     assert one._round()
     assert witness.sent == []
 
@@ -213,7 +213,7 @@ def test_a_caller_asks_when_it_is_woken_and_once_more_at_its_end(clinic: Clinic)
         time.sleep(0.01)
     clinic.mem(OWNER).extract("one more")
     clinic.audit().checkpoint()
-    one.end()
+    one.end(monotonic() + 2)
     assert witness.sent[0].old_size == 0
     assert len(witness.sent) == 2, "what was signed meanwhile was submitted at the end"
     assert one.status.standing is Standing.COSIGNS
@@ -231,7 +231,7 @@ def test_what_was_ruled_at_opening_and_cannot_be_stored_is_counted(
     with monkeypatch.context() as patch:
         patch.setattr(clinic.vault.parts.store, "change", refuse)
         one.begin([ruling])
-    one.end()
+    one.end(monotonic() + 2)
     assert one.failures == 1
     assert one.status.standing is Standing.COSIGNS
 

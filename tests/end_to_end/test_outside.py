@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 import warnings
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
@@ -23,14 +24,15 @@ from audit.cosignature import WitnessSignerKey
 from audit.errors import AnchorUnusableError
 from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
-from audit.key_file import create_key_file
+from audit.key_file import create_key_file, load_key_file
 from audit.merkle import CompactRange, leaf_hash
 from audit.signing import SignerKey
-from policies.model import Purpose
+from policies.model import Principal, Purpose, Role
 from tests.simulators.clinic import AUDITOR, BANK, CLINIC, OWNER, Clinic
 from tests.simulators.witness_process import NAME, WitnessProcess, bundle_with, options_with
 from vault.errors import InputInvalidError, LogRolledBackError, NotFoundError, OverloadedError, TamperedError
 from vault.finality import Finality, FinalityState
+from vault.log_keys import LogKeyRollover
 from vault.memos import MemOS
 from vault.model import Receipt
 from vault.opening import LocalRootWarning, Vault, VaultOptions
@@ -38,6 +40,7 @@ from vault.outside import Places
 from vault.witnessing import Standing
 
 PATIENCE = 15.0
+OPERATOR = Principal("operator-1", CLINIC, frozenset({Role.ADMINISTRATOR}))
 _OPEN = EventType.VAULT_OPEN
 
 
@@ -125,12 +128,18 @@ def test_what_is_signed_at_the_closing_is_cosigned_before_the_end(
         assert cosigned(clinic, tenant) == signed[0][0]
 
 
-def test_a_policy_that_asks_for_nothing_calls_a_signed_receipt_final(clinic: Clinic) -> None:
+def test_where_nothing_outside_holds_a_log_no_receipt_is_final_whatever_the_policy_asks_for(
+    clinic: Clinic, anchor_file: Path
+) -> None:
     receipt = write(clinic)
     assert clinic.mem(OWNER).finality(receipt).state is FinalityState.PENDING
     sign(clinic)
     found = clinic.mem(OWNER).finality(receipt)
-    assert (found.state, found.required, found.anchored) == (FinalityState.FINAL, 0, False)
+    assert (found.state, found.required, found.anchored) == (FinalityState.SIGNED, 0, False)
+    assert found.reasons == ("nothing outside the database holds it: no anchor, no witness",)
+    clinic.reopen(anchored_in(anchor_file))
+    found = clinic.mem(OWNER).finality(receipt)
+    assert (found.state, found.anchored, found.reasons) == (FinalityState.FINAL, True, ())
 
 
 def test_a_receipt_of_no_entry_has_no_finality(clinic: Clinic) -> None:
@@ -505,6 +514,46 @@ def test_lines_of_another_deployment_and_noise_about_unknown_logs_hinder_nothing
     opened.close()
     clinic.reopen()
     assert clinic.audit().verify().passed
+
+
+def test_lines_that_a_retired_key_signed_stop_no_opening_and_make_nothing_final(
+    clinic: Clinic, anchor_file: Path
+) -> None:
+    clinic.reopen(anchored_in(anchor_file))
+    thief = load_key_file(clinic.path / "log.key").current
+    for step in ("start", "finish"):
+        getattr(LogKeyRollover(clinic.vault.parts, clinic.path / "log.key"), step)(
+            OPERATOR, Purpose.OPERATIONS
+        )
+    clinic.reopen()
+    origin = clinic.vault.parts.origin(CLINIC)
+    assert [str(key) for key in clinic.vault.parts.log.keys.retired] == [str(thief.verifier)]
+    clinic.vault.close()
+    opened = FileAnchor(anchor_file)
+    for size in range(10**6, 10**6 + 20):  # more than the anchor keeps the places of
+        opened.append(sign_checkpoint(Checkpoint(origin, size, bytes(32)), [thief.for_log(CLINIC)]).note)
+    opened.close()
+    clinic.reopen()
+    receipt = write(clinic)
+    found = clinic.mem(OWNER).finality(receipt)
+    assert (found.state, found.anchored) == (FinalityState.PENDING, False)
+    sign(clinic)
+    found = clinic.mem(OWNER).finality(receipt)
+    assert (found.state, found.anchored) == (FinalityState.FINAL, True)
+    assert clinic.audit().verify().passed
+
+
+def test_a_line_that_is_no_checkpoint_as_the_only_one_of_a_log_stops_no_opening(
+    clinic: Clinic, anchor_file: Path
+) -> None:
+    clinic.vault.close()
+    origin = clinic.vault.parts.origin(CLINIC)
+    with anchor_file.open("ab") as file:
+        file.write(f"checkpoint {origin} 9 {b64encode(b'no note').decode()} .\n".encode())
+    clinic.reopen(anchored_in(anchor_file))
+    receipt = write(clinic)
+    sign(clinic)
+    assert clinic.mem(OWNER).finality(receipt).anchored
 
 
 def test_a_cosigned_checkpoint_that_is_gone_is_missed_without_asking_anybody(
