@@ -11,9 +11,10 @@ has waited longest. Whoever opens many pushes out his own.
 """
 
 import asyncio
+import resource
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -25,6 +26,20 @@ CONNECTIONS_PER_REQUEST: Final = 4
 """Connections are borne for each request at one time."""
 ADDRESS_SHARE: Final = 2
 """One address may have this part of them: twice as many as requests are answered at one time."""
+DESCRIPTOR_SHARE: Final = 2
+"""Connections have this part of the file descriptors of the process: databases and files need the others."""
+
+
+class Connected(Protocol):
+    """A connection as the crowd sees it."""
+
+    address: str
+    transport: asyncio.Transport
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request came entire, and its answer has not gone yet."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -35,17 +50,21 @@ class Crowd:
     """Of all addresses."""
     most_of_one: int
     """Of one address."""
-    _open: dict["BoundedProtocol", None] = field(default_factory=dict)
+    _open: dict[Connected, None] = field(default_factory=dict)
     """In the order in which they began to wait."""
     _addresses: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, requests: int, *, shared_address: bool) -> "Crowd":
         """Return the bounds for so many requests at one time; behind a proxy all have one address."""
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = requests * CONNECTIONS_PER_REQUEST
-        return cls(most, most if shared_address else most // ADDRESS_SHARE)
+        if descriptors != resource.RLIM_INFINITY:
+            # Threat: where accepting fails for want of descriptors, so does opening a database.
+            most = max(1, min(most, descriptors // DESCRIPTOR_SHARE))
+        return cls(most, most if shared_address else max(1, most // ADDRESS_SHARE))
 
-    def enter(self, one: "BoundedProtocol") -> None:
+    def enter(self, one: Connected) -> None:
         """Take a connection in; where that is one too many, cut off one that waits, or else this one."""
         self._open[one] = None
         self._addresses[one.address] += 1
@@ -54,13 +73,13 @@ class Crowd:
         elif len(self._open) > self.most:
             self._cut_off(max(self._addresses, key=self._addresses.__getitem__), one)
 
-    def wait(self, one: "BoundedProtocol") -> None:
+    def wait(self, one: Connected) -> None:
         """Note that a connection waits from now on: it goes after those that have waited longer."""
         if one in self._open:
             del self._open[one]
             self._open[one] = None
 
-    def leave(self, one: "BoundedProtocol") -> None:
+    def leave(self, one: Connected) -> None:
         """Forget a connection."""
         if one in self._open:
             del self._open[one]
@@ -68,7 +87,7 @@ class Crowd:
             if not self._addresses[one.address]:
                 del self._addresses[one.address]
 
-    def _cut_off(self, address: str, newest: "BoundedProtocol") -> None:
+    def _cut_off(self, address: str, newest: Connected) -> None:
         waiting = (each for each in self._open if each.address == address and not each.is_answering)
         chosen = next(waiting, newest)
         self.leave(chosen)

@@ -5,11 +5,13 @@ root key that lies in a file beside the data, nor without TLS or a proxy that en
 `api.connections` how long and how many connections are borne.
 """
 
+import asyncio
 import ipaddress
 import logging
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from logging.config import dictConfig
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -20,6 +22,7 @@ from fastapi import FastAPI
 
 from api.connections import BoundedProtocol, Crowd
 from api.errors import ExposureRefusedError
+from api.handshakes import TlsProtocol, tls_context
 from api.problems import outline
 
 if TYPE_CHECKING:  # a witness is served from here, too, and knows no vault
@@ -134,14 +137,9 @@ def run_server(app: FastAPI, settings: Served, bound: socket.socket, ready: Call
     dictConfig(LOGGING)
     # After its own orderly end uvicorn raises the signal once more: let it unwind, so that the vault closes.
     signal.signal(signal.SIGTERM, _unwind)
-    crowd = Crowd.of(settings.requests, shared_address=settings.behind_proxy)
-
-    class Bounded(BoundedProtocol):
-        others = crowd
-
     config = uvicorn.Config(
         app,
-        http=Bounded,
+        http=_spoken(settings),
         ws="none",
         log_config=None,
         access_log=False,
@@ -153,10 +151,28 @@ def run_server(app: FastAPI, settings: Served, bound: socket.socket, ready: Call
         # connections, too, also those on which nothing was asked.
         limit_concurrency=None,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        ssl_certfile=settings.tls_certificate_file,
-        ssl_keyfile=settings.tls_key_file,
+        # So many are accepted at one go, before any of them is counted.
+        backlog=_BACKLOG,
     )
     _Server(config, ready).run(sockets=[bound])
+
+
+def _spoken(settings: Served) -> type[asyncio.Protocol]:
+    """Return what speaks on a connection: HTTP, or TLS and then HTTP, both counted in one crowd."""
+    crowd = Crowd.of(settings.requests, shared_address=settings.behind_proxy)
+
+    class Bounded(BoundedProtocol):
+        others = crowd
+
+    if settings.tls_certificate_file is None:
+        return Bounded
+    context = tls_context(settings.tls_certificate_file, settings.tls_key_file)
+
+    class Tls(TlsProtocol):
+        def __init__(self, **made: Any) -> None:  # noqa: ANN401  # uvicorn's, passed on
+            super().__init__(crowd, context, partial(Bounded, **made))
+
+    return Tls
 
 
 class _Server(uvicorn.Server):

@@ -44,16 +44,29 @@ class WitnessProcess:
         self.directory.trust(deployment, deployment=True)
         return self
 
-    def start(self, port: int = 0) -> Self:
-        """Start it and wait until it answers."""
+    def start(
+        self, port: int = 0, *, tls: tuple[Path, Path] | None = None, descriptors: int | None = None
+    ) -> Self:
+        """Start it and wait until it answers.
+
+        Args:
+            port: 0 takes a free one.
+            tls: Files of certificate and key.
+            descriptors: Most file descriptors that it may have; None leaves the limit.
+        """
         command = [sys.executable, "-m", "api.cli.main", "witness", "serve", "--port", str(port)]
+        environment = {"PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]}
+        if tls is not None:
+            names = ("MEMWITNESS_TLS_CERTIFICATE_FILE", "MEMWITNESS_TLS_KEY_FILE")
+            environment |= dict(zip(names, map(str, tls), strict=True))
+        limit = [] if descriptors is None else ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"]
         self._process = subprocess.Popen(
-            [*command, "--directory", str(self.directory.path)],
+            [*limit, *command, "--directory", str(self.directory.path)],
             stderr=subprocess.PIPE,
-            env={"PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]},
+            env=environment,
         )
         said = self._first_line(self._process)
-        assert said.startswith("witness at http://"), said
+        assert said.startswith("witness at http" + ("s" if tls else "") + "://"), said
         self.url = said.removeprefix("witness at ").strip()
         return self
 
