@@ -10,9 +10,10 @@ as "same tenant or not" and "owner or other": so the whole request space can be 
 import re
 from dataclasses import InitVar, dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, final
 
 from policies.errors import DeniedError, RequestInvalidError
+from policies.issued import issued
 
 # Ids stand in audit headers for ever, so an id may not carry an e-mail address, a phone or an
 # account number: no "@", no spaces, and no run of more than six digits.
@@ -158,6 +159,8 @@ DECISION_ISSUER: Final = object()
 """Shown by `policies.access` when it makes a decision, so that no other code makes one by accident."""
 
 
+@final
+@issued
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer, with the digest of the bundle that gave it.
@@ -165,7 +168,7 @@ class Decision:
     Only `policies.access` makes decisions; the storage's unit of work takes one, not a boolean.
 
     Raises:
-        TypeError: made, or copied with changes, by anyone else.
+        TypeError: made, copied, pickled or subclassed by anyone else.
     """
 
     request: Request

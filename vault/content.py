@@ -22,6 +22,7 @@ from vault.model import (
     SpeakerRole,
     Statement,
     TimeMention,
+    expect_screened,
 )
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -47,6 +48,7 @@ class MaskedField(NamedTuple):
     @classmethod
     def of(cls, screened: Screened) -> "MaskedField":
         """Take the masked text and its marks; originals stay behind."""
+        expect_screened(screened)
         if not screened.replacements:
             return cls(screened.text)
         return cls(screened.text, tuple([Mark(r.entity_type, r.masked) for r in screened.replacements]))

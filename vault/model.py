@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, final
 
+from policies.issued import issued
 from policies.model import AccessTier
 
 
@@ -144,15 +145,17 @@ SCREENED_ISSUER: Final = object()
 """Shown by the gate's modules, and by the opening of what passed it before, when they make a `Screened`."""
 
 
+@final
+@issued
 @dataclass(frozen=True, slots=True)
 class Screened:
     """Text that has passed the privacy gate.
 
     Made by `vault.privacy.gate`, `names` and `kept`, and by `vault.sealing` from a row that passed the gate
-    before; what seals, indexes and embeds takes one, not a string.
+    before; what seals, indexes and embeds takes one, not a string, and asks `expect_screened`.
 
     Raises:
-        TypeError: made, or copied with changes, by anyone else.
+        TypeError: made, copied, pickled or subclassed by anyone else.
     """
 
     text: str
@@ -160,10 +163,25 @@ class Screened:
     detector: str
     """Name and version of the detector and digest of its rules, stamped on the record."""
     issuer: InitVar[object]
+    _issuer: object = field(init=False, repr=False, compare=False)
+    """What an instance that no constructor made has not got."""
 
     def __post_init__(self, issuer: object) -> None:
         if issuer is not SCREENED_ISSUER:
             raise TypeError("screened text is made by the privacy gate alone")
+        object.__setattr__(self, "_issuer", issuer)
+
+
+def expect_screened(value: object) -> None:
+    """See that a value is what the gate made, before it is sealed, hashed or embedded.
+
+    Threat: a look-alike, or an instance of `object.__new__` with its fields put in, carries raw text.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if type(value) is not Screened or getattr(value, "_issuer", None) is not SCREENED_ISSUER:
+        raise TypeError("expected screened text, as the privacy gate makes it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The access policy refuses to load what it does not understand, and denies what no rule allows."""
 
+import copy
 import dataclasses
 import logging
+import pickle
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -124,6 +126,25 @@ def test_nobody_else_makes_a_decision(policy: AccessPolicy) -> None:
         dataclasses.replace(denied, allowed=True)  # type: ignore[call-arg]  # that is the test
     with pytest.raises(dataclasses.FrozenInstanceError):
         denied.allowed = True  # type: ignore[misc]  # that is the test
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda denied: denied.__setstate__([denied.request, True, "sha256:", "mine"]),
+        lambda _denied: type("Loose", (Decision,), {"__slots__": (), "__post_init__": lambda *_given: None}),
+        copy.copy,
+        copy.deepcopy,
+        pickle.dumps,
+    ],
+)
+def test_no_decision_is_changed_copied_or_derived(
+    policy: AccessPolicy, way: Callable[[Decision], object]
+) -> None:
+    denied = policy.decide(treating(by(Role.OWNER_AGENT)))
+    with pytest.raises(TypeError, match="issuer alone"):
+        way(denied)
+    assert not denied.allowed
 
 
 def test_no_other_source_file_names_the_issuer() -> None:

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Final
 
 from vault.clock import microseconds
-from vault.model import Replacement, Screened, TimeMention
+from vault.model import Replacement, Screened, TimeMention, expect_screened
 from vault.search.dates import terms_of_question, terms_of_time
 from vault.search.record import (
     MAX_COUNT,
@@ -145,6 +145,7 @@ def restore(text: Screened) -> str:
 
 
 def _replaced(text: Screened, put: Callable[[Replacement], str]) -> str:
+    expect_screened(text)
     if not text.replacements:
         return text.text
     return "".join(_pieces(text.text, sorted(text.replacements, key=lambda found: found.masked.start), put))
