@@ -37,5 +37,6 @@ def test_a_long_number_is_found_in_any_grouping() -> None:
 def test_any_text_has_words_that_are_bounded_and_stable(text: str) -> None:
     found = words(text)
     assert all(word and len(word) <= LONGEST_WORD for word in found)
-    assert not STOP_WORDS & set(stems(text))
+    # Left out before stemming: the stem of another word, such as "ats", may read like one of them.
+    assert len(stems(text)) == sum(word not in STOP_WORDS for word in found) + len(numbers(text))
     assert stems(text) == stems(text)
