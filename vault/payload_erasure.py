@@ -9,8 +9,9 @@ reason; each erased entry names that entry (`erased_by`).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -27,6 +28,9 @@ from vault.journal import Call
 from vault.parts import Parts
 from vault.storage.group_commit import WriteSet
 
+FOLD_SECONDS: Final = 2.0
+"""How long is waited for readers of an older state until what was dropped is gone from the disk, too."""
+
 
 class ErasureReason(StrEnum):
     """Why payloads are dropped."""
@@ -39,6 +43,17 @@ class ErasureReason(StrEnum):
     COURT_ORDER = "court-order"
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did."""
+
+    leaf: Leaf
+    """Its entry."""
+    bytes_may_remain: bool
+    """Whether the old bytes may still stand in the write-ahead log: a reader looked at an older state. They go
+    with the next erasure, or when the vault is closed."""
+
+
 class PayloadErasure:
     """Drops payloads of one vault's logs."""
 
@@ -47,11 +62,11 @@ class PayloadErasure:
 
     def erase(
         self, principal: Principal, purpose: Purpose, indexes: Sequence[int], reason: ErasureReason
-    ) -> Leaf:
+    ) -> Erased:
         """Drop payload and salt of entries of the principal's log, for good.
 
-        The old bytes are overwritten in the database file (`secure_delete`). In the write-ahead log beside
-        it they may stand until the vault is closed.
+        The old bytes are overwritten in the database file (`secure_delete`), and the write-ahead log beside it
+        is folded in and cut, if no reader holds that off for too long.
 
         Raises:
             DeniedError: who calls may not administer the vault; the denial is logged.
@@ -68,11 +83,12 @@ class PayloadErasure:
             erase_payloads(connection, grant.tenant, chosen, by=leaves[0].index)
 
         try:
-            return self._parts.store.submit(WriteSet(drafts=[draft], changes=[erase]))[0]
+            (leaf,) = self._parts.store.submit(WriteSet(drafts=[draft], changes=[erase]))
         except RangeInvalidError as error:
             raise InputInvalidError(str(error)) from None
         except EntryInvalidError as error:
             raise ConflictError(str(error)) from None
+        return Erased(leaf, bytes_may_remain=not self._parts.store.fold(FOLD_SECONDS))
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
         over = ((SystemResource.VAULT, Relation.OTHER),)

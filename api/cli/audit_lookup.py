@@ -80,14 +80,16 @@ def erase_payload(
     reason_code: Annotated[Reason, typer.Option(help="Why; it stands in the log.")],
 ) -> None:
     """Drop the payloads of entries about memories, for good; header, tree and every proof stand."""
-    from api.schemas.log_views import LeafView  # noqa: PLC0415
+    from api.schemas.log_views import ErasedView  # noqa: PLC0415
     from vault.payload_erasure import ErasureReason, PayloadErasure  # noqa: PLC0415
 
     with call.session() as opened:
-        leaf = PayloadErasure(opened.vault.parts).erase(
+        done = PayloadErasure(opened.vault.parts).erase(
             opened.principal, opened.caller.purpose, index, ErasureReason(reason_code.value)
         )
     if call.as_json:
-        print_json(LeafView.of(leaf))
+        print_json(ErasedView.of_erasure(done))
         return
-    note(f"{counted(len(index), 'payload', 'payloads')} erased by entry {leaf.index}")
+    note(f"{counted(len(index), 'payload', 'payloads')} erased by entry {done.leaf.index}")
+    if done.bytes_may_remain:
+        note("their bytes may stand in the write-ahead log until the vault is closed: a reader holds it")

@@ -11,6 +11,7 @@ from audit.event import EventType
 from audit.intent import Intent
 from audit.log import Leaf
 from vault.log_lookup import LookupAnswer
+from vault.payload_erasure import Erased
 
 
 class LookupBody(Body):
@@ -94,3 +95,20 @@ class LeafView(View):
     def of(cls, leaf: Leaf) -> Self:
         """Show where an entry stands."""
         return cls(leaf_index=leaf.index, leaf_hash=leaf.hash.hex())
+
+
+class ErasedView(LeafView):
+    """An entry that erased payloads."""
+
+    bytes_may_remain: Annotated[
+        bool, Field(description="true: in the write-ahead log, until the vault is closed; a reader holds it")
+    ]
+
+    @classmethod
+    def of_erasure(cls, done: Erased) -> Self:
+        """Show what an erasure did."""
+        return cls(
+            leaf_index=done.leaf.index,
+            leaf_hash=done.leaf.hash.hex(),
+            bytes_may_remain=done.bytes_may_remain,
+        )

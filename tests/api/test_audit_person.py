@@ -94,6 +94,7 @@ def test_a_payload_is_erased_with_a_reason_and_shown_as_erased(memvault: Memvaul
     leaf = memvault.json("audit", "erase-payload", str(write), "--reason-code", "retention")
     shown = next(entry for entry in entries(memvault) if entry["index"] == write)
     assert (shown["payload"], shown["erased_by"]) == (None, leaf["leaf_index"])
+    assert leaf["bytes_may_remain"] is False
     again = memvault("audit", "erase-payload", str(write), "--reason-code", "retention")
     assert (again.exit_code, "already" in again.stderr) == (7, True)
     denied = memvault("audit", "erase-payload", str(write), "--reason-code", "retention", "--role", "auditor")

@@ -147,7 +147,7 @@ def test_entries_that_are_erased_later_are_shown_as_erased(clinic: Clinic, audit
     private = auditor.query_log("tier:private")
     index = before.entries[0].index
     erasure = PayloadErasure(clinic.vault.parts)
-    leaf = erasure.erase(ADMINISTRATOR, Purpose.OPERATIONS, [index], ErasureReason.RETENTION)
+    leaf = erasure.erase(ADMINISTRATOR, Purpose.OPERATIONS, [index], ErasureReason.RETENTION).leaf
     after = auditor.query_log(before.query, size=before.tree_size)
     assert indexes(after) == indexes(before)
     assert (after.entries[0].payload, after.entries[0].erased_by) == (None, leaf.index)

@@ -17,6 +17,7 @@ from vault.errors import StorageError, TamperedError
 from vault.grant import Grant
 from vault.storage.engine import reader_engine, reading, writer_engine
 from vault.storage.faults import translated
+from vault.storage.folding import fold
 from vault.storage.found import FoundRows, found_rows
 from vault.storage.group_commit import Appender, Change, GroupCommit, Probe, WriteSet, no_probe
 from vault.storage.migrate import upgrade
@@ -91,6 +92,7 @@ class Store:
             StoreCorruptError: the file is damaged.
             StoreVersionError: a newer version wrote it.
         """
+        self._path = path
         self._writer = writer_engine(path)
         self._readers = reader_engine(path)
         with translated():
@@ -130,6 +132,10 @@ class Store:
             StorageError: or one of its kinds; nothing was changed.
         """
         self._commit.submit(WriteSet(changes=[change]))
+
+    def fold(self, seconds: float) -> bool:
+        """Leave no byte of what was dropped in the write-ahead log; say whether that was done within the time."""
+        return fold(self._path, seconds)
 
     def tenants(self) -> list[str]:
         """Return the ids of all tenants."""

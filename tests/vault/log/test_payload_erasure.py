@@ -1,6 +1,8 @@
 """Erasing payloads: the bytes go, the tree and every proof stay, and the entry says what happened."""
 
 import json
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -13,11 +15,12 @@ from vault.auditing import verify_receipt
 from vault.errors import ConflictError, InputInvalidError
 from vault.log_stream import StreamRequest
 from vault.payload_erasure import ErasureReason, PayloadErasure
+from vault.storage.folding import fold
 
 
 def erase(clinic: Clinic, *indexes: int, by: Principal = ADMINISTRATOR) -> int:
     job = PayloadErasure(clinic.vault.parts)
-    return job.erase(by, Purpose.OPERATIONS, indexes, ErasureReason.ERASURE_REQUEST).index
+    return job.erase(by, Purpose.OPERATIONS, indexes, ErasureReason.ERASURE_REQUEST).leaf.index
 
 
 def test_a_payload_goes_and_the_tree_and_every_old_proof_stand(clinic: Clinic) -> None:
@@ -61,27 +64,80 @@ def test_the_entry_names_what_it_erased_and_why_in_the_same_transaction(clinic: 
     assert told.payload == {"entries": [receipt.leaf_index], "log": "clinic", "reason": "erasure-request"}
 
 
-def test_no_byte_of_an_erased_payload_is_left_on_the_disk(clinic: Clinic) -> None:
+class _Bytes:
+    """What stands in the files of a vault of one entry's payload."""
+
+    def __init__(self, clinic: Clinic, index: int) -> None:
+        (row,) = clinic.sql(
+            "SELECT payload, salt FROM audit_leaf WHERE tenant_id = 'clinic' AND leaf_index = ?", index
+        )
+        payload = str(row[0]).encode()
+        self._parts = (payload, bytes(row[1]), json.loads(payload)["digests"][0].encode())  # type: ignore[call-overload]  # a blob
+        self._path = clinic.path
+
+    def standing(self) -> list[str]:
+        """Return the names of the files that hold any of it."""
+        files = (self._path / name for name in ("vault.db", "vault.db-wal", "vault.db-shm"))
+        held = {file.name: file.read_bytes() for file in files if file.exists()}
+        return [name for name, content in held.items() if any(part in content for part in self._parts)]
+
+
+def test_no_byte_of_an_erased_payload_is_left_on_the_disk_while_the_vault_is_open(clinic: Clinic) -> None:
     receipt = clinic.mem(OWNER).extract("a note of Maria Keller", subject="maria keller")
-    (row,) = clinic.sql(
-        "SELECT payload, salt FROM audit_leaf WHERE tenant_id = 'clinic' AND leaf_index = ?",
-        receipt.leaf_index,
-    )
-    payload, salt = str(row[0]).encode(), bytes(row[1])  # type: ignore[call-overload]  # a blob
-    digest = json.loads(payload)["digests"][0].encode()
-
-    def standing() -> list[str]:
-        files = [clinic.path / name for name in ("vault.db", "vault.db-wal") if (clinic.path / name).exists()]
-        found = [file.name for file in files for part in (payload, salt, digest) if part in file.read_bytes()]
-        return sorted(set(found))
-
-    assert standing() != []
-    erase(clinic, receipt.leaf_index)
+    hunted = _Bytes(clinic, receipt.leaf_index)
+    assert "vault.db-wal" in hunted.standing()
+    job = PayloadErasure(clinic.vault.parts)
+    done = job.erase(ADMINISTRATOR, Purpose.OPERATIONS, [receipt.leaf_index], ErasureReason.ERASURE_REQUEST)
+    assert not done.bytes_may_remain
+    assert hunted.standing() == []
     clinic.close()
-    assert standing() == []
+    assert hunted.standing() == []
     clinic.reopen()
-    assert standing() == []
+    assert hunted.standing() == []
     assert clinic.audit().verify().passed
+
+
+def test_a_reader_of_an_older_state_holds_bytes_back_and_that_is_said(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.payload_erasure.FOLD_SECONDS", 0.2)
+    receipts = [clinic.mem(OWNER).extract(f"note {nth}", subject="maria") for nth in range(2)]
+    hunted = _Bytes(clinic, receipts[0].leaf_index)
+    job = PayloadErasure(clinic.vault.parts)
+
+    def erase_one(index: int) -> bool:
+        return job.erase(ADMINISTRATOR, Purpose.OPERATIONS, [index], ErasureReason.RETENTION).bytes_may_remain
+
+    with clinic.vault.parts.store.log_connection("clinic") as connection:
+        assert len(list(clinic.vault.parts.log.entries(connection, "clinic"))) > 1
+        assert erase_one(receipts[0].leaf_index)
+        assert "vault.db-wal" in hunted.standing()
+    assert not erase_one(receipts[1].leaf_index), "the next erasure takes the old bytes with it"
+    assert hunted.standing() == []
+
+
+def test_writers_go_on_while_an_erasure_waits_for_a_reader(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.payload_erasure.FOLD_SECONDS", 3.0)
+    receipt = clinic.mem(OWNER).extract("a note", subject="maria")
+    with clinic.vault.parts.store.log_connection("clinic") as connection:
+        list(clinic.vault.parts.log.entries(connection, "clinic"))
+        erasing = threading.Thread(target=erase, args=(clinic, receipt.leaf_index))
+        erasing.start()
+        written = [clinic.mem(OWNER).extract(f"meanwhile {nth}") for nth in range(5)]
+        assert erasing.is_alive(), "all were written before it gave up"
+    erasing.join(10)
+    assert not erasing.is_alive()
+    assert len({one.leaf_index for one in written}) == 5
+    assert clinic.audit().verify().passed
+
+
+def test_what_cannot_be_folded_is_said_and_raises_nothing(tmp_path: Path) -> None:
+    (tmp_path / "no.db").write_bytes(b"no database" * 100)
+    assert not fold(tmp_path / "no.db", 0)
+    assert not fold(tmp_path / "absent.db", 0)
+    assert not (tmp_path / "absent.db").exists()
 
 
 def test_entries_and_streams_say_that_a_payload_was_erased_and_by_which_entry(clinic: Clinic) -> None:

@@ -1,0 +1,43 @@
+"""Folding the write-ahead log into the database file, so that no byte of what was dropped stands beside it.
+
+Owns one bounded attempt. `secure_delete` overwrites what is dropped in the database's pages; the pages as they
+were before stand in the write-ahead log until it is cut. SQLite folds it in by itself now and then and writes
+over it from its start, and cuts it only when the database is closed.
+
+It has a connection of its own: the committing one may be in the midst of a transaction.
+"""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+_WAIT_MILLISECONDS: Final = 100
+"""How long one attempt may hold writers back while it waits for readers."""
+_PAUSE_SECONDS: Final = 0.05
+"""Between two attempts writers go on."""
+
+
+def fold(path: Path, seconds: float) -> bool:
+    """Fold the log in and cut it to nothing; say whether that was done within the time.
+
+    A reader that looks at an older state holds it off. Nothing is raised: what was committed stands either way.
+    """
+    until = time.monotonic() + seconds
+    while not _fold_once(path):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_PAUSE_SECONDS)
+    return True
+
+
+def _fold_once(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            connection.execute(f"PRAGMA busy_timeout={_WAIT_MILLISECONDS}")
+            connection.execute("PRAGMA synchronous=FULL")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error:  # no space left, a bad disk: the log stays as it is
+        return False
+    return bool(busy == 0)
