@@ -87,8 +87,10 @@ class _Form:
 
     def __init__(self, table: Table, dialect: Dialect) -> None:
         text, places = _text(insert(table), dialect)
+        # SQLite's driver takes bytes as they are; a dialect without a driver wraps none in a memoryview.
+        binds = type(dialect)() if dialect.name == "sqlite" else dialect
         self._columns: list[tuple[str, _Bind]] = [
-            (name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
+            (name, table.c[name].type.dialect_impl(binds).bind_processor(binds))
             for name in places or table.c.keys()
         ]
         self._by_name = places is None

@@ -28,9 +28,9 @@ def normal_name(name: str) -> str:
     """
     if len(name) > MAX_NAME:
         raise IdentifierInvalidError(f"expected a subject name of at most {MAX_NAME} characters")
-    visible = "".join(char for char in name if unicodedata.category(char) != "Cf")
     if name.isascii() and name.isprintable() and (plain := " ".join(name.lower().split())):
         return plain  # what follows would come to the same
+    visible = "".join(char for char in name if unicodedata.category(char) != "Cf")
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
     normal = " ".join(folded.split())
     if not normal or any(unicodedata.category(char) in {"Cc", "Cs"} for char in normal):
