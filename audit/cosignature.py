@@ -1,7 +1,8 @@
 r"""Cosignatures as in C2SP tlog-cosignature, the Ed25519 kind (`cosignature/v1`, key type 0x04).
 
-Owns a witness's keys, the message that it signs and the signature line that comes of it. It leaves
-notes to `audit.note`, checkpoints to `audit.checkpoint`, and what a witness may sign to `audit.witness`.
+Owns a witness's keys, the message that it signs and the signature line that comes of it. It leaves the
+keys' text to `audit.key_text`, notes to `audit.note`, checkpoints to `audit.checkpoint`, and what a
+witness may sign to `audit.witness`.
 
     witness.example/w1+8a1b2c3d+BA…                     verifier key: type 0x04, 32-byte public key
     PRIVATE+KEY+witness.example/w1+8a1b2c3d+BA…         signer key, with the 32-byte seed in its place
@@ -11,35 +12,24 @@ What is signed is `cosignature/v1\ntime <time>\n` and the whole text of the note
 witness's name: one key under two names is one witness, and `verify_cosignatures` counts it once.
 """
 
-from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from audit.errors import KeyMalformedError, NoteMalformedError, VerificationError
-from audit.note import (
-    KEY_ID_SIZE,
-    MAX_SIGNATURES,
-    Note,
-    Signature,
-    is_key_name,
-    parse_base64,
-    parse_note,
-)
+from audit.errors import NoteMalformedError, VerificationError
+from audit.key_text import KeyForm, check_key
+from audit.note import MAX_SIGNATURES, Note, Signature, parse_note
 
-KEY_SIZE: Final = 32
 TIME_SIZE: Final = 8
 SIGNATURE_SIZE: Final = 64
 MAX_TIME: Final = 2**63 - 1
 MAX_LINES_SIZE: Final = 64 * 1024
 """Bytes of a witness's answer that are looked at."""
 
-_KEY_TYPE: Final = b"\x04"
-_PRIVATE: Final = "PRIVATE+KEY+"
+_FORM: Final = KeyForm(b"\x04", "a cosignature key")
 
 
 def cosigned_message(text: str, time: int) -> bytes:
@@ -49,7 +39,7 @@ def cosigned_message(text: str, time: int) -> bytes:
 
 def compute_witness_key_id(name: str, public: bytes) -> bytes:
     """Return SHA-256(name || 0x0A || 0x04 || public key)[:4]."""
-    return sha256(name.encode() + b"\n" + _KEY_TYPE + public).digest()[:KEY_ID_SIZE]
+    return _FORM.key_id(name, public)
 
 
 def cosignature_time(signature: Signature) -> int:
@@ -78,7 +68,7 @@ class WitnessVerifierKey:
     key_id: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_key(self.name, self.public)
+        check_key(self.name, self.public)
         object.__setattr__(self, "key_id", compute_witness_key_id(self.name, self.public))
 
     @classmethod
@@ -88,13 +78,10 @@ class WitnessVerifierKey:
         Raises:
             KeyMalformedError: not of that form, of another algorithm, or the id is not the key's.
         """
-        name, key_id, public = _split_key(text)
-        key = cls(name, public)
-        _check_key_id(key.key_id, key_id)
-        return key
+        return cls(*_FORM.parse_public(text))
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{b64encode(_KEY_TYPE + self.public).decode()}"
+        return _FORM.public_text(self.name, self.public)
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check a cosignature of a note's text: its time and, behind it, the signature.
@@ -123,7 +110,7 @@ class WitnessSignerKey:
     _private: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_key(self.name, self.seed)
+        check_key(self.name, self.seed)
         private = Ed25519PrivateKey.from_private_bytes(self.seed)
         public = private.public_key().public_bytes_raw()
         object.__setattr__(self, "_private", private)
@@ -136,17 +123,11 @@ class WitnessSignerKey:
         Raises:
             KeyMalformedError: not of that form, of another algorithm, or the id is not the key's.
         """
-        if not text.startswith(_PRIVATE):
-            raise KeyMalformedError("expected a signer key that starts with PRIVATE+KEY+")
-        name, key_id, seed = _split_key(text.removeprefix(_PRIVATE))
-        key = cls(name, seed)
-        _check_key_id(key.verifier.key_id, key_id)
-        return key
+        return cls(*_FORM.parse_private(text))
 
     def encode(self) -> str:
         """Return the secret text whose `parse` is this key."""
-        key_id = self.verifier.key_id.hex()
-        return f"{_PRIVATE}{self.name}+{key_id}+{b64encode(_KEY_TYPE + self.seed).decode()}"
+        return _FORM.private_text(self.name, self.seed)
 
     def cosign(self, text: str, time: int) -> Signature:
         """Return the cosignature of a note's text at a time, in POSIX seconds.
@@ -209,24 +190,3 @@ def verify_cosignatures(
             raise VerificationError("cosignature's time", expected=f"at most {not_after}", got=str(time))
         found[witness.public] = Cosignature(witness, time, signature)
     return tuple(found.values())
-
-
-def _check_key(name: str, key: bytes) -> None:
-    if not is_key_name(name):
-        raise KeyMalformedError("expected a key name without white space and plus signs")
-    if len(key) != KEY_SIZE:
-        raise KeyMalformedError(f"expected a key of {KEY_SIZE} bytes, got {len(key)}")
-
-
-def _check_key_id(expected: bytes, got: str) -> None:
-    if expected.hex() != got:
-        raise KeyMalformedError(f"expected key id {expected.hex()}, got another")
-
-
-def _split_key(text: str) -> tuple[str, str, bytes]:
-    name, first, rest = text.partition("+")
-    key_id, second, encoded = rest.partition("+")
-    value = parse_base64(encoded)
-    if not first or not second or not value or value[:1] != _KEY_TYPE:
-        raise KeyMalformedError("expected a cosignature key of name, id and base64, joined by plus signs")
-    return name, key_id, value[1:]

@@ -1,7 +1,6 @@
-"""Ed25519 keys of the log, in the key formats of C2SP signed-note and Go's sumdb/note.
+"""Ed25519 keys of the log: signing and verifying, and the roll-over from one key to the next.
 
-Owns key ids, encodings, signing and verifying. It leaves the file to `audit.key_file` and randomness
-to the caller. A deployment has one log key; each tenant's log signs with it under its own name, the
+It leaves the keys' text to `audit.key_text`, the file to `audit.key_file` and randomness to the caller. A deployment has one log key; each tenant's log signs with it under its own name, the
 log's origin, so that one verifier key given out of band serves every log:
 
     memos-vault/ward-1+8a1b2c3d+AQ…        verifier key: name + key id + base64(0x01 || public key)
@@ -11,25 +10,23 @@ A key is rolled over with an overlap, in which each checkpoint carries the signa
 the old key hands over to the new one is a note that both sign (`Handover`); it stands in every log.
 """
 
-from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Final, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit.errors import KeyMalformedError, VerificationError
-from audit.note import KEY_ID_SIZE, is_key_name, parse_base64, parse_note, sign_note, verify_note
+from audit.key_text import KEY_SIZE, PRIVATE_PREFIX, KeyForm, check_key
+from audit.note import parse_note, sign_note, verify_note
 
 ORIGIN_PREFIX: Final = "memos-vault"
-SEED_SIZE: Final = 32
+SEED_SIZE: Final = KEY_SIZE
 MAX_RETIRED: Final = 64
 """Keys of the past that are kept to check old checkpoints with."""
 
-_ED25519: Final = b"\x01"
-_PRIVATE: Final = "PRIVATE+KEY+"
+_FORM: Final = KeyForm(b"\x01", "an Ed25519 key")
 _MOST_SIGNERS: Final = 2
 HANDOVER_TITLE: Final = "memos-vault log key handover v1"
 _HANDOVER_KEYS: Final = 2
@@ -37,7 +34,7 @@ _HANDOVER_KEYS: Final = 2
 
 def compute_key_id(name: str, public: bytes) -> bytes:
     """Return SHA-256(name || 0x0A || 0x01 || public key)[:4]."""
-    return sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:KEY_ID_SIZE]
+    return _FORM.key_id(name, public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class VerifierKey:
     key_id: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_key(self.name, self.public)
+        check_key(self.name, self.public)
         object.__setattr__(self, "key_id", compute_key_id(self.name, self.public))
 
     @classmethod
@@ -60,13 +57,10 @@ class VerifierKey:
         Raises:
             KeyMalformedError: not of that form, of another algorithm, or the id is not the key's.
         """
-        name, key_id, public = _split_key(text)
-        key = cls(name, public)
-        _check_key_id(key.key_id, key_id)
-        return key
+        return cls(*_FORM.parse_public(text))
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{b64encode(_ED25519 + self.public).decode()}"
+        return _FORM.public_text(self.name, self.public)
 
     def for_log(self, tenant: str) -> "VerifierKey":
         """Return the same key under the origin of a tenant's log."""
@@ -97,7 +91,7 @@ class SignerKey:
     _private: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_key(self.name, self.seed)
+        check_key(self.name, self.seed)
         private = Ed25519PrivateKey.from_private_bytes(self.seed)
         object.__setattr__(self, "_private", private)
         object.__setattr__(self, "verifier", VerifierKey(self.name, private.public_key().public_bytes_raw()))
@@ -118,16 +112,11 @@ class SignerKey:
         Raises:
             KeyMalformedError: not of that form, of another algorithm, or the id is not the key's.
         """
-        if not text.startswith(_PRIVATE):
-            raise KeyMalformedError("expected a signer key that starts with PRIVATE+KEY+")
-        name, key_id, seed = _split_key(text.removeprefix(_PRIVATE))
-        key = cls(name, seed)
-        _check_key_id(key.key_id, key_id)
-        return key
+        return cls(*_FORM.parse_private(text))
 
     def encode(self) -> str:
         """Return the secret text whose `parse` is this key."""
-        return f"{_PRIVATE}{self.name}+{self.key_id.hex()}+{b64encode(_ED25519 + self.seed).decode()}"
+        return _FORM.private_text(self.name, self.seed)
 
     @property
     def key_id(self) -> bytes:
@@ -180,7 +169,7 @@ class LogKeys:
             KeyMalformedError: not of that form.
         """
         lines = text.split("\n")
-        signers = [SignerKey.parse(line) for line in lines if line.startswith(_PRIVATE)]
+        signers = [SignerKey.parse(line) for line in lines if line.startswith(PRIVATE_PREFIX)]
         retired = tuple(VerifierKey.parse(line) for line in lines[len(signers) :])
         if not 1 <= len(signers) <= _MOST_SIGNERS:
             raise KeyMalformedError("expected one signer key, or two while one takes over")
@@ -292,24 +281,3 @@ def follow_handovers(trusted: Iterable[VerifierKey], notes: Iterable[bytes]) -> 
         if handover.new not in keys:
             keys.append(handover.new)
     return tuple(keys)
-
-
-def _check_key(name: str, key: bytes) -> None:
-    if not is_key_name(name):
-        raise KeyMalformedError("expected a key name without white space and plus signs")
-    if len(key) != SEED_SIZE:
-        raise KeyMalformedError(f"expected a key of {SEED_SIZE} bytes, got {len(key)}")
-
-
-def _check_key_id(expected: bytes, got: str) -> None:
-    if expected.hex() != got:
-        raise KeyMalformedError(f"expected key id {expected.hex()}, got another")
-
-
-def _split_key(text: str) -> tuple[str, str, bytes]:
-    name, first, rest = text.partition("+")
-    key_id, second, encoded = rest.partition("+")
-    value = parse_base64(encoded)
-    if not first or not second or not value or value[:1] != _ED25519:
-        raise KeyMalformedError("expected an Ed25519 key of name, id and base64, joined by plus signs")
-    return name, key_id, value[1:]

@@ -52,7 +52,8 @@ def init(
         from secrets import token_bytes  # noqa: PLC0415
 
         from api.cli.witness_view import WitnessView  # noqa: PLC0415
-        from audit.cosignature import KEY_SIZE, WitnessSignerKey  # noqa: PLC0415
+        from audit.cosignature import WitnessSignerKey  # noqa: PLC0415
+        from audit.key_text import KEY_SIZE  # noqa: PLC0415
 
         _, place = _settings(directory)
         key = WitnessSignerKey(name, token_bytes(KEY_SIZE))
