@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from policies.errors import PolicyError, RequestInvalidError
 from policies.model import AccessTier, Principal, Role
+from tests.simulators.children import Tell, run_child
 from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, CLINIC, OWNER, Clinic
 from tests.simulators.fakes import START, FrozenClock, KeywordDetector, fake_options
 from vault.crypto.key_store import SqlKeyStore
@@ -592,38 +593,29 @@ def test_a_disk_that_ends_under_a_real_limit_loses_nothing_acknowledged(
     kept = Kept(clinic)
     clinic.close()
     largest = max(file.stat().st_size for file in clinic.path.iterdir())
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _write_until_full(clinic, largest + 65536, writing)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read().decode().split()
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, told
-    assert told[-1] in {"StorageError", "StorageFullError"}
+    child = run_child(partial(_write_until_full, clinic.path, largest + 65536))
+    *written, refused = child.acknowledged
+    assert not child.killed
+    assert refused["refused"] in {"StorageError", "StorageFullError"}
     clinic.reopen()
-    for memory_id in told[:-1]:
-        assert clinic.mem(OWNER).get(memory_id).text.startswith("filling")
-    assert len(told) > 2
+    for line in written:
+        assert clinic.mem(OWNER).get(str(line["written"])).text.startswith("filling")
+    assert len(written) > 1
     assert clinic.vault.wait(60)
     kept.check(same_state=False)
-    assert clinic.count("memory") == len(told)
+    assert clinic.count("memory") == len(written) + 1
     clinic.close()
 
 
-def _write_until_full(clinic: Clinic, limit: int, writing: int) -> NoReturn:
+def _write_until_full(path: Path, limit: int, tell: Tell) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    view = MemOS(Vault.open(path, options=fake_options()), principal=OWNER)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        view = MemOS(Vault.open(clinic.path, options=clinic.options), principal=OWNER)
         for nth in range(10_000):
             receipt = view.extract(f"filling {nth} " + "x" * 500, subject="maria")
-            os.write(writing, f"{receipt.memory_ids[0]} ".encode())
+            tell(written=receipt.memory_ids[0])
     except VaultError as error:
-        os.write(writing, type(error).__name__.encode())
-        os._exit(0)
-    finally:
-        os._exit(1)
+        tell(refused=type(error).__name__)
 
 
 def test_a_refused_write_is_an_entry_and_nothing_else(clinic: Clinic) -> None:

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from audit.bundle import BundleTerms, write_bundle
 from policies.errors import PolicyError
 from policies.model import AccessTier, Principal, Purpose
 from tests.end_to_end.canary import Hunter, Sighting, forms_of
+from tests.simulators.children import Tell, run_child
 from tests.simulators.clinic import AUDITOR, CLINICIAN, MEMBER, OTHER_OWNER, OWNER, Clinic
 from tests.simulators.fakes import fake_options
 from vault.errors import ConflictError, VaultError
@@ -145,32 +147,27 @@ def test_no_planted_value_is_in_any_file_while_open_after_the_close_and_after_re
     assert hunter.bytes_seen > 100_000
 
 
-@pytest.mark.parametrize("step", ["screened", "sealed", "logged", "inserted", "committed", "indexed"])
-def test_no_planted_value_is_in_any_file_after_a_crash(
-    template: Path, tmp_path: Path, hunter: Hunter, step: str
-) -> None:
+def _crash(path: Path, at: str, _tell: Tell) -> None:
     armed: list[str] = []
-
-    at = step
 
     def probe(step: str) -> None:
         if armed and step == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    clinic = Clinic(template, tmp_path / "vault", fake_options(probe=probe))
+    with Vault.open(path, options=fake_options(probe=probe)) as vault:
+        view = MemOS(vault, principal=OWNER)
+        view.extract(DOCUMENT, subject=PLANTED["subject"])
+        armed.append(at)
+        view.extract(CHAT, subject=PLANTED["subject"])
+
+
+@pytest.mark.parametrize("step", ["screened", "sealed", "logged", "inserted", "committed", "indexed"])
+def test_no_planted_value_is_in_any_file_after_a_crash(
+    template: Path, tmp_path: Path, hunter: Hunter, step: str
+) -> None:
+    clinic = Clinic(template, tmp_path / "vault", fake_options())
     clinic.close()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            with Vault.open(clinic.path, options=clinic.options) as vault:
-                view = MemOS(vault, principal=OWNER)
-                view.extract(DOCUMENT, subject=PLANTED["subject"])
-                armed.append(step)
-                view.extract(CHAT, subject=PLANTED["subject"])
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status)
+    assert run_child(partial(_crash, clinic.path, step)).killed
     assert hunter.in_folder(clinic.path) == []
     clinic.reopen()
     assert hunter.in_folder(clinic.path) == []

@@ -2,29 +2,27 @@
 """kill -9 at every step of every path: what was acknowledged is there, what was not is whole or absent.
 
 More than 220 kills: 50 in writes, 35 in updates, 40 in reads, organizing and denials, 8 in openings, 12 in
-embedding, 20 and more in the making of a vault, 60 at a chance moment of four writers at once. A child is
-forked from a warm parent, opens the vault, works, and is killed at a named step; it tells what was
-acknowledged through a pipe. Then the parent opens the vault, verifies it and looks.
+embedding, 20 and more in the making of a vault, 60 at a chance moment of four writers at once. A child
+(`simulators.children`) opens the vault, works, and is killed at a named step; it tells what was acknowledged. Then the parent opens the vault, verifies it and looks.
 """
 
-import json
 import os
 import random
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from policies.errors import DeniedError
 from policies.model import AccessTier, Purpose
+from tests.simulators.children import SECONDS, Child, Moment, Tell, run_child
 from tests.simulators.clinic import ADVISER, CLINIC, CLINICIAN, OWNER, SERVICE, Clinic
 from tests.simulators.fakes import fake_options
 from vault.errors import ConflictError, NotFoundError, VaultInUseError
@@ -56,44 +54,6 @@ class Trap:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-@dataclass
-class Child:
-    """What a killed child had acknowledged."""
-
-    acknowledged: list[dict[str, object]] = field(default_factory=list)
-    killed: bool = False
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When the parent kills: so many seconds after so many acknowledgements."""
-
-    lines: int
-    seconds: float
-
-
-def run_child(work: Callable[[Callable[..., None]], None], kill_at: Moment | None = None) -> Child:
-    """Fork, let the child work, wait for its end and return what it acknowledged."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading)
-        _be_child(work, writing)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        lines: list[bytes] = []
-        if kill_at is not None:
-            lines += [pipe.readline() for _ in range(kill_at.lines)]
-            time.sleep(kill_at.seconds)
-            os.kill(pid, signal.SIGKILL)
-        lines += pipe.read().splitlines(keepends=True)
-    _, status = os.waitpid(pid, 0)
-    told = [json.loads(line) for line in lines if line.endswith(b"\n")]
-    errors = [line for line in told if "error" in line]
-    assert not errors, errors
-    return Child(told, os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL)
-
-
 def ids_of(line: dict[str, object]) -> list[str]:
     """Return the memory ids that a line acknowledges."""
     written = line.get("written", [])
@@ -101,20 +61,16 @@ def ids_of(line: dict[str, object]) -> list[str]:
     return [str(memory) for memory in written]
 
 
-def _be_child(work: Callable[[Callable[..., None]], None], writing: int) -> NoReturn:
-    def acknowledge(**said: object) -> None:
-        os.write(writing, json.dumps(said).encode() + b"\n")
-
-    try:
-        work(acknowledge)
-    except BaseException as error:  # noqa: BLE001  # a child must never return into the test runner
-        acknowledge(error=f"{type(error).__name__}: {error}")
-    os._exit(0)
-
-
 def chat(label: str) -> Chat:
     """Return a chat whose every turn names its label, so that it is found and told apart."""
     return Chat(tuple(Turn("Maria Keller", f"{label} turn {nth} of Maria Keller") for nth in range(TURNS)))
+
+
+def _open_and_work(path: Path, work: Callable[[Vault, Trap, Tell], object], tell: Tell) -> None:
+    trap = Trap()
+    vault = Vault.open(path, options=fake_options(probe=trap))
+    assert vault.wait(20)
+    work(vault, trap, tell)
 
 
 class Ward:
@@ -131,18 +87,9 @@ class Ward:
         self.clinic.close()
         self.kills = 0
 
-    def child(
-        self, work: Callable[[Vault, Trap, Callable[..., None]], None], kill_at: Moment | None = None
-    ) -> Child:
+    def child(self, work: Callable[[Vault, Trap, Tell], object], kill_at: Moment | None = None) -> Child:
         """Run work in a child on the vault, opened there with a trap."""
-
-        def open_and_work(acknowledge: Callable[..., None]) -> None:
-            trap = Trap()
-            vault = Vault.open(self.clinic.path, options=replace(self.clinic.options, probe=trap))
-            assert vault.wait(20)
-            work(vault, trap, acknowledge)
-
-        child = run_child(open_and_work, kill_at)
+        child = run_child(partial(_open_and_work, self.clinic.path, work), kill_at)
         self.kills += child.killed
         return child
 
@@ -202,28 +149,22 @@ def _make_key(vault: Vault, name: str) -> None:
     sealers.for_writing(CLINIC, sealers.named(CLINIC, [name]), scope)
 
 
+def _keep_one_and_lose_one(step: str, label: str, vault: Vault, trap: Trap, acknowledge: Tell) -> None:
+    view = MemOS(vault, principal=OWNER)
+    kept = view.extract(chat(f"{label} kept"), subject="maria")
+    acknowledge(written=list(kept.memory_ids))
+    assert vault.wait(20)
+    _make_key(vault, f"newcomer {label}")
+    trap.step = step
+    lost = view.extract(chat(f"{label} lost"), subject=f"newcomer {label}")
+    acknowledge(written=list(lost.memory_ids))
+
+
 def test_a_write_killed_at_any_step_is_whole_or_absent_and_loses_nothing_before_it(ward: Ward) -> None:
     for nth in range(ROUNDS):
         for step in WRITE:
             before, label = ward.memories(), f"w{nth}{step}"
-
-            def work(
-                vault: Vault,
-                trap: Trap,
-                acknowledge: Callable[..., None],
-                step: str = step,
-                label: str = label,
-            ) -> None:
-                view = MemOS(vault, principal=OWNER)
-                kept = view.extract(chat(f"{label} kept"), subject="maria")
-                acknowledge(written=list(kept.memory_ids))
-                assert vault.wait(20)
-                _make_key(vault, f"newcomer {label}")
-                trap.step = step
-                lost = view.extract(chat(f"{label} lost"), subject=f"newcomer {label}")
-                acknowledge(written=list(lost.memory_ids))
-
-            child = ward.child(work)
+            child = ward.child(partial(_keep_one_and_lose_one, step, label))
             assert child.killed, step
             (kept,) = child.acknowledged
             ids = ids_of(kept)
@@ -233,21 +174,19 @@ def test_a_write_killed_at_any_step_is_whole_or_absent_and_loses_nothing_before_
     assert ward.kills == ROUNDS * len(WRITE)
 
 
+def _update(step: str, new: tuple[str, str], vault: Vault, trap: Trap, acknowledge: Tell) -> None:
+    view = MemOS(vault, principal=OWNER)
+    trap.step = step
+    view.update(*new)
+    acknowledge(updated=new[0])
+
+
 def test_an_update_killed_at_any_step_leaves_the_old_version_or_the_new_one(ward: Ward) -> None:
     version = 1
     for nth in range(ROUNDS):
         for step in UPDATE:
             text = f"Maria Keller version {nth} {step}"
-
-            def work(
-                vault: Vault, trap: Trap, acknowledge: Callable[..., None], step: str = step, text: str = text
-            ) -> None:
-                view = MemOS(vault, principal=OWNER)
-                trap.step = step
-                view.update(ward.target, text)
-                acknowledge(updated=ward.target)
-
-            child = ward.child(work)
+            child = ward.child(partial(_update, step, (ward.target, text)))
             assert (child.killed, child.acknowledged) == (True, [])
             version += step in DURABLE
             ward.check({ward.target: text} if step in DURABLE else {})
@@ -276,19 +215,20 @@ OTHERS: dict[str, Callable[[MemOS, str], object]] = {
 }
 
 
+def _do_another(step: str, what: tuple[str, str], vault: Vault, trap: Trap, acknowledge: Tell) -> None:
+    event, target = what
+    trap.step = step
+    OTHERS[event](MemOS(vault, principal=OWNER), target)
+    acknowledge(answered=True)
+
+
 @pytest.mark.parametrize("event", OTHERS)
 def test_a_read_organize_or_denial_killed_at_any_step_answered_nothing_that_is_not_logged(
     ward: Ward, event: str
 ) -> None:
     for step in COMMIT * 2:
         size = len(ward.clinic.log())
-
-        def work(vault: Vault, trap: Trap, acknowledge: Callable[..., None], step: str = step) -> None:
-            trap.step = step
-            OTHERS[event](MemOS(vault, principal=OWNER), ward.target)
-            acknowledge(answered=True)
-
-        child = ward.child(work)
+        child = ward.child(partial(_do_another, step, (event, ward.target)))
         assert (child.killed, child.acknowledged) == (True, [])
         opened, *more = [entry for entry in ward.clinic.log()[size:] if entry.event != "policy.load"]
         assert opened.event == "vault.open"
@@ -297,40 +237,49 @@ def test_a_read_organize_or_denial_killed_at_any_step_answered_nothing_that_is_n
     assert ward.kills == 2 * len(COMMIT)
 
 
+def _open_trapped(path: Path, step: str, _acknowledge: Tell) -> None:
+    Vault.open(path, options=fake_options(probe=Trap(step)))
+
+
 def test_an_opening_killed_at_any_step_can_be_done_again(ward: Ward) -> None:
     for step in COMMIT * 2:
-
-        def work(_acknowledge: Callable[..., None], step: str = step) -> None:
-            Vault.open(ward.clinic.path, options=replace(ward.clinic.options, probe=Trap(step)))
-
-        child = run_child(work)
+        child = run_child(partial(_open_trapped, ward.clinic.path, step))
         assert child.killed
         ward.check({})
     ward.everything()
 
 
+@dataclass(frozen=True)
+class Reached:
+    """A probe that passes each step on."""
+
+    reach: Callable[[str], None]
+
+    def __call__(self, step: str) -> None:
+        self.reach(step)
+
+
+def _make(path: Path, step: int, acknowledge: Tell) -> None:
+    """Make a vault, and die where something is told or drawn for the time that `step` counts."""
+    warnings.simplefilter("ignore")
+    left = count(step, -1)
+
+    def reach(_step: str = "") -> None:
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def entropy(size: int) -> bytes:
+        reach()
+        return os.urandom(size)
+
+    Vault.create(path, tenant=CLINIC, options=fake_options(entropy=entropy, probe=Reached(reach)))
+    acknowledge(made=True)
+
+
 def test_a_making_killed_at_any_step_is_made_anew_and_a_finished_one_is_left_alone(tmp_path: Path) -> None:
     path, kills = tmp_path / "new", 0
     for step in count():
-
-        def work(acknowledge: Callable[..., None], step: int = step) -> None:
-            warnings.simplefilter("ignore")
-            left = count(step, -1)
-
-            def reach(_step: str = "") -> None:
-                if next(left) == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            def entropy(size: int) -> bytes:
-                reach()
-                return os.urandom(size)
-
-            Vault.create(
-                path, tenant=CLINIC, options=replace(fake_options(entropy=entropy), probe=Reached(reach))
-            )
-            acknowledge(made=True)
-
-        child = run_child(work)
+        child = run_child(partial(_make, path, step))
         if not child.killed:
             break
         kills += 1
@@ -347,26 +296,16 @@ def test_a_making_killed_at_any_step_is_made_anew_and_a_finished_one_is_left_alo
         MemOS(vault, principal=OWNER).extract("it works")
 
 
-@dataclass(frozen=True)
-class Reached:
-    """A probe that passes each step on."""
-
-    reach: Callable[[str], None]
-
-    def __call__(self, step: str) -> None:
-        self.reach(step)
+def _embed(step: str, vault: Vault, trap: Trap, acknowledge: Tell) -> None:
+    trap.step, trap.in_worker = step, True
+    receipt = MemOS(vault, principal=OWNER).extract(chat(f"e{step}"), subject="maria")
+    acknowledge(written=list(receipt.memory_ids))
+    vault.wait(20)
 
 
 def test_the_embedding_killed_at_any_step_is_made_after_the_next_start(ward: Ward) -> None:
     for step in COMMIT * 3:
-
-        def work(vault: Vault, trap: Trap, acknowledge: Callable[..., None], step: str = step) -> None:
-            trap.step, trap.in_worker = step, True
-            receipt = MemOS(vault, principal=OWNER).extract(chat(f"e{step}"), subject="maria")
-            acknowledge(written=list(receipt.memory_ids))
-            vault.wait(20)
-
-        child = ward.child(work)
+        child = ward.child(partial(_embed, step))
         assert child.killed
         ward.check(
             {
@@ -378,30 +317,31 @@ def test_the_embedding_killed_at_any_step_is_made_after_the_next_start(ward: War
     ward.everything()
 
 
+def _write_together(nth: int, vault: Vault, _trap: Trap, acknowledge: Tell) -> None:
+    def write(writer: int) -> None:
+        view = MemOS(vault, principal=OWNER)
+        for turn in range(1000):
+            label = f"c{nth} {writer} {turn}"
+            receipt = view.extract(chat(label), subject=f"maria {writer}")
+            acknowledge(written=list(receipt.memory_ids), label=label)
+            view.update(receipt.memory_ids[0], f"{label} again")
+            acknowledge(written=[receipt.memory_ids[0]], label=label, updated=True)
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_writers_killed_together_at_any_moment_lose_nothing_acknowledged(ward: Ward, seed: int) -> None:
     moments = random.Random(seed)  # noqa: S311  # the same moments in every run
     acknowledged = 0
     for nth in range(CONCURRENT_KILLS):
-
-        def work(vault: Vault, _trap: Trap, acknowledge: Callable[..., None], nth: int = nth) -> None:
-            def write(writer: int) -> None:
-                view = MemOS(vault, principal=OWNER)
-                for turn in range(1000):
-                    receipt = view.extract(chat(f"c{nth} {writer} {turn}"), subject=f"maria {writer}")
-                    acknowledge(written=list(receipt.memory_ids), label=f"c{nth} {writer} {turn}")
-                    view.update(receipt.memory_ids[0], f"c{nth} {writer} {turn} again")
-                    acknowledge(
-                        written=[receipt.memory_ids[0]], label=f"c{nth} {writer} {turn}", updated=True
-                    )
-
-            threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-
-        child = ward.child(work, Moment(moments.randint(1, 8), moments.uniform(0, 0.01)))
+        child = ward.child(
+            partial(_write_together, nth), Moment(moments.randint(1, 8), moments.uniform(0, 0.01))
+        )
         assert child.killed
         texts: dict[str, str] = {}
         for line in child.acknowledged:
@@ -428,16 +368,16 @@ def _check_maybe_updated(ward: Ward, texts: dict[str, str]) -> None:
     ward.check(texts)
 
 
+def _be_refused(path: Path, acknowledge: Tell) -> None:
+    try:
+        Vault.open(path, options=fake_options())
+    except VaultInUseError as error:
+        acknowledge(refused=str(error))
+
+
 def test_a_second_process_is_refused_and_the_first_loses_nothing(ward: Ward) -> None:
     ward.clinic.reopen()
-
-    def work(acknowledge: Callable[..., None]) -> None:
-        try:
-            Vault.open(ward.clinic.path, options=ward.clinic.options)
-        except VaultInUseError as error:
-            acknowledge(refused=str(error))
-
-    child = run_child(work)
+    child = run_child(partial(_be_refused, ward.clinic.path))
     assert not child.killed
     assert str(os.getpid()) in str(child.acknowledged[0]["refused"])
     receipt = ward.clinic.mem(SERVICE, Purpose.OPERATIONS).extract(

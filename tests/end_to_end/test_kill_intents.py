@@ -1,6 +1,6 @@
 """kill -9 around effects outside the database: what nobody knows is told, and nothing else is."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from audit.event import Outcome
 from policies.model import Action, Purpose, Relation, SystemResource
 from tests.end_to_end.test_kill import Trap, Ward, chat
+from tests.simulators.children import Tell
 from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, CLINIC, OWNER
 from vault.grant import authorise
 from vault.intents import Effects
@@ -37,23 +38,21 @@ def unmatched(ward: Ward) -> list[str]:
     return [intent.kind for intent in found]
 
 
+def _write_file(step: str, file: Path, vault: Vault, trap: Trap, acknowledge: Tell) -> None:
+    over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+    grant = authorise(vault.parts.policy, AUDITOR, Action.AUDIT, Purpose.AUDIT, over=over)
+    trap.step = step
+    with Effects(vault.parts).intended(grant, "audit.export", "audit-log", {}):
+        file.write_text("made")
+    acknowledge(done=True)
+
+
 def test_a_file_that_is_written_is_told_before_and_after_wherever_the_process_is_killed(
     ward: Ward, tmp_path: Path
 ) -> None:
     for nth, step in enumerate((*COMMIT, *AROUND)):
         file = tmp_path / f"effect-{nth}"
-
-        def work(
-            vault: Vault, trap: Trap, acknowledge: Callable[..., None], step: str = step, file: Path = file
-        ) -> None:
-            over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
-            grant = authorise(vault.parts.policy, AUDITOR, Action.AUDIT, Purpose.AUDIT, over=over)
-            trap.step = step
-            with Effects(vault.parts).intended(grant, "audit.export", "audit-log", {}):
-                file.write_text("made")
-            acknowledge(done=True)
-
-        child = ward.child(work)
+        child = ward.child(partial(_write_file, step, file))
         assert (child.killed, child.acknowledged) == (True, [])
         unknown = unmatched(ward)
         # An effect that nobody was told to intend never happened; one that is closed is known.
@@ -62,16 +61,16 @@ def test_a_file_that_is_written_is_told_before_and_after_wherever_the_process_is
         assert file.exists() == (step in {"effected", "concluded"}), step
 
 
+def _make_key(step: str, vault: Vault, trap: Trap, acknowledge: Tell) -> None:
+    trap.step = step
+    MemOS(vault, principal=OWNER).extract(chat(f"key {step}"), subject=f"newcomer {step}")
+    acknowledge(done=True)
+
+
 def test_a_key_that_is_made_is_told_before_and_after_wherever_the_process_is_killed(ward: Ward) -> None:
     for step in (*COMMIT, *AROUND, "screened", "durable"):
-
-        def work(vault: Vault, trap: Trap, acknowledge: Callable[..., None], step: str = step) -> None:
-            trap.step = step
-            MemOS(vault, principal=OWNER).extract(chat(f"key {step}"), subject=f"newcomer {step}")
-            acknowledge(done=True)
-
         before = ward.clinic.sql("SELECT count(*) FROM keys", file="keys.db")
-        child = ward.child(work)
+        child = ward.child(partial(_make_key, step))
         assert (child.killed, child.acknowledged) == (True, [])
         unknown = unmatched(ward)
         made = ward.clinic.sql("SELECT count(*) FROM keys", file="keys.db") != before

@@ -5,6 +5,8 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from api.delivery import Delivery, file_sink
 from audit.event import EventType
 from audit.siem.formats import Format, formatter_of
 from policies.model import Purpose
-from tests.end_to_end.test_kill import run_child
+from tests.simulators.children import Tell, run_child
 from tests.simulators.clinic import AUDITOR, CLINIC, Clinic
 from tests.simulators.fakes import fake_options
 from vault.log_stream import Anchored, StreamRequest
@@ -25,10 +27,48 @@ ENTRIES = 400
 KILLS = 25
 
 
-def test_a_streamer_killed_at_any_moment_leaves_no_gap(
-    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vault.log_stream.BATCH", 7)
+@dataclass(frozen=True)
+class Streamed:
+    """A vault whose log goes to a file, and the cursor."""
+
+    vault: Path
+    output: Path
+    cursor: Path
+
+    def stream(self, reached: Callable[[str], None]) -> None:
+        """Stream what is there, in small batches, telling each place that is reached."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vault.log_stream.BATCH", 7)
+            with Vault.open(self.vault, options=fake_options()) as vault, self.output.open("ab") as file:
+                memory = MemOS(vault, principal=AUDITOR, purpose=Purpose.AUDIT)
+                take = file_sink(file)
+
+                def sink(batch: bytes) -> None:
+                    reached("write")
+                    take(batch)
+                    reached("written")
+
+                class Watched(CursorFile):
+                    def write(self, place: Anchored) -> None:
+                        super().write(place)
+                        reached("cursor")
+
+                stream = memory.stream(StreamRequest(Format.OCSF), CursorFile(self.cursor).read())
+                Delivery(stream, formatter_of(Format.OCSF), sink, Watched(self.cursor)).run()
+
+
+def _stream_and_die(streamed: Streamed, step: str, after: int, _acknowledge: Tell) -> None:
+    left = [after]
+
+    def reached(place: str) -> None:
+        left[0] -= place == step
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    streamed.stream(reached)
+
+
+def test_a_streamer_killed_at_any_moment_leaves_no_gap(template: Path, tmp_path: Path) -> None:
     clinic = Clinic(template, tmp_path / "vault", fake_options())
     journal = clinic.vault.parts.journal
     journal.write([journal.event(EventType.VAULT_READ, CLINIC, {"count": nth}) for nth in range(ENTRIES)])
@@ -40,18 +80,7 @@ def test_a_streamer_killed_at_any_moment_leaves_no_gap(
         before = cursor.read_bytes() if cursor.exists() else None
         step = moments.choice(["write", "written", "cursor"])
         after = moments.randint(1, 4)
-
-        def work(_acknowledge: object, step: str = step, after: int = after) -> None:
-            left = [after]
-
-            def reached(place: str) -> None:
-                left[0] -= place == step
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            _stream(clinic, output, cursor, reached)
-
-        child = run_child(work)
+        child = run_child(partial(_stream_and_die, Streamed(clinic.path, output, cursor), step, after))
         killed += child.killed
         if cursor.exists() and cursor.read_bytes() != before:
             had_before = json.loads(cursor.read_bytes())["next"]
@@ -59,7 +88,7 @@ def test_a_streamer_killed_at_any_moment_leaves_no_gap(
                 "the cursor is never ahead of the receiver"
             )
     assert killed >= KILLS // 2
-    _stream(clinic, output, cursor, lambda _place: None)
+    Streamed(clinic.path, output, cursor).stream(lambda _place: None)
     clinic.reopen()
     had = _delivered(output)
     told = [entry for entry in clinic.log() if entry.event == "audit.export"]
@@ -75,23 +104,3 @@ def _delivered(output: Path) -> list[int]:
     """Return the indexes of the whole lines that the receiver has; a torn one is not had."""
     lines = output.read_bytes().split(b"\n")[:-1]
     return [json.loads(line)["metadata"]["sequence"] for line in lines if line.endswith(b"}}}")]
-
-
-def _stream(clinic: Clinic, output: Path, cursor: Path, reached: Callable[[str], None]) -> None:
-    with Vault.open(clinic.path, options=clinic.options) as vault, output.open("ab") as file:
-        memory = MemOS(vault, principal=AUDITOR, purpose=Purpose.AUDIT)
-        keep = CursorFile(cursor)
-        take = file_sink(file)
-
-        def sink(batch: bytes) -> None:
-            reached("write")
-            take(batch)
-            reached("written")
-
-        class Watched(CursorFile):
-            def write(self, place: Anchored) -> None:
-                super().write(place)
-                reached("cursor")
-
-        stream = memory.stream(StreamRequest(Format.OCSF), keep.read())
-        Delivery(stream, formatter_of(Format.OCSF), sink, Watched(cursor)).run()

@@ -11,6 +11,7 @@ import warnings
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +29,7 @@ from audit.key_file import create_key_file, load_key_file
 from audit.merkle import CompactRange, leaf_hash
 from audit.signing import SignerKey
 from policies.model import Principal, Purpose, Role
+from tests.simulators.children import Tell, run_child
 from tests.simulators.clinic import AUDITOR, BANK, CLINIC, OWNER, Clinic
 from tests.simulators.witness_process import NAME, WitnessProcess, bundle_with, options_with
 from vault.errors import InputInvalidError, LogRolledBackError, NotFoundError, OverloadedError, TamperedError
@@ -641,14 +643,7 @@ def test_a_vault_killed_between_commit_and_anchor_catches_the_anchor_up(
     options = anchored_in(anchor_file)
     clinic.vault.close()
     for nth in range(6):
-        child = os.fork()
-        if child == 0:  # pragma: no cover  # killed
-            try:
-                die_in_anchoring(clinic.path, options, nth)
-            finally:
-                os._exit(1)
-        _, status = os.waitpid(child, 0)
-        assert os.WTERMSIG(status) == signal.SIGKILL
+        assert run_child(partial(die_in_anchoring, clinic.path, anchor_file, nth)).killed
     clinic.reopen(options)
     assert clinic.audit().verify().passed
     receipt = write(clinic)
@@ -659,9 +654,9 @@ def test_a_vault_killed_between_commit_and_anchor_catches_the_anchor_up(
     opened.close()
 
 
-def die_in_anchoring(path: Path, options: VaultOptions, nth: int) -> NoReturn:
+def die_in_anchoring(path: Path, anchor: Path, nth: int, _tell: Tell) -> NoReturn:
     """Open a vault, live, and be killed in the midst of the nth line of the anchor."""
-    vault = Vault.open(path, options=options)
+    vault = Vault.open(path, options=anchored_in(anchor))
     real, lines = os.write, count()
 
     def write_some(descriptor: int, content: Buffer) -> int:
