@@ -22,8 +22,13 @@ from vault.stream_cursor import CursorFile
 class Source(Protocol):
     """What items come from: an open vault, or one that is served."""
 
+    @property
+    def reached(self) -> Anchored | None:
+        """The place behind the last entry that was looked at; None before the first."""
+        ...
+
     def batches(self) -> Iterator[list[LogItem]]:
-        """Yield batches until there is nothing more to give."""
+        """Yield batches until there is nothing more to give; an empty one where nothing fits a query."""
         ...
 
 
@@ -108,10 +113,12 @@ class Delivery:
                 return
 
     def _hand_over(self, items: Sequence[LogItem]) -> None:
-        self._sink(b"".join(map(self._write, items)))
-        last = items[-1]
-        if self._cursor is not None:
-            self._cursor.write(Anchored(last.origin, last.index + 1, last.leaf_hash))
+        if items:
+            self._sink(b"".join(map(self._write, items)))
+        reached = self._stream.reached
+        if self._cursor is not None and reached is not None:
+            # Behind what was looked at, whether it fitted or not: a query that fits nothing is not asked anew.
+            self._cursor.write(reached)
         self.delivered += len(items)
 
 

@@ -6,6 +6,7 @@ form, of the log that it names, and hash to its leaf. An API key goes over TLS, 
 """
 
 import json
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -33,6 +34,11 @@ _MAX_ANSWER: Final = 64 << 20
 _MAX_KEY: Final = 1_024
 _MAX_PROBLEM: Final = 4_096
 _SOURCE: Final = "urn:memvault:log:"
+RANGE_HEADER: Final = "Memvault-Log-Range"
+_RANGE: Final = re.compile(
+    r'log="(?P<log>[^"]{1,300})", first=\d{1,16}, stop=(?P<stop>\d{1,16}), leaf="(?P<leaf>(?:[0-9a-f]{64})?)"',
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +88,21 @@ class RemoteStream:
         server: Where.
         after: Where an earlier stream stopped; None begins at `start`.
         start: First leaf index.
+        query: Which entries are items; empty for all.
 
     Raises:
         SettingsInvalidError: the file of authorities holds no certificates.
     """
 
-    def __init__(self, server: Server, after: Anchored | None = None, start: int = 0) -> None:
+    def __init__(
+        self, server: Server, after: Anchored | None = None, start: int = 0, query: str = ""
+    ) -> None:
         self._server = server
         self._after = after
         self._next = start if after is None else after.start
         self._origin = None if after is None else after.origin
+        self._query = query.strip()
+        self._reached: Anchored | None = None
         try:
             context = ssl.create_default_context(cafile=server.authorities)
         except OSError:
@@ -111,62 +122,96 @@ class RemoteStream:
         if self._after is not None:
             self._expect_same_log(self._after)
             self._after = None
-        items = self._ask(self._next, BATCH)
-        if items:
-            self._next = items[-1].index + 1
+        items, behind = self._ask(self._next, BATCH, self._query)
+        if behind is not None:
+            self._next, self._reached = behind.start, behind
         return items
 
+    @property
+    def reached(self) -> Anchored | None:
+        """The place behind the last entry that was looked at; None before the first."""
+        return self._reached
+
     def batches(self) -> Iterator[list[LogItem]]:
-        """Yield batches until there is nothing more to give."""
-        while items := self.take():
-            yield items
+        """Yield batches until there is nothing more to give; an empty one where nothing fits the query."""
+        before = -1
+        while before != self._next:
+            before = self._next
+            items = self.take()
+            if before != self._next:
+                yield items
 
     def _expect_same_log(self, after: Anchored) -> None:
         size = _whole(self._get("/v1/audit/checkpoint", {}).get("size"))
         if size < after.start:
             raise TamperedError(f"the log has {size} entries, and {after.start} were delivered")
         if after.start:
-            last = self._ask(after.start - 1, 1)
+            last, _ = self._ask(after.start - 1, 1)
             if last and last[0].leaf_hash != after.leaf_hash:
                 raise TamperedError(f"entry {after.start - 1} is not the one that was delivered")
 
-    def _ask(self, start: int, limit: int) -> list[LogItem]:
+    def _ask(self, start: int, limit: int, query: str = "") -> tuple[list[LogItem], Anchored | None]:
+        """Return items, and the place behind what the server looked at; None where that is where it was."""
         wanted: dict[str, str | int] = {"format": "cloudevents", "limit": limit}
         if start:
             wanted["after"] = start - 1
-        text = self._fetch("/v1/audit/stream", wanted)
+        if query:
+            wanted["q"] = query
+        text, told = self._fetch("/v1/audit/stream", wanted)
         if text and not text.endswith(b"\n"):
             raise NotReadyError("the server's answer breaks off")
-        items = [_item(line) for line in text.splitlines()]
-        for nth, item in enumerate(items):
-            if item.index != start + nth or self._origin not in {None, item.origin}:
-                raise TamperedError(f"the server gave entry {item.index} where {start + nth} was asked for")
-            self._origin = item.origin
-        return items
+        items, at = [_item(line) for line in text.splitlines()], start
+        for item in items:
+            right = item.index == at if not query else at <= item.index < start + limit
+            if not right or self._origin not in {None, item.origin}:
+                raise TamperedError(f"the server gave entry {item.index} where {at} was asked for")
+            self._origin, at = item.origin, item.index + 1
+        behind = Anchored(items[-1].origin, at, items[-1].leaf_hash) if items else None
+        if query:
+            behind = _looked_at(told, start + limit, behind)
+            if behind is not None and self._origin not in {None, behind.origin}:
+                raise TamperedError("the server gave entries of another log than was asked for")
+        return items, behind
 
     def _get(self, path: str, query: Mapping[str, str | int]) -> Mapping[str, object]:
         try:
-            value = json.loads(self._fetch(path, query))
+            value = json.loads(self._fetch(path, query)[0])
         except ValueError:
             value = None
         if not isinstance(value, dict):
             raise NotReadyError("the server did not answer as a vault does")
         return value
 
-    def _fetch(self, path: str, query: Mapping[str, str | int]) -> bytes:
+    def _fetch(self, path: str, query: Mapping[str, str | int]) -> tuple[bytes, str]:
+        """Return an answer, and what its head says of the range that it is of."""
         headers = {"Authorization": f"Bearer {self._server.key}", "Memvault-Purpose": "audit"}
         target = f"{self._server.url}{path}?{urlencode(query)}"
         try:
             # Its scheme was checked when the server was named.
             with self._opener.open(Request(target, headers=headers), timeout=SECONDS) as answer:  # noqa: S310
                 text: bytes = answer.read(_MAX_ANSWER + 1)
+                told = str(answer.headers.get(RANGE_HEADER, ""))
         except HTTPError as error:
             raise _refusal(error.code, _problem(error)) from None
         except (OSError, HTTPException) as error:
             raise NotReadyError(f"the server did not answer: {type(error).__name__}") from None
         if len(text) > _MAX_ANSWER:
             raise NotReadyError("the server's answer is too long")
-        return text
+        return text, told
+
+
+def _looked_at(told: str, most: int, behind: Anchored | None) -> Anchored | None:
+    """Return the place up to which a server says that nothing else fits; at least behind what it gave.
+
+    Its word is all that there is for that: an entry that it leaves out is missed by whoever narrows a stream.
+    """
+    found = _RANGE.fullmatch(told)
+    if found is None:
+        raise NotReadyError("the server did not answer as a vault does")
+    stop = int(found["stop"])
+    if stop > most or (behind is not None and stop < behind.start):
+        raise NotReadyError("the server did not answer as a vault does")
+    return Anchored(found["log"], stop, bytes.fromhex(found["leaf"])) if found["leaf"] else behind
 
 
 def _problem(error: HTTPError) -> bytes:

@@ -339,21 +339,25 @@ class LogQueries:
         figures: dict[str, JsonValue],
         outcome: Outcome = Outcome.OK,
     ) -> None:
-        """Log the question. Who asks may have pasted a name into it, as text or in the form of an id."""
+        """Log the question."""
+        written = self.logged_text(grant.tenant, asked.node)
+        payload: dict[str, JsonValue] = {"query": written, "size": asked.size, **figures}
+        self._parts.journal.note(grant, payload, resource=_LOG, outcome=outcome, event=EventType.AUDIT_QUERY)
+
+    def logged_text(self, tenant: str, node: Node) -> str:
+        """Return what an entry says of a question: who asks may have pasted a name, as text or in the form of an id."""
 
         def hashed(text: str) -> str:
-            return f"hash:{self._parts.sealers.query_digest(grant.tenant, text)}"
+            return f"hash:{self._parts.sealers.query_digest(tenant, text)}"
 
-        with self._known(grant.tenant) as known:
+        with self._known(tenant) as known:
 
             def shown(field: Field, value: str) -> str:
                 return (
                     value if field in _VOCABULARY or value == NONE or known(field, value) else hashed(value)
                 )
 
-            written = write_query(asked.node, hashed, shown)
-        payload: dict[str, JsonValue] = {"query": written, "size": asked.size, **figures}
-        self._parts.journal.note(grant, payload, resource=_LOG, outcome=outcome, event=EventType.AUDIT_QUERY)
+            return write_query(node, hashed, shown)
 
     @contextmanager
     def _known(self, tenant: str) -> Iterator[Callable[[Field, str], bool]]:

@@ -10,11 +10,16 @@ neither a follower nor a caller that polls, nor two of them in turn, keep a sile
 
 Each entry is checked on its way out: next index, header to leaf hash, payload to commitment. A stream
 ends at the first that does not hold, with an alarm: what follows would be evidence of nothing.
+
+A stream that a query narrows looks at every entry all the same, and gives those that fit. Its place moves on
+behind what it looked at; where nothing fits, nothing leaves and nothing is written.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
+
+from sqlalchemy import Connection
 
 from audit.canonical import JsonValue, parse_canonical
 from audit.errors import MalformedError, VerificationError
@@ -23,6 +28,10 @@ from audit.evidence import StoredEntry
 from audit.log import Leaf
 from audit.merkle import leaf_hash
 from audit.payload_keys import outgoing
+from audit.query.evaluate import predicate
+from audit.query.parse import parse_query
+from audit.query.rows import row_of
+from audit.query.syntax import Node
 from audit.siem.formats import Format
 from audit.siem.item import LogItem
 from policies.errors import DeniedError
@@ -30,6 +39,7 @@ from policies.model import Action, Principal, Purpose, Relation, SystemResource
 from vault.errors import InputInvalidError, TamperedError
 from vault.grant import Grant, authorise
 from vault.journal import Call
+from vault.log_queries import LogQueries
 from vault.parts import Parts
 
 BATCH: Final = 500
@@ -49,9 +59,11 @@ class StreamRequest:
     start: int = 0
     """First leaf index."""
     limit: int | None = None
-    """Most items; None is all that there are."""
+    """Most entries that are looked at, each of them an item where no query narrows it; None is all that there are."""
     follow: bool = False
     """Whether to go on when the end is reached."""
+    query: str = ""
+    """Which entries are items (docs/log/queries.md); empty for all. Its relative times count from the opening."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,7 @@ class LogStreams:
         Raises:
             DeniedError: the log may not be read; the denial is logged.
             InputInvalidError: a bound is out of range.
+            QueryInvalidError: the query is none.
             TamperedError: the log is not the one that the earlier stream was of: shorter, or another.
         """
         if asked.start < 0 or (asked.limit is not None and not 1 <= asked.limit <= MAX_LIMIT):
@@ -102,7 +115,12 @@ class LogStreams:
         if after is not None:
             self._expect_same_log(grant, after)
             asked = replace(asked, start=after.start)
-        return LogStream(self._parts, grant, asked, self._version)
+        narrowed = self._narrowed(grant.tenant, asked.query) if asked.query.strip() else None
+        return LogStream(self._parts, grant, asked, self._version, narrowed)
+
+    def _narrowed(self, tenant: str, query: str) -> "_Narrowed":
+        node = parse_query(query, now=self._parts.clock())
+        return _Narrowed(node, LogQueries(self._parts).logged_text(tenant, node))
 
     def _expect_same_log(self, grant: Grant, after: Anchored) -> None:
         origin = self._parts.origin(grant.tenant)
@@ -118,18 +136,38 @@ class LogStreams:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class _Narrowed:
+    """A query that says which entries are items."""
+
+    node: Node
+    told: str
+    """What an entry says of it."""
+
+
 class LogStream:
     """One session: hands out items in order until there are no more."""
 
-    def __init__(self, parts: Parts, grant: Grant, asked: StreamRequest, version: str) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        grant: Grant,
+        asked: StreamRequest,
+        version: str,
+        narrowed: _Narrowed | None = None,
+    ) -> None:
         self._parts = parts
         self._grant = grant
         self._asked = asked
         self._version = version
         self._origin = parts.origin(grant.tenant)
+        self._narrowed = narrowed
         self._next = asked.start
         self._announced = asked.start
         """First index that no entry of this session speaks for."""
+        self._stop: int | None = None
+        """Where a narrowed session with an end ends; None before its first look."""
+        self._last = b""
         self._begun = False
         self.entries_written = 0
         """Entries that tell of this session."""
@@ -146,31 +184,77 @@ class LogStream:
 
     @property
     def end(self) -> int:
-        """Leaf index after the last item that was announced; that of the next one where nothing was."""
-        return self._announced
+        """Leaf index after the last entry that this session looks at, as far as it knows."""
+        return self._announced if self._stop is None else self._stop
+
+    @property
+    def reached(self) -> Anchored | None:
+        """The place behind the last entry that was looked at; None before the first."""
+        return Anchored(self._origin, self._next, self._last) if self._last else None
+
+    def last_hash(self) -> bytes | None:
+        """Return the leaf hash of the entry before `end`; None where there is none."""
+        with self._parts.store.log_connection(self._grant.tenant) as connection:
+            held = list(self._parts.log.entries(connection, self._grant.tenant, self.end - 1, self.end))
+        return held[0].leaf_hash if self.end and held else None
 
     def take(self) -> list[LogItem]:
-        """Return the next items, at most `BATCH`; none where there is nothing to give now.
+        """Return the next items, at most `BATCH`; none where there is nothing to give now, or nothing fits yet.
 
         Raises:
             TamperedError: an entry is not what its leaf says.
         """
+        if self._narrowed is not None:
+            return self._take_fitting(self._narrowed)
         if self._next >= self._announced and not self._announce():
             return []
         with self._parts.store.log_connection(self._grant.tenant) as connection:
             size = self._parts.log.head(connection, self._grant.tenant).size
             stop = min(size, self._announced, self._next + BATCH)
-            stored = list(self._parts.log.entries(connection, self._grant.tenant, self._next, stop))
-        items = [self._item(entry, size, self._next + nth) for nth, entry in enumerate(stored)]
-        if len(items) != max(0, stop - self._next):
-            raise TamperedError(f"the log of {self._grant.tenant} has a gap after entry {self._next}")
-        self._next += len(items)
-        return items
+            return [item for _, item in self._look(connection, size, stop)]
 
     def batches(self) -> Iterator[list[LogItem]]:
-        """Yield batches until there is nothing more to give."""
-        while items := self.take():
-            yield items
+        """Yield batches until there is nothing more to give; an empty one where nothing fits of what was looked at."""
+        before = -1
+        while before != self._next:
+            before = self._next
+            items = self.take()
+            if before != self._next:
+                yield items
+
+    def _look(self, connection: Connection, size: int, stop: int) -> list[tuple[StoredEntry, LogItem]]:
+        """Check the next entries, and go on behind them."""
+        stored = list(self._parts.log.entries(connection, self._grant.tenant, self._next, stop))
+        looked = [(entry, self._item(entry, size, self._next + nth)) for nth, entry in enumerate(stored)]
+        if len(looked) != max(0, stop - self._next):
+            raise TamperedError(f"the log of {self._grant.tenant} has a gap after entry {self._next}")
+        self._next += len(looked)
+        if looked:
+            self._last = looked[-1][1].leaf_hash
+        return looked
+
+    def _take_fitting(self, narrowed: _Narrowed) -> list[LogItem]:
+        first = self._next
+        with self._parts.store.log_connection(self._grant.tenant) as connection:
+            size = self._parts.log.head(connection, self._grant.tenant).size
+            if not self._asked.follow:
+                self._stop = max(self._next, self._end(size)) if self._stop is None else self._stop
+            end = size if self._stop is None else self._stop
+            if self._next >= end or self._is_silent(connection, size):
+                return []
+            fits = predicate(narrowed.node, size)
+            stop = min(end, self._next + BATCH)
+            items = [item for entry, item in self._look(connection, size, stop) if fits(row_of(entry))]
+        if items and items[-1].index >= self._announced:
+            # An entry for the range of this session, or of so many that follow; before the first of them leaves.
+            self._announced = first + AHEAD if self._stop is None else self._stop
+            self._write_entry(first, self._announced, size)
+        return items
+
+    def _is_silent(self, connection: Connection, size: int) -> bool:
+        """Say whether all that comes next was written for streams."""
+        rest = self._parts.log.entries(connection, self._grant.tenant, self._next, size)
+        return all(_tells_of_a_stream(entry) for entry in rest)
 
     def _announce(self) -> bool:
         """Write the entry for what leaves next; say whether anything does."""
@@ -178,8 +262,7 @@ class LogStream:
             return False
         with self._parts.store.log_connection(self._grant.tenant) as connection:
             size = self._parts.log.head(connection, self._grant.tenant).size
-            rest = self._parts.log.entries(connection, self._grant.tenant, self._next, size)
-            if all(_tells_of_a_stream(entry) for entry in rest):
+            if self._is_silent(connection, size):
                 return False
         stop = self._next + AHEAD if self._asked.follow else self._end(size)
         self._write_entry(self._next, stop, size)
@@ -198,7 +281,9 @@ class LogStream:
             "stop": stop,
             "tree_size": size,
         }
-        if not self._asked.follow:
+        if self._narrowed is not None:
+            payload["query"] = self._narrowed.told
+        elif not self._asked.follow:
             payload["count"] = stop - first
         draft = self._parts.journal.allowed(self._grant, payload, resource=_LOG)
         (leaf,) = self._parts.journal.write([replace(draft, event=EventType.AUDIT_EXPORT)])

@@ -51,7 +51,7 @@ def query(
     text = _text(words or [])
     if unit is not None and (unit not in _UNITS or not histogram):
         raise typer.BadParameter("expected one of those, together with --histogram", param_hint="--unit")
-    _check(text, as_json=call.as_json)
+    check_query(text, as_json=call.as_json)
     if not facets and not histogram:
         _show_page(call, text, size, cursor, limit, oldest=oldest)
         return
@@ -71,7 +71,7 @@ def _text(words: Sequence[str]) -> str:
     return " ".join(words)
 
 
-def _check(text: str, *, as_json: bool) -> None:
+def check_query(text: str, *, as_json: bool) -> None:
     """See that it is a query before the vault is opened; show where it is none."""
     from audit.errors import QueryInvalidError  # noqa: PLC0415  # loads the parser; `--help` does not
     from audit.query.parse import parse_query, point_at  # noqa: PLC0415

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from api.cli.audit_query import check_query
 from api.cli.options import Invocation, auditor, called_by
 from api.cli.output import counted, note
 from audit.siem.formats import Format, formatter_of, head_of
@@ -29,6 +30,9 @@ def stream(
         typer.Option(metavar="FILE", help="Go on where this file says, and keep the place there."),
     ] = None,
     start: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="First index, without a cursor.")] = 0,
+    query: Annotated[
+        str, typer.Option(metavar="QUERY", help="Give the entries that fit alone, as in `audit query`.")
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Go on when the end is reached.")] = False,
     every: Annotated[
         float, typer.Option(min=0.05, max=3600, help="Seconds between two looks, with --follow.")
@@ -54,8 +58,10 @@ def stream(
     ] = None,
 ) -> None:
     """Write the log for a system that watches it; it may get an item twice, and never misses one."""
-    wanted = _Wanted(format_, start, from_cursor, to, ca_file, server, api_key_file, server_ca_file)
+    wanted = _Wanted(format_, start, from_cursor, to, ca_file, server, api_key_file, server_ca_file, query)
     wanted.check(call)
+    if query:
+        check_query(query, as_json=False)
     from api.delivery import Delivery, give_up  # noqa: PLC0415  # loads the vault; `--help` does not
     from api.errors import DeliveryFailedError  # noqa: PLC0415
     from vault.stream_cursor import CursorFile  # noqa: PLC0415
@@ -86,6 +92,7 @@ class _Wanted(NamedTuple):
     server: str | None
     api_key_file: Path | None
     server_ca_file: Path | None
+    query: str
 
     def check(self, call: Invocation) -> None:
         """See that the options go together.
@@ -133,12 +140,12 @@ def _source(
         from api.remote_stream import RemoteStream, Server  # noqa: PLC0415  # as above
 
         server = Server.with_key_file(wanted.server, wanted.api_key_file, wanted.server_ca_file)
-        yield RemoteStream(server, after, wanted.start)
+        yield RemoteStream(server, after, wanted.start, wanted.query)
         return
     from vault.log_stream import StreamRequest  # noqa: PLC0415
 
     with call.session() as opened:
-        asked = StreamRequest(wanted.format, wanted.start, follow=follow)
+        asked = StreamRequest(wanted.format, wanted.start, follow=follow, query=wanted.query)
         yield opened.memory.stream(asked, after, version=_version(), purpose=opened.caller.purpose)
 
 

@@ -1,7 +1,8 @@
 """The route of the log's stream: entries in a SIEM's format, a piece at a time.
 
 The entry that tells of it is written before the first byte of the answer leaves. A collector asks again
-with the last index that it has had: it gets nothing, and the log does not grow, while nothing is new.
+with the last index that it has had: it gets nothing, and the log does not grow, while nothing is new. Where a
+query narrows the stream, the head of the answer says up to where was looked, and the collector goes on there.
 """
 
 from collections.abc import Iterator
@@ -12,13 +13,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from api.remote_stream import RANGE_HEADER
+from api.routes.audit_query import QParameter
 from api.routes.call import CallParameter, ParsedRoute
 from api.routes.described import ANSWERS
 from audit.siem.formats import MEDIA_TYPES, Format, Formatter, formatter_of, head_of
 from audit.siem.item import LogItem
 from vault.log_stream import MAX_LIMIT, LogStream, StreamRequest
 
-RANGE_HEADER: Final = "Memvault-Log-Range"
 _MAX_INDEX: Final = 2**53 - 1
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=ANSWERS, route_class=ParsedRoute)
@@ -39,11 +41,12 @@ def stream_log(
         int | None,
         Query(ge=0, le=_MAX_INDEX, description="last index that was had; none: from the beginning"),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 1000,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="most entries that are looked at")] = 1000,
+    q: QParameter = "",
 ) -> StreamingResponse:
     """Return entries after an index, oldest first, one a line. Each range that leaves is an entry, too."""
     start = 0 if after is None else after + 1
-    asked = StreamRequest(format_, start, limit)
+    asked = StreamRequest(format_, start, limit, query=q)
     purpose = call.one_purpose()
     found = call.memory().stream(asked, version=_version(), purpose=purpose)
     # The first batch is read here: what is wrong with it is still told as a problem.
@@ -52,7 +55,9 @@ def stream_log(
     return StreamingResponse(
         _written(head, first, found, formatter_of(format_)),
         media_type=MEDIA_TYPES[format_],
-        headers={RANGE_HEADER: f'log="{found.origin}", first={start}, stop={found.end}'},
+        headers={
+            RANGE_HEADER: f'log="{found.origin}", first={start}, stop={found.end}, leaf="{_last_hash(found)}"'
+        },
     )
 
 
@@ -60,6 +65,11 @@ def _written(head: bytes, first: list[LogItem], found: LogStream, write: Formatt
     yield head
     for items in chain([first] if first else [], found.batches()):
         yield b"".join(map(write, items))
+
+
+def _last_hash(found: LogStream) -> str:
+    last = found.last_hash()
+    return "" if last is None else last.hex()
 
 
 def _version() -> str:

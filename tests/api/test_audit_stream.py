@@ -203,7 +203,7 @@ def test_a_collector_reads_the_log_over_http_and_asks_for_what_comes_after(calle
     assert first.headers["content-type"] == "application/x-ndjson"
     had = indexes(first.text)
     assert had == list(range(len(had)))
-    assert first.headers["Memvault-Log-Range"].endswith(f"first=0, stop={len(had)}")
+    assert first.headers["Memvault-Log-Range"].partition(", leaf=")[0].endswith(f"first=0, stop={len(had)}")
     after: dict[str, str | int] = {"format": "ocsf", "after": had[-1]}
     for _ in range(3):
         assert auditor.client.get(url, params=after, headers=headers).text == ""
@@ -284,3 +284,52 @@ def test_roles_that_may_not_audit_get_a_problem_and_no_line(caller: MakeCaller) 
         answer = other.client.get("/v1/audit/stream?format=ocsf", headers=other.headers("audit"))
         assert answer.status_code == 403
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_stream_that_a_query_narrows_keeps_its_place_where_nothing_fits(
+    memvault: Memvault, tmp_path: Path
+) -> None:
+    path = tmp_path / "siem.cursor"
+    command = ("audit", "stream", "--format", "ocsf", "--from-cursor", str(path))
+    memvault("extract", "-", stdin="a note")
+    nothing = memvault(*command, "--query", "outcome:denied")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    place = json.loads(path.read_text())["next"]
+    assert place > 0
+    assert memvault("extract", "-", "--role", "auditor", stdin="denied").exit_code == 4
+    found = memvault(*command, "--query", "outcome:denied event:memory.*")
+    (index,) = indexes(found.stdout)
+    assert index >= place
+    assert json.loads(path.read_text())["next"] > index
+    assert indexes(memvault(*command, "--query", "outcome:denied event:memory.*").stdout) == []
+    told = memvault.json("audit", "tail", "-n", "1000")
+    exports = [one["payload"] for one in told["entries"] if one["event"] == "audit.export"]
+    assert [one["query"] for one in exports] == ["outcome:denied event:memory.*"], "one, for what left"
+
+
+def test_a_query_that_is_none_is_shown_with_its_place_and_streams_nothing(memvault: Memvault) -> None:
+    wrong = memvault("audit", "stream", "--format", "ocsf", "--query", "actor:x foo:bar")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "        ^" in wrong.stderr
+
+
+def test_a_collector_narrows_its_stream_and_goes_on_where_the_head_says(caller: MakeCaller) -> None:
+    auditor = caller(Role.AUDITOR, name="siem")
+    owner = caller(Role.OWNER_AGENT, name="agent-1")
+    url, headers = "/v1/audit/stream", auditor.headers("audit")
+    assert owner.client.get("/v1/audit/query", headers=owner.headers("audit")).status_code == 403
+    after, found = -1, []
+    for _ in range(50):
+        wanted = {"limit": "2", "q": "outcome:denied"} | ({"after": str(after)} if after >= 0 else {})
+        answer = auditor.client.get(url, params=wanted, headers=headers)
+        assert answer.status_code == 200
+        found += indexes(answer.text)
+        stop = int(answer.headers["Memvault-Log-Range"].partition("stop=")[2].partition(",")[0])
+        if stop == after + 1:
+            break
+        after = stop - 1
+    else:
+        pytest.fail("a stream that nothing new fits came to no end")
+    assert len(found) == 1
+    refused = auditor.client.get(url, params={"q": "foo:bar"}, headers=headers)
+    assert (refused.status_code, refused.json()["position"]) == (422, 0)

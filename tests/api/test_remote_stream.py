@@ -33,6 +33,7 @@ class Answers(BaseHTTPRequestHandler):
 
     answer: Callable[[str], tuple[int, bytes]]
     asked: list[tuple[str, str | None]]
+    head: dict[str, str]
 
     def do_GET(self) -> None:  # the library's name
         self.asked.append((self.path, self.headers.get("Authorization")))
@@ -40,6 +41,8 @@ class Answers(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 302:
             self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+        for name, value in self.head.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -52,8 +55,11 @@ class Served:
     """A server on this machine."""
 
     def __init__(self) -> None:
+        self.head: dict[str, str] = {}
         self.handler = type(
-            "Handler", (Answers,), {"asked": [], "answer": staticmethod(lambda _path: (200, b""))}
+            "Handler",
+            (Answers,),
+            {"asked": [], "head": self.head, "answer": staticmethod(lambda _path: (200, b""))},
         )
         self._server = HTTPServer(("127.0.0.1", 0), self.handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -295,3 +301,58 @@ def test_the_command_follows_a_server_with_a_key_from_a_file(
     assert memvault(*asked, "--from-cursor", cursor).stdout == ""
     served.answers(lambda _path: (401, b""))
     assert memvault(*asked).exit_code == 5
+
+
+def test_a_narrowed_stream_of_a_served_vault_goes_on_behind_what_was_looked_at(
+    served: Served, caller: MakeCaller, vault: Vault, tmp_path: Path
+) -> None:
+    auditor = caller(Role.AUDITOR, name="siem")
+    journal = vault.parts.journal
+    journal.write([journal.event(EventType.VAULT_READ, "clinic", {})])
+
+    def answer(path: str) -> tuple[int, bytes]:
+        found = auditor.client.get(path, headers=auditor.headers("audit"))
+        served.head["Memvault-Log-Range"] = found.headers.get("Memvault-Log-Range", "")
+        return found.status_code, found.content
+
+    served.answers(answer)
+    cursor = CursorFile(tmp_path / "c")
+    taken: list[bytes] = []
+    for _ in range(2):
+        stream = RemoteStream(Server(served.url, KEY), cursor.read(), query="event:vault.read")
+        Delivery(stream, formatter_of(Format.OCSF), taken.append, cursor).run()
+    assert len(taken) == 1
+    reached = cursor.read()
+    assert reached is not None
+    with vault.parts.store.log_connection("clinic") as connection:
+        (last,) = vault.parts.log.entries(connection, "clinic", reached.start - 1, reached.start)
+    assert reached.leaf_hash == last.leaf_hash
+    assert last.event != "vault.read", "behind entries that do not fit"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        'log="memos-vault/ward-1/clinic-a", first=0, stop=501, leaf=""',
+        'log="memos-vault/ward-1/clinic-a", first=0, stop=2, leaf=""',
+        'log="memos-vault/ward-1/clinic-a", first=0, stop=-1, leaf=""',
+        'log="memos-vault/ward-1/clinic-a", first=0, stop=9, leaf="xy"',
+    ],
+)
+def test_a_range_that_a_server_cannot_have_looked_at_is_refused(
+    served: Served, items: Items, told: str
+) -> None:
+    served.answers(lambda _path: (200, line(items(index=4))))
+    served.head["Memvault-Log-Range"] = told
+    stream = RemoteStream(Server(served.url, KEY), query="actor:agent-1")
+    with pytest.raises(NotReadyError):
+        stream.take()
+    assert stream.reached is None
+
+
+def test_an_entry_outside_the_range_that_was_asked_is_refused(served: Served, items: Items) -> None:
+    for wrong in ([items(index=500)], [items(index=4), items(index=3)], [items(index=4), items(index=4)]):
+        served.answers(lambda _path, wrong=wrong: (200, b"".join(map(line, wrong))))  # type: ignore[misc]  # bound now
+        with pytest.raises(TamperedError):
+            RemoteStream(Server(served.url, KEY), query="actor:agent-1").take()

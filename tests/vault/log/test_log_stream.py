@@ -244,5 +244,102 @@ def test_a_cursor_that_cannot_be_written_or_read_says_so_and_the_old_one_stands(
     assert stands.read() == Anchored("o", 2, bytes(32))
 
 
+def fitting(stream: LogStream) -> list[int]:
+    return [item.index for batch in stream.batches() for item in batch]
+
+
+def test_a_query_gives_what_fits_and_the_place_moves_behind_what_was_looked_at(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.log_stream.BATCH", 3)
+    for nth in range(5):
+        clinic.mem(OWNER).extract(f"note {nth}")
+    before = clinic.log()
+    wanted = [entry.index for entry in before if entry.event == "memory.write"]
+    stream = clinic.audit().stream(StreamRequest(Format.OCSF, query="event:memory.write"))
+    places = []
+    got = []
+    for batch in stream.batches():
+        got += [item.index for item in batch]
+        assert stream.reached is not None
+        places.append(stream.reached.start)
+    assert got == wanted
+    assert places == [*range(3, len(before), 3), len(before)], "behind batches in which nothing fits, too"
+    (told,) = clinic.log()[len(before) :]
+    assert told.payload == {
+        "first": wanted[0] // 3 * 3,
+        "follow": False,
+        "format": "ocsf",
+        "query": "event:memory.write",
+        "stop": len(before),
+        "tree_size": len(before),
+    }
+
+
+def test_a_stream_in_which_nothing_fits_writes_nothing_and_can_be_gone_on_with(clinic: Clinic) -> None:
+    clinic.mem(OWNER).extract("a note")
+    size = len(clinic.log())
+    stream = clinic.audit().stream(StreamRequest(Format.OCSF, query="actor:nobody-1"))
+    assert fitting(stream) == []
+    assert stream.reached is not None
+    assert (stream.reached.start, stream.entries_written, len(clinic.log())) == (size, 0, size)
+    clinic.mem(OWNER).extract("another")
+    again = clinic.audit().stream(StreamRequest(Format.OCSF, query="actor:agent-1"), stream.reached)
+    assert [clinic.log()[index].event for index in fitting(again)] == ["memory.write"]
+    forged = replace(stream.reached, leaf_hash=bytes(32))
+    with pytest.raises(TamperedError):
+        clinic.audit().stream(StreamRequest(Format.OCSF, query="actor:agent-1"), forged)
+
+
+@pytest.mark.parametrize("query", ["event:audit.export", "event:audit.export OR event:memory.write"])
+def test_followers_that_ask_for_exports_do_not_wake_each_other_and_miss_none(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr("vault.log_stream.AHEAD", 2)
+    asked = StreamRequest(Format.OCSF, follow=True, query=query)
+    streams = [clinic.audit().stream(asked) for _ in range(2)]
+    had: list[list[int]] = [[], []]
+    for turn in range(30):
+        if turn in {0, 5, 10}:
+            clinic.mem(OWNER).extract(f"note {turn}")
+        for stream, found in zip(streams, had, strict=True):
+            found.extend(fitting(stream))
+        if turn == 15:
+            settled = len(clinic.log())
+    assert len(clinic.log()) == settled
+    clinic.mem(OWNER).extract("the last")
+    for stream, found in zip(streams, had, strict=True):
+        while more := fitting(stream):
+            found.extend(more)
+    words = {"audit.export", "memory.write"} if "memory" in query else {"audit.export"}
+    wanted = [entry.index for entry in clinic.log() if entry.event in words]
+    for found in had:
+        assert found == wanted[: len(found)], "in order, none left out, none twice"
+        assert len(found) >= len([index for index in wanted if index < settled])
+
+
+def test_an_entry_that_does_not_fit_is_checked_all_the_same(clinic: Clinic) -> None:
+    for name in ("audit_leaf_keep", "audit_leaf_fixed", "audit_leaf_erase"):
+        clinic.sql(f"DROP TRIGGER {name}")
+    clinic.sql(DAMAGE["hash"])
+    with pytest.raises(TamperedError):
+        fitting(clinic.audit().stream(StreamRequest(Format.OCSF, query="actor:nobody-1")))
+
+
+def test_a_query_may_hold_a_name_and_the_entry_does_not(clinic: Clinic) -> None:
+    clinic.mem(OWNER).extract("a note")
+    query = '-"maria keller" -actor:maria.keller'
+    assert fitting(clinic.audit().stream(StreamRequest(Format.OCSF, query=query))) != []
+    told = str(clinic.last().payload["query"])
+    assert "maria" not in told
+    assert told.count("hash:") == 2
+
+
+def test_a_start_beyond_the_log_is_no_place_before_it(clinic: Clinic) -> None:
+    stream = clinic.audit().stream(StreamRequest(Format.OCSF, 10**9, query="actor:agent-1"))
+    assert stream.take() == []
+    assert (stream.end, stream.last_hash(), stream.reached) == (10**9, None, None)
+
+
 def test_the_tenant_of_a_stream_is_the_callers(clinic: Clinic) -> None:
     assert clinic.audit(CLINIC).stream(StreamRequest(Format.OCSF)).origin.endswith("/clinic")
