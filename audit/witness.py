@@ -21,6 +21,7 @@ size is another or the root at an equal size is another; 422 a proof that does n
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, NoReturn
 
 from audit.checkpoint import Checkpoint, parse_checkpoint
@@ -156,6 +157,15 @@ class Seen:
     root: bytes = EMPTY_ROOT
 
 
+class Refusal(StrEnum):
+    """Why a note that the log signed is kept although it shows nothing by itself."""
+
+    PROOF = "proof"
+    """The proof that came with it does not hold: the log is another, or somebody brought a wrong proof."""
+    SMALLER = "smaller"
+    """It is of a smaller tree than was seen: the log was rolled back, or somebody brought an old note."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back to who submitted."""
@@ -165,6 +175,8 @@ class Answer:
     media_type: str = TEXT_TYPE
     is_evidence: bool = False
     """The log's own key signed another root at the size that was seen: two notes that show a fork."""
+    refused_as: Refusal | None = None
+    """Why its note is kept for comparing; None where there is nothing to compare."""
 
 
 class RefusedError(VerificationError):
@@ -229,7 +241,8 @@ def check_extends(submission: Submission, checkpoint: Checkpoint, seen: Seen) ->
     if seen.size == checkpoint.size and seen.root != checkpoint.root:
         raise RefusedError(_conflict(seen, is_evidence=checkpoint.size > 0))
     if submission.old_size != seen.size:
-        raise RefusedError(_conflict(seen))
+        smaller = 0 < checkpoint.size < seen.size
+        raise RefusedError(_conflict(seen, refused_as=Refusal.SMALLER if smaller else None))
     if seen.size in {0, checkpoint.size}:
         if submission.proof:
             _refuse(422, "expected no proof")
@@ -237,11 +250,33 @@ def check_extends(submission: Submission, checkpoint: Checkpoint, seen: Seen) ->
     try:
         verify_consistency(seen.size, checkpoint.size, submission.proof, seen.root, checkpoint.root)
     except VerificationError as error:
-        _refuse(422, str(error))
+        raise RefusedError(Answer(422, f"{error}\n", refused_as=Refusal.PROOF)) from None
 
 
-def _conflict(seen: Seen, *, is_evidence: bool = False) -> Answer:
-    return Answer(409, f"{seen.size}\n", SIZE_TYPE, is_evidence)
+def _conflict(seen: Seen, *, is_evidence: bool = False, refused_as: Refusal | None = None) -> Answer:
+    return Answer(409, f"{seen.size}\n", SIZE_TYPE, is_evidence, refused_as)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedNote:
+    """A note that the log signed and that was not cosigned; proves nothing by itself.
+
+    Whoever has the log's own checkpoint of this size compares the roots: where they differ, both notes are a fork.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    time: int
+    """POSIX seconds."""
+    seen: int
+    """Size that the witness had cosigned by then."""
+    reason: Refusal
+    note: bytes
+
+    def is_signed(self, keys: Iterable[VerifierKey]) -> bool:
+        """Say whether the log signed it, with any of these keys."""
+        return _signed_by_any(self.note, keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ from audit.witness import (
     TEXT_TYPE,
     Answer,
     Fork,
+    Refusal,
     RefusedError,
+    RefusedNote,
     Seen,
     Submission,
     TrustList,
@@ -39,6 +41,8 @@ from audit.witness import (
 BUSY_SECONDS: Final = 5.0
 MAX_EVIDENCE: Final = 100
 """Forks that are kept of one log that contradicts itself."""
+MAX_REFUSED: Final = 10
+"""Notes that are kept of one log, of those that were not cosigned: the latest."""
 APPLICATION_ID: Final = 0x6D767769
 """Names the file as a witness's: another database is not taken for one."""
 
@@ -64,6 +68,21 @@ _SCHEMA: Final = (
     ),
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
+# Not in the schema: a state file of an earlier version has none, and gets it.
+_REFUSED: Final = (
+    "CREATE TABLE IF NOT EXISTS refused (origin TEXT NOT NULL, time INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " root BLOB NOT NULL, seen INTEGER NOT NULL, reason TEXT NOT NULL, note BLOB NOT NULL,"
+    " UNIQUE (origin, size, root)) STRICT"
+)
+_READ_REFUSED: Final = (
+    "SELECT size, root, time, seen, reason, note FROM refused WHERE origin = ? ORDER BY rowid"
+)
+_REFUSE: Final = "INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)"
+_FORGET_OLDEST: Final = (
+    "DELETE FROM refused WHERE origin = ?1 AND rowid NOT IN"
+    " (SELECT rowid FROM refused WHERE origin = ?1 ORDER BY rowid DESC LIMIT ?2)"
+)
+_FORGET_AT: Final = "DELETE FROM refused WHERE origin = ? AND size = ?"
 _READ: Final = "SELECT size, root FROM seen WHERE origin = ?"
 _REMEMBER: Final = (
     "INSERT INTO seen (origin, size, root, note) VALUES (?, ?, ?, ?) ON CONFLICT (origin)"
@@ -132,13 +151,18 @@ class WitnessStore:
         with self._open() as connection:
             return _forks(connection, origin)
 
+    def refused(self, origin: str) -> list[RefusedNote]:
+        """Return the latest notes of one log that were not cosigned; they prove nothing by themselves."""
+        with self._open() as connection:
+            return _refused(connection, origin)
+
     def advance(
         self, submission: Submission, checkpoint: Checkpoint, time: int, probe: Callable[[str], None]
     ) -> None:
         """Judge an identified submission by what was seen, and remember it durably.
 
         Raises:
-            RefusedError: it does not extend what was seen; nothing was remembered but evidence.
+            RefusedError: it does not extend what was seen; nothing was remembered but evidence and what to compare.
             WitnessStateError: the state cannot be read or written; nothing may be cosigned.
         """
         with self._open() as connection:
@@ -148,12 +172,15 @@ class WitnessStore:
                 check_extends(submission, checkpoint, _seen(connection, checkpoint.origin))
                 row = (checkpoint.origin, checkpoint.size, checkpoint.root, submission.note)
                 connection.execute(_REMEMBER, row)
+                _settle(connection, checkpoint, time)
                 probe("written")
                 connection.execute("COMMIT")
                 probe("remembered")
             except RefusedError as refused:
                 if refused.answer.is_evidence:
                     _keep(connection, checkpoint, submission.note, time)
+                if refused.answer.refused_as is not None:
+                    _keep_refused(connection, checkpoint, submission.note, time, refused.answer.refused_as)
                 connection.execute("COMMIT")
                 raise
 
@@ -198,6 +225,35 @@ def _keep(connection: sqlite3.Connection, checkpoint: Checkpoint, note: bytes, t
     known = {(fork.size, root) for fork in kept for root in fork.roots}
     if len(kept) < MAX_EVIDENCE and (checkpoint.size, checkpoint.root) not in known:
         connection.execute(_KEEP, (checkpoint.origin, time, note))
+
+
+def _refused(connection: sqlite3.Connection, origin: str) -> list[RefusedNote]:
+    connection.execute(_REFUSED)
+    return [
+        RefusedNote(origin, size, root, time, seen, Refusal(reason), note)
+        for size, root, time, seen, reason, note in connection.execute(_READ_REFUSED, (origin,))
+    ]
+
+
+def _keep_refused(
+    connection: sqlite3.Connection, checkpoint: Checkpoint, note: bytes, time: int, reason: Refusal
+) -> None:
+    """Keep a note once, the latest of its log."""
+    connection.execute(_REFUSED)
+    origin, seen = checkpoint.origin, _seen(connection, checkpoint.origin)
+    row = (origin, time, checkpoint.size, checkpoint.root, seen.size, reason.value, note)
+    connection.execute(_REFUSE, row)
+    connection.execute(_FORGET_OLDEST, (origin, MAX_REFUSED))
+
+
+def _settle(connection: sqlite3.Connection, cosigned: Checkpoint, time: int) -> None:
+    """Compare what was refused at the size that is cosigned now: the same note, or half of a fork."""
+    kept = [one for one in _refused(connection, cosigned.origin) if one.size == cosigned.size]
+    for one in kept:
+        if one.root != cosigned.root:
+            _keep(connection, Checkpoint(one.origin, one.size, one.root), one.note, time)
+    if kept:
+        connection.execute(_FORGET_AT, (cosigned.origin, cosigned.size))
 
 
 def no_probe(_step: str) -> None:

@@ -9,8 +9,11 @@ from api.cli.options import JsonOption
 from api.cli.output import flat, note, print_json, reported, say
 
 if TYPE_CHECKING:
+    from api.cli.witness_view import EvidenceView
     from api.settings import WitnessSettings
+    from audit.witness import TrustList
     from audit.witness_files import WitnessDirectory
+    from audit.witness_store import WitnessStore
 
 app = typer.Typer(
     help="Witness the logs of others: cosign what grows, refuse what was rolled back or forked.",
@@ -98,30 +101,12 @@ def trust(
 
 @app.command("evidence")
 def evidence(*, directory: DirectoryOption = None, as_json: JsonOption = False) -> None:
-    """Show the forks that are kept: two notes of one log, one size and two roots; --json has the notes."""
+    """Show the forks that are kept, two notes each, and the notes that were refused; --json has the notes."""
     with reported(as_json=as_json):
-        from base64 import b64encode  # noqa: PLC0415
-
-        from api.cli.witness_view import EvidenceView, ForkView  # noqa: PLC0415
         from audit.witness_store import WitnessStore  # noqa: PLC0415
 
         _, place = _settings(directory)
-        trusted, store = place.load_trusted(), WitnessStore(place.state)
-        shown = EvidenceView(
-            forks=[
-                ForkView(
-                    log=fork.origin,
-                    size=fork.size,
-                    signed=fork.is_signed(trusted.keys_of(fork.origin)),
-                    seen_root=b64encode(fork.roots[0]).decode(),
-                    shown_root=b64encode(fork.roots[1]).decode(),
-                    seen=fork.seen.decode(),
-                    shown=fork.shown.decode(),
-                )
-                for log, _ in store.logs()
-                for fork in store.evidence(log)
-            ]
-        )
+        shown = _evidence_of(WitnessStore(place.state), place.load_trusted())
     if as_json:
         print_json(shown)
         return
@@ -129,6 +114,50 @@ def evidence(*, directory: DirectoryOption = None, as_json: JsonOption = False) 
     for fork in shown.forks:
         signed = "yes" if fork.signed else "NO"
         say(f"{signed:<8}{fork.size:>12}  {fork.seen_root:<46}{fork.shown_root:<46}{flat(fork.log)}")
+    if not shown.refused:
+        return
+    say("refused, proves nothing by itself: compare with the log's own checkpoint of the size")
+    for one in shown.refused:
+        signed = "yes" if one.signed else "NO"
+        said = f"{one.time:%Y-%m-%d %H:%M:%S} {one.reason}"
+        say(f"{signed:<8}{one.size:>12}  {one.root:<46}{said:<46}{flat(one.log)}")
+
+
+def _evidence_of(store: "WitnessStore", trusted: "TrustList") -> "EvidenceView":
+    from base64 import b64encode  # noqa: PLC0415
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from api.cli.witness_view import EvidenceView, ForkView, RefusedNoteView  # noqa: PLC0415
+
+    origins = [origin for origin, _ in store.logs()]
+    forks = [
+        ForkView(
+            log=fork.origin,
+            size=fork.size,
+            signed=fork.is_signed(trusted.keys_of(fork.origin)),
+            seen_root=b64encode(fork.roots[0]).decode(),
+            shown_root=b64encode(fork.roots[1]).decode(),
+            seen=fork.seen.decode(),
+            shown=fork.shown.decode(),
+        )
+        for origin in origins
+        for fork in store.evidence(origin)
+    ]
+    refused = [
+        RefusedNoteView(
+            log=one.origin,
+            size=one.size,
+            root=b64encode(one.root).decode(),
+            time=datetime.fromtimestamp(one.time, UTC),
+            seen=one.seen,
+            reason=one.reason.value,
+            signed=one.is_signed(trusted.keys_of(one.origin)),
+            note=one.note.decode(),
+        )
+        for origin in origins
+        for one in store.refused(origin)
+    ]
+    return EvidenceView(forks=forks, refused=refused)
 
 
 @app.command("serve")

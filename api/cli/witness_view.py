@@ -1,5 +1,6 @@
 """What the commands of a witness print; apart from the vault's shapes, which a witness does not load."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,9 +30,25 @@ class ForkView(BaseModel):
     shown: Annotated[str, Field(description="the note that was shown later")]
 
 
+class RefusedNoteView(BaseModel):
+    """A note of a log that was refused; it proves nothing by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log: Annotated[str, Field(description="origin of the log")]
+    size: int
+    root: Annotated[str, Field(description="base64; compare it with the log's own checkpoint of this size")]
+    time: Annotated[datetime, Field(description="when it was brought")]
+    seen: Annotated[int, Field(description="size that the witness had cosigned by then")]
+    reason: Annotated[str, Field(description="proof: it did not hold; smaller: an older tree than was seen")]
+    signed: Annotated[bool, Field(description="whether a key that is trusted now signed it")]
+    note: Annotated[str, Field(description="as it was brought")]
+
+
 class EvidenceView(BaseModel):
     """What a witness keeps against the logs that it watches."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     forks: list[ForkView]
+    refused: Annotated[list[RefusedNoteView], Field(description="proves nothing by itself")]

@@ -133,7 +133,10 @@ def test_the_evidence_is_shown_with_both_notes_and_who_signed_them(
     command = ["witness", "evidence", "--directory", str(place.path)]
     shell = CliRunner(env=ENVIRONMENT)
     client.post("/add-checkpoint", content=submission(0, 8))
-    assert json.loads(shell.invoke(commands, [*command, "--json"]).stdout) == {"forks": []}
+    assert json.loads(shell.invoke(commands, [*command, "--json"]).stdout) == {
+        "forks": [],
+        "refused": [],
+    }
     other = SignerKey(LOG.name, bytes(range(32)))
     note = sign_checkpoint(Checkpoint(LOG.name, 8, bytes(32)), [other]).note
     assert client.post("/add-checkpoint", content=Submission(8, (), note).encode()).status_code == 409
@@ -144,6 +147,34 @@ def test_the_evidence_is_shown_with_both_notes_and_who_signed_them(
     assert table.count("\n") == 2
     assert fork["seen_root"] in table
     assert fork["shown_root"] in table
+    place.trusted.write_text("")
+    assert "\nNO " in shell.invoke(commands, command).stdout
+
+
+def test_a_refused_note_is_shown_apart_and_said_to_prove_nothing(
+    client: TestClient, place: WitnessDirectory
+) -> None:
+    command = ["witness", "evidence", "--directory", str(place.path)]
+    shell = CliRunner(env=ENVIRONMENT)
+    client.post("/add-checkpoint", content=submission(0, 8))
+    note = sign_checkpoint(Checkpoint(LOG.name, 12, bytes(32)), [LOG]).note
+    assert (
+        client.post("/add-checkpoint", content=Submission(8, (bytes(32),), note).encode()).status_code == 422
+    )
+    shown = json.loads(shell.invoke(commands, [*command, "--json"]).stdout)
+    assert shown["forks"] == []
+    (one,) = shown["refused"]
+    assert (one["log"], one["size"], one["seen"], one["reason"], one["signed"]) == (
+        LOG.name,
+        12,
+        8,
+        "proof",
+        True,
+    )
+    assert one["note"].encode() == note
+    table = shell.invoke(commands, command).stdout.splitlines()
+    assert table[1].startswith("refused, proves nothing by itself")
+    assert one["root"] in table[2]
     place.trusted.write_text("")
     assert "\nNO " in shell.invoke(commands, command).stdout
 

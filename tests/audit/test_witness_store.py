@@ -18,8 +18,8 @@ from audit.errors import WitnessStateError
 from audit.merkle import leaf_hash
 from audit.note import Note, parse_note
 from audit.signing import SignerKey
-from audit.witness import Seen, Submission, TrustList
-from audit.witness_store import MAX_EVIDENCE, StandaloneWitness, WitnessStore
+from audit.witness import Refusal, Seen, Submission, TrustList
+from audit.witness_store import MAX_EVIDENCE, MAX_REFUSED, StandaloneWitness, WitnessStore
 from tests.conftest import REPOSITORY
 from tests.simulators.plain_tree import PlainTree as Tree
 
@@ -103,6 +103,63 @@ def test_honest_notes_with_wrong_proofs_leave_no_evidence_and_shut_none_out(tmp_
     assert one.store.evidence(KEY.name) == []
     assert one.answer(body(8, 8, forked(5))).status == 409
     assert [fork.size for fork in one.store.evidence(KEY.name)] == [8]
+
+
+def test_a_note_of_another_size_is_kept_for_comparing_and_is_no_evidence(tmp_path: Path) -> None:
+    one = witness(tmp_path / "w.db")
+    one.answer(body(0, 8))
+    other = forked(5)
+    for given, status in (
+        (body(8, 12, other), 422),
+        (body(8, 12, other), 422),  # once
+        (body(3, 6, other), 409),  # a smaller tree than was seen
+        (body(3, 20, other), 409),  # asked with another old size: what an honest log does, too
+        (body(3, 8), 409),
+    ):
+        assert one.answer(given).status == status
+    kept = one.store.refused(KEY.name)
+    assert [(note.size, note.seen, note.reason, note.time) for note in kept] == [
+        (12, 8, Refusal.PROOF, NOW),
+        (6, 8, Refusal.SMALLER, NOW),
+    ]
+    assert [note.root for note in kept] == [other.root(12), other.root(6)]
+    assert all(note.is_signed([KEY.verifier]) for note in kept)
+    assert one.store.evidence(KEY.name) == []
+
+
+def test_a_refused_note_becomes_evidence_when_the_witness_cosigns_its_size_with_another_root(
+    tmp_path: Path,
+) -> None:
+    one = witness(tmp_path / "w.db")
+    one.answer(body(0, 8))
+    one.answer(body(8, 12, forked(5)))
+    one.answer(Submission(8, (bytes(32),), signed(15, TREE.root(15))).encode())
+    assert one.answer(body(8, 12)).status == 200
+    (fork,) = one.store.evidence(KEY.name)
+    assert (fork.size, fork.roots) == (12, (TREE.root(12), forked(5).root(12)))
+    assert fork.is_signed([KEY.verifier])
+    assert [note.size for note in one.store.refused(KEY.name)] == [15]
+    assert one.answer(body(12, 15)).status == 200
+    assert one.store.refused(KEY.name) == [], "it was an honest note that came with a wrong proof"
+    assert len(one.store.evidence(KEY.name)) == 1
+
+
+def test_refused_notes_are_bounded_and_the_latest_stay(tmp_path: Path) -> None:
+    one = witness(tmp_path / "w.db")
+    one.answer(body(0, 8))
+    for size in range(9, 9 + MAX_REFUSED + 5):
+        one.answer(body(8, size, forked(5)))
+    assert [note.size for note in one.store.refused(KEY.name)] == list(range(14, 14 + MAX_REFUSED))
+
+
+def test_a_state_of_an_earlier_version_learns_to_keep_refused_notes(tmp_path: Path) -> None:
+    one = witness(tmp_path / "w.db")
+    one.answer(body(0, 8))
+    with closing(sqlite3.connect(tmp_path / "w.db")) as connection, connection:
+        connection.execute("DROP TABLE IF EXISTS refused")
+    assert one.store.refused(KEY.name) == []
+    one.answer(body(8, 12, forked(5)))
+    assert [note.size for note in witness(tmp_path / "w.db").store.refused(KEY.name)] == [12]
 
 
 def test_what_an_earlier_version_kept_without_a_fork_is_neither_shown_nor_counted(tmp_path: Path) -> None:
