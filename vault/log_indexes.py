@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from audit.errors import LogDamagedError
 from audit.evidence import StoredEntry
 from audit.log import AuditLog
+from audit.query.examine import Examined, examine
 from audit.query.index import IndexUnusableError, LogIndex
 from vault.errors import TamperedError, VaultError
 from vault.storage.faults import translated
@@ -85,6 +86,16 @@ class LogIndexes:
             except LogDamagedError as error:
                 raise TamperedError(str(error)) from None
             yield TenantLog(connection, self._log, tenant, size)
+
+    def examine(self, tenant: str) -> Examined | None:
+        """Hold a tenant's index against the log without mending it; None where nobody has asked that log yet.
+
+        Raises:
+            TamperedError: the log's head is none.
+            OSError: the file cannot be looked at.
+        """
+        with self.log_of(tenant) as log:
+            return examine(self._folder / f"{tenant}.db", log)
 
     def keep_up(self) -> None:
         """Catch up with the logs that somebody asked before; what fails is tried again at the next question."""

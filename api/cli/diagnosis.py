@@ -18,6 +18,7 @@ from api.cli.session import Session
 from api.cli.shapes import CheckView, DoctorView
 from api.problems import EXPECTED, Exit, detail_of, problem_of
 from api.settings import Settings
+from audit.query.examine import Examined
 from policies.errors import DeniedError
 from policies.model import Principal, Purpose
 from vault.administration import Administration, Health
@@ -100,6 +101,7 @@ def _examine_open(session: Session) -> Iterator[CheckView]:
             yield from store_of(health)
         yield from memories_of(health, label)
         yield _check(f"{LOG_CHECK}{label}", partial(_log, session.vault, principal))
+        yield _check(f"query index{label}", partial(_query_index, session.vault, tenant))
     yield from outside_of(session.vault.parts.assurance.status)
     if not named:
         yield _check("intents", partial(_intents, session.vault))
@@ -199,11 +201,11 @@ def store_of(health: Health) -> Iterator[CheckView]:
 def memories_of(health: Health, label: str) -> Iterator[CheckView]:
     """Judge the figures of one tenant's memories."""
     missing = health.rows - health.unreadable_count - health.indexed
-    yield _view(
-        f"index{label}",
-        Status.FAILED if missing else Status.OK,
-        f"{health.indexed} of {health.rows} memories can be found",
-    )
+    behind = f"{health.indexed} of {health.rows} memories can be found"
+    if health.index_stale:
+        yield _view(f"index{label}", Status.WARNING, f"{behind}; the next search builds it anew first")
+    else:
+        yield _view(f"index{label}", Status.FAILED if missing else Status.OK, behind)
     named = ", ".join(health.unreadable)
     yield _view(
         f"rows{label}",
@@ -226,6 +228,22 @@ def _intents(vault: Vault) -> tuple[Status, str]:
         f"{log}[{intent.index}] {intent.kind}" for log, left in found.items() for intent in left
     )
     return Status.WARNING, f"nobody knows what became of: {named}; see memvault audit intents"
+
+
+def _query_index(vault: Vault, tenant: str) -> tuple[Status, str]:
+    return judged_index(vault.parts.log_indexes.examine(tenant))
+
+
+def judged_index(found: Examined | None) -> tuple[Status, str]:
+    """Judge the derived index of a log, which may be deleted at any time."""
+    if found is None:
+        return Status.OK, "none: the first question to the log makes it"
+    told = f"{found.reached} entries, {found.size_bytes >> 10} KiB"
+    if found.problem:
+        return Status.FAILED, f"{found.problem}; delete it in log-index/, the next question makes it anew"
+    if found.mode & 0o077:
+        return Status.FAILED, f"{told}; it is open to others: mode {found.mode:04o}"
+    return Status.OK, f"{told}, as the log has them"
 
 
 def _log(vault: Vault, principal: Principal) -> tuple[Status, str]:

@@ -212,10 +212,26 @@ def test_the_doctor_finds_a_new_vault_healthy(memvault: Memvault, memory_id: str
         "rows": "ok",
         "dense vectors": "ok",
         "log": "ok",
+        "query index": "ok",
         "anchor": "warning",
         "intents": "ok",
     }
     assert "dense vectors" in memvault("doctor").stdout
+
+
+def test_the_doctor_finds_a_forged_index_of_the_log_and_is_content_when_it_is_gone(
+    memvault: Memvault, tmp_path: Path
+) -> None:
+    assert memvault("audit", "query", "event:policy.load").exit_code == 0
+    (file,) = tmp_path.rglob("log-index/clinic.db")
+    assert _checks(memvault("doctor", "--json"))["query index"] == "ok"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE entry SET resource = 'epi_x' WHERE leaf_index = 0")
+    forged = memvault("doctor", "--json")
+    assert (_checks(forged)["query index"], forged.exit_code) == ("failed", 1)
+    for one in file.parent.iterdir():
+        one.unlink()
+    assert _checks(memvault("doctor", "--json"))["query index"] == "ok"
 
 
 def _checks(result: Result) -> dict[str, str]:

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from api.cli.diagnosis import Status, exit_of, memories_of, store_of
+from api.cli.diagnosis import Status, exit_of, judged_index, memories_of, store_of
 from api.cli.shapes import CheckView, DoctorView
+from audit.query.examine import Examined
 from vault.administration import Health
 
 WELL = Health(
@@ -42,6 +43,7 @@ def test_a_well_vault_is_well() -> None:
         ({"damage": ("page 3 is never used",)}, "store", "failed"),
         ({"indexed": 9}, "index", "failed"),
         ({"indexed": 11}, "index", "failed"),
+        ({"indexed": 9, "index_stale": True}, "index", "warning"),
         ({"unreadable": ("mem_1",), "unreadable_count": 1, "indexed": 9}, "rows", "failed"),
         ({"vectors": 9}, "dense vectors", "warning"),
     ],
@@ -68,3 +70,22 @@ def test_the_worst_finding_decides_the_exit_code(statuses: dict[str, Status], co
     checks = [CheckView(check=check, status=status.value, detail="") for check, status in statuses.items()]
     healthy = not any(status in {Status.FAILED, Status.UNCHECKED} for status in statuses.values())
     assert exit_of(DoctorView(healthy=healthy, checks=checks)) == code
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "said"),
+    [
+        (None, Status.OK, "none"),
+        (Examined(2048, 0o600, 7, ""), Status.OK, "7 entries, 2 KiB"),
+        (Examined(2048, 0o640, 7, ""), Status.FAILED, "0640"),
+        (
+            Examined(2048, 0o600, 7, "it does not say of entry 3 what the log does"),
+            Status.FAILED,
+            "delete it",
+        ),
+    ],
+)
+def test_the_index_of_the_logs_entries_is_judged(found: Examined | None, status: Status, said: str) -> None:
+    judged, told = judged_index(found)
+    assert judged is status
+    assert said in told

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from audit.query import count, find, index
+from audit.query import count, examine, find, index
 
 BLOCK = 8
 
@@ -12,7 +12,7 @@ BLOCK = 8
 def small_blocks() -> Iterator[None]:
     """Make them small for a while."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (index, find, count):
+        for module in (index, find, count, examine):
             patch.setattr(module, "SEGMENT_ENTRIES", BLOCK)
         patch.setattr(index, "BATCH", 5)
         yield
