@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import islice
-from typing import BinaryIO, Final, TypeGuard, TypeVar
+from typing import BinaryIO, Final, TypeGuard, TypeVar, overload
 
 from audit.archive import TOP, ArchiveReader, ArchiveWriter
 from audit.canonical import MAX_INTEGER
@@ -219,8 +219,8 @@ class Bundle:
 
     manifest: Manifest
     logs: Iterator[LogEvidence]
-    altered: list[str] = field(default_factory=list)
-    """Paths of files, read so far, that are not those which the manifest lists."""
+    altered: Mapping[str, None] = field(default_factory=dict)
+    """Paths of files, read so far, that are not those which the manifest lists; each once."""
 
 
 def read_bundle(file: BinaryIO) -> Bundle:
@@ -246,12 +246,12 @@ class _Reader:
         self._archive = archive
         self._manifest = manifest
         self._digests = {line.path: line.digest for line in manifest.files}
-        self.altered: list[str] = []
+        self.altered: dict[str, None] = {}
 
     def read(self, path: str, limit: int) -> bytes:
         content = self._archive.read(f"{TOP}/{path}", limit)
         if sha256(content).hexdigest() != self._digests[path]:
-            self.altered.append(path)
+            self.altered[path] = None
         return content
 
     def logs(self) -> Iterator[LogEvidence]:
@@ -259,25 +259,12 @@ class _Reader:
             whole = section.start == 0 and section.stop == section.size
             yield LogEvidence(
                 tenant=section.log,
-                checkpoints=self._notes(section),
+                checkpoints=_BundleNotes(self, section),
                 entries=self._entries(section),
                 tiles=_BundleTiles(self, section.log),
                 start=section.start,
                 size=None if whole else section.size,
             )
-
-    def _notes(self, section: LogSection) -> tuple[bytes, ...]:
-        if not section.checkpoints:
-            return ()
-        last = self.read(f"{section.log}/checkpoint", MAX_NOTE_SIZE)
-        files = (self.read(path, MAX_CHECKPOINTS_SIZE) for path in section.checkpoints_paths())
-        lines = [line for content in files for line in _lines(content, section.checkpoints)]
-        notes = [_parse_line(line, str).encode(errors="surrogatepass") for line in lines]
-        if len(notes) != section.checkpoints or notes[-1] != last:
-            raise BundleMalformedError(
-                "expected as many checkpoints as the manifest says, the last one alone, too"
-            )
-        return tuple(notes)
 
     def _entries(self, section: LogSection) -> Iterator[StoredEntry]:
         for nth in range(section.start // TILE_WIDTH, -(-section.stop // TILE_WIDTH)):
@@ -294,6 +281,46 @@ class _Reader:
                 raise BundleMalformedError(f"expected {width} lines of payloads, got {len(lines)}")
             for header, line in zip(headers, lines, strict=True):
                 yield _parse_entry(header, _parse_line(line, dict))
+
+
+class _BundleNotes(Sequence[bytes]):
+    """Checkpoints of one log in a bundle, read file by file each time they are gone through."""
+
+    def __init__(self, reader: _Reader, section: LogSection) -> None:
+        self._reader = reader
+        self._section = section
+        if section.checkpoints:
+            last = reader.read(f"{section.log}/checkpoint", MAX_NOTE_SIZE)
+            if self[-1] != last:
+                raise BundleMalformedError("expected the last checkpoint alone, too")
+
+    def __len__(self) -> int:
+        return self._section.checkpoints
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[bytes]: ...
+    def __getitem__(self, at: int | slice) -> bytes | Sequence[bytes]:
+        if isinstance(at, slice):
+            return [self[nth] for nth in range(*at.indices(len(self)))]
+        nth = range(len(self))[at]
+        return _parse_note_line(self._lines_of(nth // CHECKPOINTS_A_FILE)[nth % CHECKPOINTS_A_FILE])
+
+    def __iter__(self) -> Iterator[bytes]:
+        for nth in range(-(-len(self) // CHECKPOINTS_A_FILE)):
+            yield from map(_parse_note_line, self._lines_of(nth))
+
+    def _lines_of(self, nth: int) -> list[bytes]:
+        due = min(CHECKPOINTS_A_FILE, len(self) - nth * CHECKPOINTS_A_FILE)
+        lines = _lines(self._reader.read(self._section.checkpoints_path(nth), MAX_CHECKPOINTS_SIZE), due)
+        if len(lines) != due:
+            raise BundleMalformedError(f"expected {due} checkpoints in a file, got {len(lines)}")
+        return lines
+
+
+def _parse_note_line(line: bytes) -> bytes:
+    return _parse_line(line, str).encode(errors="surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)

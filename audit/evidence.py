@@ -4,7 +4,7 @@ Owns the values that storage and bundles produce and `audit.verify` consumes. No
 trusted: each is what somebody who may own the database, or made the bundle, says.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,8 +51,8 @@ class LogEvidence:
     """One tenant's log: the notes of its checkpoints, and its entries in order of index."""
 
     tenant: str
-    checkpoints: tuple[bytes, ...]
-    """Smallest tree first. A note may carry cosignatures among its signature lines."""
+    checkpoints: Sequence[bytes]
+    """Smallest tree first, gone through more than once. A note may carry cosignatures among its lines."""
     entries: Iterable[StoredEntry]
     head: tuple[int, bytes] | None = None
     """Size and encoded compact range that the source holds for the tree; None where it holds none."""

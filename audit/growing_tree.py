@@ -27,6 +27,8 @@ class GrowingTree:
         """Number of full tiles at each level."""
         self._tiles = CompactRange()
         """Over the roots of the full tiles of level 0."""
+        self._below = CompactRange()
+        """Over the leaves behind them, as far as the edge was asked for."""
 
     @property
     def size(self) -> int:
@@ -44,7 +46,7 @@ class GrowingTree:
             self._full[level] += 1
             root = perfect_root(hashes)
             if level == 0:
-                self._tiles = self._tiles.extended([root])
+                self._tiles, self._below = self._tiles.extended([root]), CompactRange()
             level += 1
             if level == len(self._levels):
                 self._levels.append([])
@@ -53,8 +55,9 @@ class GrowingTree:
 
     def edge(self) -> CompactRange:
         """Return the right edge as the log's head holds it."""
-        below = CompactRange().extended(self._levels[0])
-        return CompactRange(self.size, self._tiles.nodes + below.nodes)
+        # From where it was asked last: a root after each entry costs what a root after each tile does.
+        self._below = self._below.extended(self._levels[0][self._below.size :])
+        return CompactRange(self.size, self._tiles.nodes + self._below.nodes)
 
     def root(self) -> bytes:
         """Return the root over all leaves."""

@@ -97,7 +97,11 @@ class LogSection:
     def checkpoints_paths(self) -> Iterator[str]:
         """Yield the paths of the files of checkpoints, so many in each."""
         for nth in range(-(-self.checkpoints // CHECKPOINTS_A_FILE)):
-            yield f"{self.log}/checkpoints/{nth:09d}.jsonl"
+            yield self.checkpoints_path(nth)
+
+    def checkpoints_path(self, nth: int) -> str:
+        """Return the path of one of the files of checkpoints."""
+        return f"{self.log}/checkpoints/{nth:09d}.jsonl"
 
     def upper_tiles(self) -> Iterator[tuple[int, int, int]]:
         """Yield level, index and width of the tiles that speak for entries outside the range, too."""

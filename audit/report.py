@@ -25,6 +25,7 @@ class Check(StrEnum):
     ERASURE = "erasure"
     CHECKPOINT_NOTE = "checkpoint signature"
     CHECKPOINT_ROOT = "checkpoint root"
+    CHECKPOINT_ORDER = "checkpoints by size"
     CHECKPOINT_SIZE = "log not shorter than checkpoint"
     REMEMBERED = "checkpoint that was kept"
     CHECKPOINT_RECORDED = "checkpoint recorded by the system log"

@@ -21,6 +21,7 @@ from audit.note import Note, verify_note
 from audit.signing import MAX_RETIRED, Handover, VerifierKey, read_handover
 from audit.trust import Trust
 
+_MAX_KNOWN: Final = 64
 _STEPS: Final = ("start", "finish")
 
 
@@ -30,6 +31,7 @@ class Succession:
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
         self._after: dict[VerifierKey, VerifierKey] = {}
+        self._known: dict[tuple[str, str], tuple[frozenset[VerifierKey], frozenset[VerifierKey]]] = {}
 
     def add(self, handover: Handover) -> None:
         """Take a handover that both of its keys signed.
@@ -45,6 +47,7 @@ class Succession:
             if len(self._after) >= MAX_RETIRED:
                 raise VerificationError("handover", expected=f"at most {MAX_RETIRED} of them", got="more")
             self._after[old] = new
+            self._known.clear()
         if self._after[old] != new:
             raise VerificationError("handover", expected="one of a key in force", got="a second one of it")
 
@@ -54,6 +57,13 @@ class Succession:
 
     def keys_of(self, origin: str, tenant: str) -> tuple[frozenset[VerifierKey], frozenset[VerifierKey]]:
         """Return, under a log's origin, the keys to believe, and those that went before them."""
+        if (origin, tenant) not in self._known:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[origin, tenant] = self._keys_of(origin, tenant)
+        return self._known[origin, tenant]
+
+    def _keys_of(self, origin: str, tenant: str) -> tuple[frozenset[VerifierKey], frozenset[VerifierKey]]:
         links = {
             old.for_log(tenant): new.for_log(tenant)
             for old, new in self._after.items()
@@ -110,13 +120,11 @@ class KeyWatch:
             if not self._leads(handover.old):
                 yield index
 
-    def retired(self, size: int) -> frozenset[VerifierKey]:
-        """Return the keys, under the log's origin, that a tree of this size says were put down."""
-        return frozenset(
-            old.for_log(self._tenant)
-            for old, index in self._finished.items()
-            if index < size and self._leads(old)
-        )
+    def put_down(self) -> list[tuple[int, VerifierKey]]:
+        """Return the keys, under the log's origin, that were put down, each with the entry that says so."""
+        return [
+            (index, old.for_log(self._tenant)) for old, index in self._finished.items() if self._leads(old)
+        ]
 
     def followed(self) -> tuple[str, ...]:
         """Return the handovers that count, in words."""

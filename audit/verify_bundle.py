@@ -60,7 +60,7 @@ def verify_bundle(
 
 
 def _altered_files(bundle: Bundle) -> Iterator[Finding]:
-    for path in dict.fromkeys(bundle.altered):
+    for path in bundle.altered:
         log, _, name = path.partition("/")
         yield Finding(log, None, Check.FILE, f"{name} of the listed SHA-256", "other content")
 

@@ -1,11 +1,12 @@
-"""Going through one log: leaves, tiles, roots, signatures and what its entries say.
+"""Going through one log: leaves, tiles, roots and what its entries say.
 
-Owns one pass over each. It leaves what is known across logs to `audit.verify_run`, invariants of entries to
-`audit.replay`, trees to `audit.growing_tree` and `audit.range_tree`, keys to `audit.succession`.
+Owns one pass over each. It leaves what is known across logs to `audit.verify_run`, checkpoints to
+`audit.verify_checkpoints`, invariants of entries to `audit.replay`, trees to `audit.growing_tree` and
+`audit.range_tree`, keys to `audit.succession`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from audit.canonical import JsonValue, parse_canonical
@@ -28,7 +29,8 @@ from audit.replay import CLOCK_INVARIANTS, Erasures, Replay
 from audit.report import Check, LogSummary
 from audit.succession import KeyWatch
 from audit.tiles import TILE_WIDTH
-from audit.verify_run import Claim, Run, merged
+from audit.verify_checkpoints import Checkpoints
+from audit.verify_run import Recorded, Run
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -42,28 +44,16 @@ class LogRun:
         self._whole = log.size is None
         self._tree = GrowingTree(self._check_tile)
         self._range = None if log.size is None else RangeTree(log.size, log.tiles or (lambda *_: None))
-        self._erased = self._withheld = self._unchecked = 0
-        self._agreed: list[Claim] = []
+        self._erased = self._withheld = 0
         self._erasures = Erasures(log.tenant)
         self._intents = IntentLedger()
         self._replay = Replay(log.tenant, run.now, run.policies, begun=log.start > 0)
         self._keys = KeyWatch(run.keys, log.tenant)
-        self._earlier = 0
-        shown = self._own_claims() + run.remembered.get(log.tenant, [])
-        self._signed = [claim for claim in shown if claim.signed]
-        self._pending = [claim for claim in shown if not claim.signed]
-        self._pending_roots: dict[int, bytes | None] = {claim.size: None for claim in self._pending}
-        recorded = run.recorded.get(log.tenant, [])
-        self._was_recorded = bool(recorded)
-        said = {(claim.size, claim.root) for claim in self._signed}
-        others = [claim for claim in recorded if (claim.size, claim.root) not in said]
-        self._claims = sorted(self._signed + others, key=lambda claim: -claim.size)
+        self._checkpoints = Checkpoints(run, log, self._keys)
 
     def verify(self) -> LogSummary:
         """Go through the log and return what was seen; findings go to the run."""
-        self._check_recorded(self._signed)
-        self._settle_claims()
-        self._keep_root()
+        self._checkpoints.settle(self._tree)
         index = self._log.start
         for entry in self._log.entries:
             if entry.index != index:
@@ -71,7 +61,9 @@ class LogRun:
             index = entry.index + 1
             self._check_entry(entry)
         self._check_tiles_at_end()
-        self._check_keys()
+        for stray in self._keys.strays():
+            self._add(stray, Check.HANDOVER, "one from or to a key that was given", "one between others")
+        self._checkpoints.judge(self._size, self._root)
         self._check_end()
         if self._log.tenant == SYSTEM_LOG:
             self._run.policies = self._replay.policies
@@ -79,23 +71,22 @@ class LogRun:
         return self._summary()
 
     def _summary(self) -> LogSummary:
-        signed = [claim for claim in self._agreed if claim.signed]
-        required = self._run.trust.required or 1
+        seen = self._checkpoints
         return LogSummary(
             tenant=self._log.tenant,
             size=self._size,
             root=self._root(self._size) or b"",
-            signed_size=max((claim.size for claim in signed), default=0),
-            checkpoints=len({claim.size for claim in signed}),
+            signed_size=seen.signed_size,
+            checkpoints=seen.count,
             erased=self._erased,
             unproven=self._replay.unproven,
-            cosigned_size=max((c.size for c in signed if len(c.witnesses) >= required), default=0),
-            witnesses=tuple(sorted({name for claim in signed for name in claim.witnesses})),
+            cosigned_size=seen.cosigned_size,
+            witnesses=tuple(sorted(seen.witnesses)),
             start=self._log.start,
             stop=self._log.start + self._tree.size,
             withheld=self._withheld,
-            unchecked=self._unchecked,
-            earlier=self._earlier,
+            unchecked=seen.unchecked,
+            earlier=seen.earlier,
             handovers=self._keys.followed(),
         )
 
@@ -109,39 +100,11 @@ class LogRun:
     def _add(self, index: int | None, check: str, expected: str, got: str) -> None:
         self._run.findings.add(self._log.tenant, index, check, expected, got)
 
-    def _own_claims(self) -> list[Claim]:
-        """Open the log's notes, each with the cosignatures that the source keeps beside it."""
-        lines: dict[int, list[str]] = {}
-        for one in self._log.cosignatures:
-            lines.setdefault(one.size, []).append(one.line)
-        found: list[Claim] = []
-        for note in self._log.checkpoints:
-            claim = self._run.open_note(note, self._log.tenant)
-            if claim is not None:
-                found.append(claim)
-                for line in lines.pop(claim.size, []):
-                    cosigned = note + line.rstrip("\n").encode(errors="replace") + b"\n"
-                    with_line = self._run.open_note(cosigned, self._log.tenant)
-                    if with_line is not None and with_line.witnesses:
-                        found.append(with_line)
-        for size in sorted(lines):
-            self._add(None, Check.COSIGNATURE, f"a checkpoint of size {size} beside it", "none")
-        return merged(found)
-
-    def _check_recorded(self, claims: Iterable[Claim]) -> None:
-        if not self._run.system_whole or self._log.tenant == SYSTEM_LOG:
-            return
-        recorded = {(claim.size, claim.root) for claim in self._run.recorded.get(self._log.tenant, [])}
-        for claim in claims:
-            if (claim.size, claim.root) not in recorded:
-                self._add(None, Check.CHECKPOINT_RECORDED, f"an entry for size {claim.size}", "none")
-
     def _check_entry(self, entry: StoredEntry) -> None:
         leaf = leaf_hash(entry.header.encode(errors="surrogatepass"))
         self._tree.add(leaf)
-        if self._claims and self._tree.size == self._claims[-1].size:
-            self._settle_claims()
-        self._keep_root()
+        if self._tree.size >= self._checkpoints.due:
+            self._checkpoints.settle(self._tree)
         if entry.leaf_hash is not None and entry.leaf_hash != leaf:
             self._add(entry.index, Check.LEAF_HASH, leaf.hex(), entry.leaf_hash.hex())
         try:
@@ -175,36 +138,6 @@ class LogRun:
             self._add(index, Check.HANDOVER, error.expected, error.got)
         except MalformedError as error:
             self._add(index, Check.HANDOVER, "a note by the old and the new key", str(error))
-
-    def _check_keys(self) -> None:
-        """Judge checkpoints by all keys that the logs have shown so far, and by which were put down."""
-        for index in self._keys.strays():
-            self._add(index, Check.HANDOVER, "one from or to a key that was given", "one between others")
-        for claim in self._signed:
-            retired = self._keys.retired(claim.size)
-            if retired:
-                self._run.judge(claim, self._log.tenant, retired)
-        for claim in self._pending:
-            judged = self._run.judge(claim, self._log.tenant, self._keys.retired(claim.size))
-            if judged is not None:
-                self._claims.append(judged)
-                self._earlier += not judged.signed
-                self._check_recorded([judged])
-
-    def _keep_root(self) -> None:
-        if self._tree.size in self._pending_roots:
-            self._pending_roots[self._tree.size] = self._tree.root()
-
-    def _settle_claims(self) -> None:
-        while self._whole and self._claims and self._claims[-1].size == self._tree.size:
-            self._settle(self._claims.pop(), self._tree.root())
-
-    def _settle(self, claim: Claim, root: bytes) -> None:
-        if claim.root == root:
-            self._agreed.append(claim)
-        else:
-            at = f"at size {claim.size}"
-            self._add(None, Check.CHECKPOINT_ROOT, f"{claim.root.hex()} {at}", f"{root.hex()} {at}")
 
     def _check_columns(self, entry: StoredEntry, header: Header) -> None:
         if entry.event is not None and entry.event != header.event:
@@ -244,8 +177,7 @@ class LogRun:
         if self._log.tenant == SYSTEM_LOG and header.resource is not None and isinstance(payload, Mapping):
             size, root = payload.get("size"), payload.get("root")
             if isinstance(size, int) and size >= 0 and isinstance(root, str) and _HASH.fullmatch(root):
-                claim = Claim(size, bytes.fromhex(root), signed=False)
-                self._run.recorded.setdefault(header.resource, []).append(claim)
+                self._run.recorded.setdefault(header.resource, Recorded()).add(size, bytes.fromhex(root))
                 return
         self._add(index, Check.PAYLOAD, "size and root of a checkpoint, in the system log", "something else")
 
@@ -279,29 +211,15 @@ class LogRun:
             )
 
     def _check_end(self) -> None:
-        kept = {(claim.size, claim.root) for claim in self._run.remembered.get(self._log.tenant, [])}
-        for claim in self._claims:
-            root = self._pending_roots.get(claim.size)
-            if self._range is not None and claim.size <= self._size:
-                root = self._range.root(claim.size)
-            if root is not None:
-                self._settle(claim, root)
-            elif claim.size > self._size:
-                self._add(None, Check.CHECKPOINT_SIZE, f"at least {claim.size} entries", str(self._size))
-            elif (claim.size, claim.root) in kept:
-                # Threat: another history, shown by a range that the checkpoint cannot be held against.
-                self._add(None, Check.REMEMBERED, f"tiles that show the tree of size {claim.size}", "none")
-            else:
-                self._unchecked += 1
         self._check_head()
         self._check_erasures()
         for intent in self._intents.unmatched():
             self._warn_of_effect(intent.index, "an outcome", "none: nobody knows what became of it")
-        signed = [claim for claim in self._agreed if claim.signed]
-        if self._size and not signed and self._is_to_be_signed():
+        seen = self._checkpoints
+        if self._size and not seen.count and self._is_to_be_signed():
             self._add(None, Check.SIGNED, "at least one that the log agrees with", "none")
         required = self._run.trust.required
-        if self._size and required and not any(len(claim.witnesses) >= required for claim in signed):
+        if self._size and required and not seen.cosigned_size:
             self._add(None, Check.COSIGNED, f"a checkpoint with {required} by trusted witnesses", "none")
 
     def _warn_of_effect(self, index: int, expected: str, got: str) -> None:
@@ -335,4 +253,4 @@ class LogRun:
         if not self._run.unsigned_allowed:
             return True
         # What records a tenant's checkpoint is signed in the same transaction.
-        return bool(self._run.recorded) if self._log.tenant == SYSTEM_LOG else self._was_recorded
+        return bool(self._run.recorded) if self._log.tenant == SYSTEM_LOG else self._checkpoints.was_recorded

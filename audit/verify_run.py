@@ -1,33 +1,66 @@
 """What is known across logs while they are verified: findings, keys, and who said what of which tree.
 
-Owns opening notes and judging who signed them. It leaves going through a log to `audit.verify_log`, and
-which keys took over from which to `audit.succession`.
+Owns judging who signed a note. It leaves going through a log to `audit.verify_log` and
+`audit.verify_checkpoints`, and which keys took over from which to `audit.succession`.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from audit.errors import MalformedError, VerificationError
 from audit.event import is_id
 from audit.evidence import SYSTEM_LOG
+from audit.merkle import HASH_SIZE
 from audit.report import Check, Findings
 from audit.signing import VerifierKey
 from audit.succession import Succession, signers
 from audit.trust import OpenedCheckpoint, Trust
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Somebody says that the tree had this root at this size."""
+class Recorded:
+    """What the system log says of one log's tree: sizes and roots, in forty bytes each."""
 
-    size: int
-    root: bytes
-    signed: bool
-    """By a key that is believed. Otherwise the system log says so, or one whose key is not known yet."""
-    witnesses: tuple[str, ...] = ()
-    """Trusted witnesses that say so, too."""
-    notes: tuple[OpenedCheckpoint, ...] = ()
+    def __init__(self) -> None:
+        self._sizes = array("Q")
+        self._roots = bytearray()
+        self._ordered = True
+
+    def add(self, size: int, root: bytes) -> None:
+        """Take what one entry says."""
+        self._ordered = self._ordered and (not self._sizes or self._sizes[-1] <= size)
+        self._sizes.append(size)
+        self._roots += root
+
+    def __bool__(self) -> bool:
+        return bool(self._sizes)
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """Yield sizes and roots, smallest size first."""
+        self._order()
+        return ((size, self._root(nth)) for nth, size in enumerate(self._sizes))
+
+    def holds(self, size: int, root: bytes) -> bool:
+        """Tell whether an entry says so."""
+        self._order()
+        nth = bisect_left(self._sizes, size)
+        while nth < len(self._sizes) and self._sizes[nth] == size:
+            if self._root(nth) == root:
+                return True
+            nth += 1
+        return False
+
+    def _root(self, nth: int) -> bytes:
+        return bytes(self._roots[nth * HASH_SIZE : (nth + 1) * HASH_SIZE])
+
+    def _order(self) -> None:
+        if not self._ordered:
+            # An honest log's come in order.
+            pairs = sorted((size, self._root(nth)) for nth, size in enumerate(self._sizes))
+            self._sizes = array("Q", (size for size, _ in pairs))
+            self._roots = bytearray().join(root for _, root in pairs)
+            self._ordered = True
 
 
 class Run:
@@ -41,8 +74,8 @@ class Run:
         self.findings = Findings()
         self.warnings = Findings()
         self.seen: list[str] = []
-        self.remembered: dict[str, list[Claim]] = {}
-        self.recorded: dict[str, list[Claim]] = {}
+        self.remembered: dict[str, list[OpenedCheckpoint]] = {}
+        self.recorded: dict[str, Recorded] = {}
         """By tenant: what the system log's checkpoint entries say."""
         self.policies: Mapping[str, datetime] = {}
         self.system_whole = False
@@ -60,50 +93,41 @@ class Run:
             # The origin is only a hint here: the note is then verified against exactly that log's key.
             origin = note.split(b"\n", 1)[0].decode(errors="replace")
             tenant = self.trust.tenant_of(origin) or "unnamed"
-            claim = self.open_note(note, tenant)
-            if claim is not None:
-                self.remembered.setdefault(tenant, []).append(claim)
+            try:
+                opened = self.trust.read_note(note, tenant)
+            except MalformedError as error:
+                self.findings.add(tenant, None, Check.CHECKPOINT_NOTE, "a checkpoint of this log", str(error))
+            except VerificationError as error:
+                self.findings.add(tenant, None, Check.CHECKPOINT_NOTE, error.expected, error.got)
+            else:
+                self.remembered.setdefault(tenant, []).append(opened)
 
-    def open_note(self, note: bytes, tenant: str) -> Claim | None:
-        """Return what a note claims if it is one of this log's; else say what is wrong with it.
-
-        Signed by no key that is believed so far, it may be by one that took over: `judge` asks at the end.
-        """
+    def cosigners(self, opened: OpenedCheckpoint, tenant: str) -> tuple[str, ...]:
+        """Return the trusted witnesses that cosigned a checkpoint; none where a cosignature is wrong."""
         try:
-            opened = self.trust.read_note(note, tenant)
-            believed, _ = self.keys.keys_of(opened.checkpoint.origin, tenant)
-            signed = bool(signers(opened.note, believed))
-        except MalformedError as error:
-            self.findings.add(tenant, None, Check.CHECKPOINT_NOTE, "a checkpoint of this log", str(error))
-            return None
-        except VerificationError as error:
-            self.findings.add(tenant, None, Check.CHECKPOINT_NOTE, error.expected, error.got)
-            return None
-        witnesses: tuple[str, ...] = ()
-        try:
-            witnesses = self.trust.cosigners(opened)
+            return self.trust.cosigners(opened)
         except VerificationError as error:
             self.findings.add(tenant, None, Check.COSIGNATURE, error.expected, error.got)
-        return Claim(opened.checkpoint.size, opened.checkpoint.root, signed, witnesses, (opened,))
+            return ()
 
-    def judge(self, claim: Claim, tenant: str, retired: frozenset[VerifierKey] = frozenset()) -> Claim | None:
-        """Return a claim with what the keys known by now say of it; else say what is wrong with it."""
-        by: set[VerifierKey] = set()
-        origin = claim.notes[0].checkpoint.origin
+    def judge(
+        self, opened: OpenedCheckpoint, tenant: str, retired: frozenset[VerifierKey] = frozenset()
+    ) -> bool | None:
+        """Return whether a key signed it that is believed, or one before those; else say what is wrong."""
+        origin = opened.checkpoint.origin
         believed, earlier = self.keys.keys_of(origin, tenant)
         try:
-            for opened in claim.notes:
-                by |= signers(opened.note, believed | earlier)
+            by = signers(opened.note, believed | earlier)
         except VerificationError as error:
             self.findings.add(tenant, None, Check.CHECKPOINT_NOTE, error.expected, error.got)
             return None
         if not by:
             self.findings.add(tenant, None, Check.CHECKPOINT_NOTE, f"one by a known key of {origin}", "none")
         elif by <= retired:
-            expected = f"size {claim.size} signed by the key that took over"
+            expected = f"size {opened.checkpoint.size} signed by the key that took over"
             self.findings.add(tenant, None, Check.KEY_IN_FORCE, expected, "by one put down before")
         else:
-            return replace(claim, signed=bool(by & believed))
+            return bool(by & believed)
         return None
 
     def check_absent(self, *, complete: bool) -> None:
@@ -111,7 +135,7 @@ class Run:
         kept = {
             tenant
             for tenant in sorted(self.remembered.keys() - {*self.seen})
-            if list(filter(None, [self.judge(claim, tenant) for claim in self.remembered[tenant]]))
+            if [one for one in self.remembered[tenant] if self.judge(one, tenant) is not None]
         }
         expected = {*kept, *(self.recorded if complete else ())}
         for tenant in sorted(expected.difference(self.seen)):
@@ -121,16 +145,3 @@ class Run:
 def shown_name(tenant: str) -> str:
     """Return a log's name for findings: what is no id is not repeated, as findings go to terminals."""
     return tenant if is_id(tenant) else "unnamed"
-
-
-def merged(claims: list[Claim]) -> list[Claim]:
-    """Return one claim for each size and root, with the witnesses of all."""
-    found: dict[tuple[int, bytes, bool], tuple[set[str], list[OpenedCheckpoint]]] = {}
-    for claim in claims:
-        names, notes = found.setdefault((claim.size, claim.root, claim.signed), (set(), []))
-        names.update(claim.witnesses)
-        notes.extend(claim.notes)
-    return [
-        Claim(size, root, signed, tuple(sorted(names)), tuple(notes))
-        for (size, root, signed), (names, notes) in found.items()
-    ]

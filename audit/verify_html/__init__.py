@@ -24,6 +24,7 @@ _SCRIPTS: Final = (
     "entries.js",
     "keys.js",
     "bundle.js",
+    "checkpoints.js",
     "log.js",
     "run.js",
     "proof.js",

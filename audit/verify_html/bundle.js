@@ -88,9 +88,11 @@ function indexPath(index) {
 const tilePath = (level, index, width) => `tile/${level}/${indexPath(index)}${width === TILE_WIDTH ? "" : `.p/${width}`}`;
 const payloadsPath = (log, nth) => `${log}/payloads/${String(nth).padStart(9, "0")}.jsonl`;
 
+const checkpointsPath = (log, nth) => `${log}/checkpoints/${String(nth).padStart(9, "0")}.jsonl`;
+
 function* checkpointsPaths({ log, checkpoints }) {
   for (let nth = 0; nth < Math.ceil(checkpoints / CONSTANTS.checkpointsAFile); nth += 1) {
-    yield `${log}/checkpoints/${String(nth).padStart(9, "0")}.jsonl`;
+    yield checkpointsPath(log, nth);
   }
 }
 

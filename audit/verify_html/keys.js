@@ -109,9 +109,9 @@ class KeyWatch {
     return this.handovers.filter((_, at) => !leading[at]).map(({ index }) => index);
   }
 
-  async retired(size) {
+  async putDown() {
     const leading = await Promise.all(this.finished.map((one) => this.leads(one)));
-    return this.finished.filter(({ index }, at) => leading[at] && index < size).map(({ old }) => old);
+    return this.finished.filter((_, at) => leading[at]);
   }
 
   async followed() {

@@ -2,7 +2,7 @@
 
 class LogRun {
   constructor(run, section) {
-    Object.assign(this, { run, section, log: section.log, erased: 0, withheld: 0, unchecked: 0, agreed: [] });
+    Object.assign(this, { run, section, log: section.log, erased: 0, withheld: 0 });
     this.whole = section.start === 0 && section.stop === section.size;
     this.first = section.start / TILE_WIDTH;
     this.tree = new GrowingTree((level, nth, hashes) => this.checkTile(level, nth, hashes));
@@ -12,7 +12,7 @@ class LogRun {
     this.intents = new IntentLedger();
     this.keys = new KeyWatch(run.keys, this.log);
     this.keyEntries = [];
-    this.earlier = 0;
+    this.checkpoints = new Checkpoints(run, section, this.keys);
     const exported = run.manifest.exported;
     const mine = run.manifest.logs.find((log) => log.log !== SYSTEM_LOG)?.log === this.log;
     const shown = exported && exported.entry >= section.start && exported.entry < section.stop;
@@ -24,23 +24,14 @@ class LogRun {
   }
 
   async verify() {
-    const own = await this.ownClaims();
-    const shown = [...own, ...(this.run.remembered.get(this.log) ?? [])];
-    this.signed = shown.filter((claim) => claim.signed);
-    this.pending = shown.filter((claim) => !claim.signed).sort((left, right) => left.size - right.size);
-    this.awaited = [...this.pending];
-    this.pendingRoots = new Map();
-    const recorded = this.run.recorded.get(this.log) ?? [];
-    this.checkRecorded(this.signed);
-    const said = new Set(this.signed.map((claim) => `${claim.size} ${hex(claim.root)}`));
-    const others = recorded.filter((claim) => !said.has(`${claim.size} ${hex(claim.root)}`));
-    this.claims = [...this.signed, ...others].sort((left, right) => left.size - right.size);
-    await this.settleUpTo(0, []);
+    await this.checkpoints.start();
+    await this.checkpoints.settleUpTo(0, this.tree, []);
     this.expected = this.section.start;
     for (let nth = this.first; nth < Math.ceil(this.section.stop / TILE_WIDTH); nth += 1) await this.verifyTile(nth);
     if (this.export) this.add(null, CHECK.MANIFEST, `entry ${this.export.entry} to record this export`, "another entry, or none");
     await this.checkTilesAtEnd();
-    await this.checkKeys();
+    for (const index of await this.keys.strays()) this.add(index, CHECK.HANDOVER, "one from or to a key that was given", "one between others");
+    await this.checkpoints.judge(this.section.size, (size) => this.range.root(size));
     await this.checkEnd();
     if (this.log === SYSTEM_LOG) {
       this.run.policies = this.replay.policies;
@@ -50,48 +41,14 @@ class LogRun {
   }
 
   async summary() {
-    const signed = this.agreed.filter((claim) => claim.signed);
     const root = this.range ? await this.range.root(this.section.size) : await this.tree.root();
-    const largest = (claims) => claims.reduce((most, claim) => Math.max(most, claim.size), 0);
-    const required = this.run.trust.required || 1;
+    const { signedSize, count, cosignedSize, witnesses, unchecked, earlier } = this.checkpoints;
     return {
-      log: this.log, size: this.section.size, root: root ? hex(root) : "", signedSize: largest(signed),
-      checkpoints: new Set(signed.map((claim) => claim.size)).size,
-      cosignedSize: largest(signed.filter((claim) => claim.witnesses.length >= required)),
-      witnesses: [...new Set(signed.flatMap((claim) => claim.witnesses))].sort(),
+      log: this.log, size: this.section.size, root: root ? hex(root) : "", signedSize, checkpoints: count,
+      cosignedSize, witnesses: [...witnesses].sort(),
       start: this.section.start, stop: this.section.stop, erased: this.erased, withheld: this.withheld,
-      unproven: this.replay.unproven, unchecked: this.unchecked, earlier: this.earlier, handovers: await this.keys.followed(),
+      unproven: this.replay.unproven, unchecked, earlier, handovers: await this.keys.followed(),
     };
-  }
-
-  async ownClaims() {
-    if (!this.section.checkpoints) return [];
-    const last = await this.run.read(`${this.log}/checkpoint`, MAX_NOTE_SIZE);
-    const lines = [];
-    for (const path of checkpointsPaths(this.section)) lines.push(...splitLines(await this.run.read(path)).map(parseLine));
-    need(lines.every((line) => typeof line === "string"), "expected checkpoints as texts");
-    const notes = lines.map((line) => encoder.encode(line));
-    need(notes.length === this.section.checkpoints && equal(notes[notes.length - 1], last), "expected as many checkpoints as the manifest says, the last one alone, too");
-    const claims = new Map();
-    for (const note of notes) {
-      const claim = await this.run.openNote(note, this.log);
-      if (!claim) continue;
-      const name = `${claim.size} ${hex(claim.root)} ${claim.signed}`;
-      claim.notes.push(...(claims.get(name)?.notes ?? []));
-      claim.witnesses = [...new Set([...(claims.get(name)?.witnesses ?? []), ...claim.witnesses])];
-      claims.set(name, claim);
-    }
-    return [...claims.values()];
-  }
-
-  checkRecorded(claims) {
-    if (!this.run.systemWhole || this.log === SYSTEM_LOG) return;
-    const recorded = this.run.recorded.get(this.log) ?? [];
-    for (const claim of claims) {
-      if (!recorded.some((one) => one.size === claim.size && equal(one.root, claim.root))) {
-        this.add(null, CHECK.CHECKPOINT_RECORDED, `an entry for size ${claim.size}`, "none");
-      }
-    }
   }
 
   /** Verify the entries of one tile: all digests at once, then what they say, in order. */
@@ -106,7 +63,7 @@ class LogRun {
       Promise.all(leaves.map(leafHash)),
       Promise.all(lines.map((line) => (line.salt && line.payload !== null ? commitPayload(line.salt, line.payload) : null))),
     ]);
-    await this.settleUpTo(nth * TILE_WIDTH + width, hashes);
+    await this.checkpoints.settleUpTo(nth * TILE_WIDTH + width, this.tree, hashes);
     await this.tree.add(hashes);
     texts.forEach((text, offset) => this.checkEntry(nth * TILE_WIDTH + offset, text, lines[offset] ?? null, commitments[offset]));
     for (const [position, payload] of this.keyEntries.splice(0)) await this.observeKey(position, payload);
@@ -147,22 +104,6 @@ class LogRun {
       if (error instanceof Failed) this.add(position, CHECK.HANDOVER, error.expected, error.got);
       else if (error instanceof Malformed) this.add(position, CHECK.HANDOVER, "a note by the old and the new key", error.message);
       else throw error;
-    }
-  }
-
-  /** Judge checkpoints by all keys that the logs have shown so far, and by which were put down. */
-  async checkKeys() {
-    for (const index of await this.keys.strays()) this.add(index, CHECK.HANDOVER, "one from or to a key that was given", "one between others");
-    for (const claim of this.signed) {
-      const retired = await this.keys.retired(claim.size);
-      if (retired.length) await this.run.judge(claim, this.log, retired);
-    }
-    for (const claim of this.pending) {
-      const judged = await this.run.judge(claim, this.log, await this.keys.retired(claim.size));
-      if (!judged) continue;
-      this.claims.push(judged);
-      if (!judged.signed) this.earlier += 1;
-      this.checkRecorded([judged]);
     }
   }
 
@@ -214,29 +155,12 @@ class LogRun {
       const { size, root } = payload;
       if (Number.isInteger(size) && size >= 0 && typeof root === "string" && HASH_HEX.test(root)) {
         const bytes = Uint8Array.from(root.match(/../g), (pair) => parseInt(pair, 16));
-        const claim = { size, root: bytes, signed: false, witnesses: [] };
-        this.run.recorded.set(header.resource, [...(this.run.recorded.get(header.resource) ?? []), claim]);
+        if (!this.run.recorded.has(header.resource)) this.run.recorded.set(header.resource, []);
+        this.run.recorded.get(header.resource).push({ size, root: bytes });
         return;
       }
     }
     this.add(index, CHECK.PAYLOAD, "size and root of a checkpoint, in the system log", "something else");
-  }
-
-  /** Settle the claims on sizes up to `stop`, whose last leaves are `hashes`, not yet in the tree. */
-  async settleUpTo(stop, hashes) {
-    while (this.whole && this.claims.length && this.claims[0].size <= stop) {
-      const claim = this.claims.shift();
-      this.settle(claim, await this.tree.root(hashes.slice(0, claim.size - this.tree.size)));
-    }
-    while (this.whole && this.awaited.length && this.awaited[0].size <= stop) {
-      const { size } = this.awaited.shift();
-      this.pendingRoots.set(size, await this.tree.root(hashes.slice(0, size - this.tree.size)));
-    }
-  }
-
-  settle(claim, root) {
-    if (equal(claim.root, root)) this.agreed.push(claim);
-    else this.add(null, CHECK.CHECKPOINT_ROOT, `${hex(claim.root)} at size ${claim.size}`, `${hex(root)} at size ${claim.size}`);
   }
 
   async heldTile(level, nth, width) {
@@ -265,26 +189,15 @@ class LogRun {
 
   async checkEnd() {
     const size = this.section.size;
-    const kept = new Set((this.run.remembered.get(this.log) ?? []).map((claim) => `${claim.size} ${hex(claim.root)}`));
-    for (const claim of this.claims) {
-      const root = this.range && claim.size <= size ? await this.range.root(claim.size) : this.pendingRoots.get(claim.size);
-      if (root) this.settle(claim, root);
-      else if (claim.size > size) this.add(null, CHECK.CHECKPOINT_SIZE, `at least ${claim.size} entries`, String(size));
-      else if (kept.has(`${claim.size} ${hex(claim.root)}`)) {
-        this.add(null, CHECK.REMEMBERED, `tiles that show the tree of size ${claim.size}`, "none");
-      } else this.unchecked += 1;
-    }
     for (const [index, eraser] of this.erasures.unsettled()) {
       const shown = this.section.start <= eraser && eraser < this.section.stop;
       if (eraser >= size || (shown && !this.withheld)) this.add(index, CHECK.ERASURE, `entry ${eraser} to say that it erased it`, "no such entry");
       else this.replay.unproven += 1;
     }
     for (const index of this.intents.open.keys()) this.warnOfEffect(index, "an outcome", "none: nobody knows what became of it");
-    const signed = this.agreed.filter((claim) => claim.signed);
-    if (size && !signed.length) this.add(null, CHECK.SIGNED, "at least one that the log agrees with", "none");
+    const { count, cosignedSize } = this.checkpoints;
+    if (size && !count) this.add(null, CHECK.SIGNED, "at least one that the log agrees with", "none");
     const required = this.run.trust.required;
-    if (size && required && !signed.some((claim) => claim.witnesses.length >= required)) {
-      this.add(null, CHECK.COSIGNED, `a checkpoint with ${required} by trusted witnesses`, "none");
-    }
+    if (size && required && !cosignedSize) this.add(null, CHECK.COSIGNED, `a checkpoint with ${required} by trusted witnesses`, "none");
   }
 }

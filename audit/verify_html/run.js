@@ -61,7 +61,7 @@ class BundleRun {
     const kept = [];
     for (const [log, claims] of this.remembered) {
       if (seen.has(log)) continue;
-      for (const claim of claims) if (await this.judge(claim, log)) kept.push(log);
+      for (const claim of claims) if ((await this.judge(claim.opened, log)) !== null) kept.push(log);
     }
     const due = new Set([...kept, ...(this.manifest.complete ? this.recorded.keys() : [])]);
     for (const log of due) {
@@ -73,41 +73,36 @@ class BundleRun {
     for (const note of this.notes) {
       const origin = new TextDecoder().decode(note).split("\n", 1)[0];
       const tenant = this.trust.tenantOf(origin) ?? "unnamed";
-      const claim = await this.openNote(note, tenant);
-      if (claim) this.remembered.set(tenant, [...(this.remembered.get(tenant) ?? []), claim]);
+      try {
+        const opened = this.trust.readNote(note, tenant);
+        const claim = { size: opened.checkpoint.size, root: opened.checkpoint.root, opened, kept: true };
+        this.remembered.set(tenant, [...(this.remembered.get(tenant) ?? []), claim]);
+      } catch (error) {
+        if (error instanceof Malformed) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, "a checkpoint of this log", error.message);
+        else if (error instanceof Failed) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, error.expected, error.got);
+        else throw error;
+      }
     }
   }
 
-  async openNote(note, tenant) {
-    let opened;
-    let signed;
+  /** Return the trusted witnesses that cosigned a checkpoint; none where a cosignature is wrong. */
+  async cosigners(opened, tenant) {
     try {
-      opened = this.trust.readNote(note, tenant);
-      const { believed } = await this.keys.keysOf(opened.checkpoint.origin, tenant);
-      signed = (await signersOf(opened.note, believed)).length > 0;
-    } catch (error) {
-      if (error instanceof Malformed) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, "a checkpoint of this log", error.message);
-      else if (error instanceof Failed) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, error.expected, error.got);
-      else throw error;
-      return null;
-    }
-    let witnesses = [];
-    try {
-      witnesses = await this.trust.cosigners(opened);
+      return await this.trust.cosigners(opened);
     } catch (error) {
       if (!(error instanceof Failed)) throw error;
       this.add(tenant, null, CHECK.COSIGNATURE, error.expected, error.got);
+      return [];
     }
-    return { size: opened.checkpoint.size, root: opened.checkpoint.root, signed, witnesses, notes: [opened] };
   }
 
-  /** Return a claim with what the keys known by now say of it; else say what is wrong with it. */
-  async judge(claim, tenant, retired = []) {
-    const { origin } = claim.notes[0].checkpoint;
+  /** Return whether a key signed it that is believed, or one before those; else say what is wrong: null. */
+  async judge(opened, tenant, retired = []) {
+    const { origin, size } = opened.checkpoint;
     const { believed, earlier } = await this.keys.keysOf(origin, tenant);
-    const by = [];
+    let by;
     try {
-      for (const { note } of claim.notes) by.push(...(await signersOf(note, [...believed, ...earlier])));
+      by = await signersOf(opened.note, [...believed, ...earlier]);
     } catch (error) {
       if (!(error instanceof Failed)) throw error;
       this.add(tenant, null, CHECK.CHECKPOINT_NOTE, error.expected, error.got);
@@ -115,8 +110,8 @@ class BundleRun {
     }
     const isDown = (key) => retired.some((one) => equal(one.publicBytes, key.publicBytes));
     if (!by.length) this.add(tenant, null, CHECK.CHECKPOINT_NOTE, `one by a known key of ${origin}`, "none");
-    else if (by.every(isDown)) this.add(tenant, null, CHECK.KEY_IN_FORCE, `size ${claim.size} signed by the key that took over`, "by one put down before");
-    else return { ...claim, signed: by.some((key) => believed.includes(key)) };
+    else if (by.every(isDown)) this.add(tenant, null, CHECK.KEY_IN_FORCE, `size ${size} signed by the key that took over`, "by one put down before");
+    else return by.some((key) => believed.includes(key));
     return null;
   }
 

@@ -14,17 +14,17 @@ async function perfectRoot(hashes) {
   return row[0];
 }
 
-/** Return the roots of the perfect subtrees that tile `hashes`, largest first. */
-async function edgeOf(hashes) {
-  const nodes = [];
-  let at = 0;
-  for (let width = TILE_WIDTH; width >= 1; width /= 2) {
-    if (hashes.length & width) {
-      nodes.push(await perfectRoot(hashes.slice(at, at + width)));
-      at += width;
-    }
+/** Return the edge of a tree with leaves appended. */
+async function extended({ size, nodes }, leaves) {
+  const edge = [...nodes];
+  let at = size;
+  for (const leaf of leaves) {
+    let node = leaf;
+    for (let carry = at; carry & 1; carry >>>= 1) node = await nodeHash(edge.pop(), node);
+    edge.push(node);
+    at += 1;
   }
-  return nodes;
+  return { size: at, nodes: edge };
 }
 
 async function foldEdge(nodes) {
@@ -78,9 +78,8 @@ class GrowingTree {
     this.tiles += 1;
   }
 
-  /** Return the root as it was at `size`, which lies within the last, unfilled tile, or is now. */
-  async root(more = []) {
-    return foldEdge([...this.tileEdge, ...(await edgeOf([...this.levels[0], ...more]))]);
+  async root() {
+    return foldEdge([...this.tileEdge, ...(await extended({ size: 0, nodes: [] }, this.levels[0])).nodes]);
   }
 
   *partialTiles() {

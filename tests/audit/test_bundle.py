@@ -5,7 +5,8 @@ import json
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from audit.archive import BLOCK, TOP, ArchiveReader
 from audit.bundle import BundleTerms, read_bundle, write_bundle
 from audit.canonical import JsonValue
+from audit.checkpoint import Checkpoint, sign_checkpoint
 from audit.errors import BundleMalformedError
 from audit.event import EventType, commit_payload, parse_header
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredCosignature, StoredEntry
+from audit.growing_tree import GrowingTree
 from audit.manifest import Export
 from audit.merkle import leaf_hash
 from audit.report import Check
@@ -23,6 +26,7 @@ from audit.signing import SignerKey
 from audit.trust import Trust
 from audit.verify import verify_logs
 from audit.verify_bundle import verify_bundle
+from audit.verify_run import Recorded
 from tests.simulators.evidence_bundles import (
     MANIFEST,
     checks,
@@ -35,7 +39,7 @@ from tests.simulators.evidence_bundles import (
     verify,
     with_manifest,
 )
-from tests.simulators.small_deployment import SmallDeployment, draft
+from tests.simulators.small_deployment import LOG_KEY, SmallDeployment, draft
 from tests.simulators.tampering_store import TamperingStore
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -265,6 +269,57 @@ def test_checkpoints_come_so_many_in_a_file(lived: SmallDeployment, monkeypatch:
         f"{TOP}/{A}/checkpoints/{nth:09d}.jsonl" for nth in range(2)
     ]
     verify(lived, bundle).report.require()
+
+
+def written_with(deployment: SmallDeployment, notes: Sequence[bytes]) -> bytes:
+    (log,) = deployment.log.evidence(deployment.connection, [A])
+    file = io.BytesIO()
+    write_bundle(file, [deployment.key], [replace(log, checkpoints=notes)], BundleTerms(complete=False))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_checkpoints_that_do_not_come_by_size_are_a_finding(*, beyond: bool, long: SmallDeployment) -> None:
+    """They are gone through beside the entries: one that comes late could not be held against the tree."""
+    notes = long.log.checkpoints(long.connection, A)
+    bundle = written_with(long, (notes[1], notes[0], *notes[2:]))
+    assert checks(verify(long, bundle)) == {Check.CHECKPOINT_ORDER}
+    if beyond:
+        early = export(long, A)
+        long.write(A, "mem_bbbbbbbb0")
+        later = next(note for note in long.sign() if f"/{A}\n".encode() in note)
+        files = unpacked(early)
+        lines = files[f"{TOP}/{NOTES}"].splitlines(keepends=True)
+        files[f"{TOP}/{NOTES}"] = b"".join([json.dumps(later.decode()).encode() + b"\n", *lines[1:]])
+        found = checks(verify(long, refitted(files)))
+        assert found == {Check.CHECKPOINT_SIZE, Check.CHECKPOINT_ORDER, Check.SIGNED}
+
+
+def test_a_checkpoint_after_each_entry_takes_no_more_memory_than_a_few(
+    deployment: SmallDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("audit.manifest", "audit.bundle"):
+        monkeypatch.setattr(f"{module}.CHECKPOINTS_A_FILE", 64)
+    deployment.open_logs(A)
+    for nth in range(600):
+        deployment.write(A, f"mem_aaaaaaaa{nth}")
+    deployment.sign()
+    tree, notes = GrowingTree(), []
+    for entry in deployment.log.entries(deployment.connection, A):
+        tree.add(leaf_hash(entry.header.encode()))
+        checkpoint = Checkpoint(f"{LOG_KEY.name}/{A}", tree.size, tree.root())
+        notes.append(sign_checkpoint(checkpoint, [LOG_KEY.for_log(A)]).note)
+    peaks = []
+    for shown in (notes[-10:], notes):
+        bundle = written_with(deployment, shown)
+        verify(deployment, bundle).report.require()
+        tracemalloc.start()
+        found = verify(deployment, bundle)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert found.report.logs[0].checkpoints == len(shown)
+    # 1,191 more of them took 2 MB when they were held.
+    assert peaks[1] - peaks[0] < 150_000 + sum(map(len, notes))
 
 
 def altered_at(bundle: bytes, at: int) -> bytes:
@@ -659,6 +714,7 @@ before = set(sys.modules)
 from audit.signing import VerifierKey
 from audit.trust import Trust
 from audit.verify_bundle import verify_bundle
+from audit.verify_run import Recorded
 import audit.proof
 with open({str(bundle)!r}, "rb") as file:
     verify_bundle(file, Trust((VerifierKey.parse({str(lived.key)!r}),))).report.require()
@@ -673,7 +729,7 @@ print(*sorted({{name.split('.')[0] for name in set(sys.modules) - before}} - sys
 def test_reading_goes_on_only_as_logs_are_asked_for(lived: SmallDeployment) -> None:
     opened = read_bundle(io.BytesIO(export(lived)))
     assert next(opened.logs).tenant == SYSTEM_LOG
-    assert opened.altered == []
+    assert not opened.altered
 
 
 def test_a_bundle_that_its_maker_wrote_wrongly_is_told_from_one_that_was_altered(
@@ -686,3 +742,26 @@ def test_a_bundle_that_its_maker_wrote_wrongly_is_told_from_one_that_was_altered
     found = verify_bundle(io.BytesIO(altered), Trust((lived.key,)))
     assert not found.whole
     assert checks(found) == {Check.FILE}
+
+
+def test_notes_of_a_bundle_are_read_one_by_one_too(long: SmallDeployment) -> None:
+    notes = long.log.checkpoints(long.connection, A)
+    shown = next(read_bundle(io.BytesIO(export(long, A))).logs).checkpoints
+    assert (len(shown), tuple(shown), shown[-1], tuple(shown[1:])) == (4, notes, notes[-1], notes[1:])
+
+
+def test_what_the_system_log_says_is_found_in_whatever_order_it_says_it() -> None:
+    recorded = Recorded()
+    assert not recorded
+    for size, root in ((3, b"c"), (1, b"a"), (3, b"b"), (2, b"d")):
+        recorded.add(size, root * 32)
+    assert [size for size, _ in recorded] == [1, 2, 3, 3]
+    assert recorded.holds(3, b"c" * 32)
+    assert recorded.holds(3, b"b" * 32)
+    assert not recorded.holds(3, b"a" * 32)
+    assert not recorded.holds(9, b"a" * 32)
+
+
+def test_keys_of_many_logs_are_not_all_kept(lived: SmallDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.succession._MAX_KNOWN", 1)
+    verify(lived, export(lived)).report.require()
