@@ -1,6 +1,9 @@
 """Fixtures shared by all rooms' tests."""
 
+import faulthandler
 import gc
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,12 @@ settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure() -> None:
+    """Tell on SIGUSR1 where every thread stands, then die of it: whoever ends a run that hangs learns where."""
+    stderr = os.dup(2)  # what a test writes to is captured; this is not
+    faulthandler.register(signal.SIGUSR1, stderr, all_threads=True, chain=True)
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +37,7 @@ def shared() -> Path:
 def no_vault_outlives_its_module() -> Iterator[None]:
     """Close what a module's tests left open.
 
-    A vault's threads look into SQLite now and then. A test that forks in the midst of that gets a child in
-    which SQLite's lock is held by nobody, and waits for ever.
+    A vault's threads look into SQLite now and then, for as long as the process lives: beside all later tests.
     """
     yield
     opening = sys.modules.get("vault.opening")

@@ -56,7 +56,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         str(out),
         str(copy),
     ]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
     (built,) = out.glob("memos_vault-*.whl")
     with zipfile.ZipFile(built) as archive:
         return set(archive.namelist())
@@ -103,7 +103,9 @@ def test_the_lock_holds_every_declared_dependency() -> None:
 
 
 def test_nothing_committed_names_this_machine_or_a_registry() -> None:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False, timeout=60
+    )
     if listed.returncode:
         pytest.skip("not a git checkout: the list of committed files is not known")
     banned = re.compile(

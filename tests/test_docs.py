@@ -74,6 +74,7 @@ def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         text=True,
         check=False,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert "left knee" in done.stdout

@@ -132,6 +132,7 @@ def test_the_verifier_runs_without_the_vault(key: str, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
         )
         assert (run.returncode, run.stderr) == (0, "")
         assert run.stdout.endswith("verified\n")

@@ -102,6 +102,7 @@ def test_a_reader_that_goes_away_ends_the_stream_without_a_traceback(
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        timeout=120,
     )
     os.close(writing)
     assert done.returncode == 1

@@ -259,7 +259,7 @@ def test_many_threads_may_show_one_key(authenticator: Authenticator, key: str) -
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert found == [AGENT] * 8
 
 

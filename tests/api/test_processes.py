@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -75,9 +76,14 @@ class Process:
 
 def _address(server: "subprocess.Popen[str]") -> str:
     assert server.stderr is not None
-    for line in server.stderr:
-        if line.startswith("serving at "):
-            return line.removeprefix("serving at ").strip()
+    limit = threading.Timer(60, server.kill)
+    limit.start()
+    try:
+        for line in server.stderr:
+            if line.startswith("serving at "):
+                return line.removeprefix("serving at ").strip()
+    finally:
+        limit.cancel()
     raise AssertionError("the server did not start")
 
 
@@ -125,7 +131,12 @@ def test_a_defect_shows_no_message(memvault: Process, key: str) -> None:
         "run()\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=memvault.environment, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=memvault.environment,
+        check=False,
+        timeout=120,
     )
     assert result.returncode == 1
     assert "builtins.ValueError" in result.stderr

@@ -106,6 +106,7 @@ def test_the_process_of_a_witness_loads_no_storage_and_no_crypto_of_a_vault() ->
         text=True,
         check=True,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        timeout=120,
     )
     assert done.stdout.strip() == "[]"
 

@@ -297,6 +297,7 @@ def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
         check=False,
         capture_output=True,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]},
+        timeout=120,
     )
 
 

@@ -45,7 +45,8 @@ def test_several_processes_append_to_one_log_while_it_is_verified(tmp_path: Path
     writers = [start("write", str(path), f"{manners}-{name}", str(BATCHES)) for name in ("a", "b", "c")]
     engine, sizes = engine_of(path, immediate=False), [0]
     try:
-        while any(writer.poll() is None for writer in writers):
+        until = time.monotonic() + 240
+        while any(writer.poll() is None for writer in writers) and time.monotonic() < until:
             with engine.connect() as connection:
                 report = verify_stored(connection, LOG_KEY.verifier, unsigned_allowed=True)
             report.require()
@@ -63,7 +64,7 @@ def test_several_processes_append_to_one_log_while_it_is_verified(tmp_path: Path
     finally:
         for writer in writers:
             writer.kill()
-            writer.communicate()
+            writer.communicate(timeout=30)
         engine.dispose()
     for name in ("a", "b", "c"):
         assert sum(f'"principal":"{manners}-{name}"' in header for header in entries) == SIZES
@@ -93,7 +94,7 @@ def test_a_writer_that_is_killed_at_any_moment_leaves_a_log_that_verifies(tmp_pa
             time.sleep(0.013 * nth)
         finally:
             writer.kill()
-            writer.communicate()
+            writer.communicate(timeout=30)
         engine = engine_of(path)
         with engine.connect() as connection:
             make_log().check(connection, TENANT)

@@ -220,7 +220,8 @@ def test_many_submissions_at_one_time_leave_one_history(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
     assert one.store.seen(KEY.name).size == max(cosigned)
 
 
@@ -291,6 +292,7 @@ def test_a_witness_that_is_killed_remembers_what_it_may_have_answered(tmp_path: 
         check=False,
         capture_output=True,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]},
+        timeout=120,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     remembered = witness(path).store.seen(KEY.name)

@@ -401,7 +401,7 @@ def test_of_many_updates_of_one_version_exactly_one_wins(clinic: Clinic) -> None
         barrier = threading.Barrier(6)
 
         def update(nth: int, version: int = version, barrier: threading.Barrier = barrier) -> str | None:
-            barrier.wait()
+            barrier.wait(20)
             text = f"version {version + 1} by {nth}"
             try:
                 clinic.mem(OWNER).update(memory_id, text, expected_version=version)
@@ -528,7 +528,7 @@ def test_the_name_comes_from_the_package_without_loading_models() -> None:
         "import sys; from vault import MemOS;"
         "assert not {'presidio_analyzer', 'onnxruntime', 'spacy', 'pycrfsuite'} & set(sys.modules), sorted(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2], timeout=120)
 
 
 def test_a_facade_over_an_open_vault_leaves_it_open_and_its_own_it_closes(clinic: Clinic) -> None:

@@ -68,7 +68,7 @@ def fill(vault: Vault) -> None:
     owner, member = (MemOS(vault, principal=who, purpose=Purpose.TREATMENT) for who in (OWNER, MEMBER))
 
     def settled(receipt: object) -> object:
-        vault.wait()  # the worker's turn comes at the same place in every run
+        vault.wait(60)  # the worker's turn comes at the same place in every run
         return receipt
 
     chat = Chat(

@@ -64,7 +64,10 @@ class TimeAuthority:
         asked.write_bytes(query)
         command = ["openssl", "ts", "-reply", "-config", str(self.folder / "tsa.cnf"), "-section", "tsa"]
         subprocess.run(
-            [*command, "-queryfile", str(asked), "-out", str(told)], check=True, capture_output=True
+            [*command, "-queryfile", str(asked), "-out", str(told)],
+            check=True,
+            capture_output=True,
+            timeout=30,
         )
         return told.read_bytes()
 

@@ -85,7 +85,7 @@ class WitnessProcess:
         """End it as a power cut would."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(20)
             assert self._process.stderr is not None
             self._process.stderr.close()
             self._process = None

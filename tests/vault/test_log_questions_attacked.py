@@ -140,7 +140,8 @@ def test_answers_are_whole_while_others_write_and_throw_the_index_away(
     finally:
         done.set()
         for thread in threads:
-            thread.join()
+            thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
     assert not failed
     assert answered
 

@@ -67,7 +67,7 @@ class Scripted:
     def end(self) -> None:
         """Stop serving."""
         self._server.shutdown()
-        self._thread.join()
+        self._thread.join(20)
         self._server.server_close()
 
 
@@ -160,7 +160,7 @@ def test_what_is_no_http_is_unreachable() -> None:
         thread = threading.Thread(target=babble, daemon=True)
         thread.start()
         assert ask(listening.getsockname()[1]) == Unreachable("no answer of HTTP")
-        thread.join()
+        thread.join(20)
 
 
 def test_a_name_that_is_looked_up_too_long_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

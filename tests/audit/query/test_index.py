@@ -1,6 +1,7 @@
 """The derived index: bounded, disposable, never another log's, and whole after whatever happens to it."""
 
 import os
+import select
 import signal
 import sqlite3
 import stat
@@ -342,7 +343,8 @@ def test_questions_go_on_while_it_is_caught_up(index: LogIndex, log: PaperLog) -
         thread.start()
     index.catch_up(log, seconds=60)
     for thread in asking:
-        thread.join()
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in asking)
     assert not failures
     assert whole(index, log)
 
@@ -383,9 +385,12 @@ def test_a_kill_at_any_time_leaves_a_prefix_that_is_right(path: Path, millisecon
     )
     assert child.stdout is not None
     with child, child.stdout:
-        child.stdout.readline()
-        threading.Event().wait(milliseconds / 1000)
-        child.send_signal(signal.SIGKILL)
+        try:
+            assert select.select([child.stdout], [], [], 60)[0], "the child says when it begins"
+            child.stdout.readline()
+            threading.Event().wait(milliseconds / 1000)
+        finally:
+            child.send_signal(signal.SIGKILL)
     index = LogIndex(path, "clinic")
     index.catch_up(log, seconds=0)
     with index.reading() as (connection, reached):

@@ -172,14 +172,14 @@ def test_threads_that_add_the_same_key_get_one(store: SqlKeyStore) -> None:
     barrier, stood = threading.Barrier(8), []
 
     def add(number: int) -> None:
-        barrier.wait()
+        barrier.wait(20)
         stood.append(store.add([record(wrapped=bytes([number]))])[0].wrapped)
 
     threads = [threading.Thread(target=add, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert len(stood) == 8
     assert len(set(stood)) == 1
 

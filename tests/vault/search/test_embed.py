@@ -103,5 +103,7 @@ def test_an_altered_vocabulary_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_runtime_is_loaded_with_the_first_text_and_not_before() -> None:
     code = "import sys, vault.search.embed as e; e.MiniLmEmbedder(); print('onnxruntime' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     assert done.stdout.strip() == "False"
