@@ -23,6 +23,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from heapq import heappush, heappushpop
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, Self
@@ -50,6 +51,7 @@ _BLOCK: Final = 1 << 20
 _CLOSED: Final = -1
 """In place of a descriptor, whose number may be another file's by then."""
 _MAX_SIZE_DIGITS: Final = 19
+_IDENTITY_DIGITS: Final = 32
 _NO_LOG: Final = "-"
 """Origin of a record that is of no log: what an examination found."""
 
@@ -147,6 +149,12 @@ class FileAnchor:
     def damaged(self) -> int:
         """Lines that are no record: torn by a crash or a full disk, or garbled by somebody."""
         return self._damaged
+
+    @property
+    def identity(self) -> str:
+        """A digest of which file it is, without its path; another where its volume was mounted anew."""
+        held = self._check_kind()
+        return sha256(f"{held.st_dev}:{held.st_ino}".encode()).hexdigest()[:_IDENTITY_DIGITS]
 
     def append(self, note: bytes) -> None:
         """Add a signed checkpoint, durably.

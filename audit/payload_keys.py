@@ -16,6 +16,7 @@ from audit.canonical import JsonValue
 
 PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "access_tier": "access tier of what was written",
+    "anchor": "digest of which file the anchor is, or none",
     "by": "what was counted by",
     "complete": "whether all was covered",
     "count": "how many",
@@ -42,6 +43,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "links": "edges: kind, source and target",
     "log": "tenant of a log",
     "memories": "ids of memories that were found, read, revealed or changed",
+    "missing": "what held the log from outside at an earlier opening, and no more",
     "new": "verifier key that is added",
     "old": "verifier key that is followed",
     "origin": "origin of a log",
@@ -51,6 +53,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "query": "keyed hash of a question or value; of a query of the log, its words with free text as keyed hashes",
     "reason": "reason code",
     "reasons": "reasons of changes",
+    "required": "cosignatures that the policy asks for",
     "reviewed": "whether a person gave this outcome",
     "roles": "roles of a credential",
     "root": "root of a tree, in hex",
@@ -69,6 +72,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "verified": "entries that were verified",
     "version": "version of a memory",
     "witness": "name of a witness",
+    "witnesses": "names of the witnesses that are asked",
     "written": "ids of memories that came to be",
 }
 """Every key that a payload may have, and what it holds: ids, numbers, fixed words and keyed hashes."""

@@ -17,7 +17,7 @@ from audit.anchor import Anchored, FileAnchor
 from audit.checkpoint import Checkpoint, parse_checkpoint
 from audit.cosignature_rows import largest_cosigned, note_at, notes_beyond
 from audit.errors import AnchorUnusableError, AuditError, MalformedError, VerificationError
-from audit.event import EventType
+from audit.event import EntryDraft, EventType
 from audit.evidence import SYSTEM_LOG
 from audit.log import AuditLog
 from audit.merkle import verify_consistency
@@ -27,6 +27,7 @@ from vault.clock import Clock, monotonic
 from vault.errors import LogRolledBackError, OverloadedError, VaultError
 from vault.journal import Journal
 from vault.outside import Outside
+from vault.outside_record import Held, earlier_opening
 from vault.storage.store import Store
 from vault.time_stamping import TimeStamper, TimeStampStatus
 from vault.witness_client import HttpWitness
@@ -69,6 +70,8 @@ class AssuranceStatus:
     required: int
     time_stamps: TimeStampStatus | None = None
     """None where none are asked for."""
+    missing: tuple[str, ...] = ()
+    """What held the logs from outside at an earlier opening and does no more, in words."""
 
 
 class Assurance:
@@ -83,6 +86,7 @@ class Assurance:
         self._lock = threading.Lock()
         self._failures = 0
         self._reason = ""
+        self._opened = Held.of(outside)
         self._at_start: dict[str, list[Ruling]] = {}
         self._stamper = _stamper(outside, log)
         self._callers = [
@@ -113,6 +117,7 @@ class Assurance:
             tuple(asked.get(name, WitnessStatus(name, Standing.UNREACHABLE, unset)) for name in names),
             self.rules.required,
             None if self._stamper is None else self._stamper.status,
+            self._opened.told,
         )
 
     def anchored(self, tenant: str) -> int:
@@ -145,6 +150,11 @@ class Assurance:
         if self._outside.anchor is not None:
             self._check_anchor(self._outside.anchor, logs)
         self._check_witnesses(logs)
+
+    def opening(self) -> tuple[EntryDraft, tuple[str, ...]]:
+        """Draft the entry of the opening; return it, and what an earlier opening had and this one lacks, in words."""
+        self._opened = Held.of(self._outside).after(earlier_opening(self._store))
+        return self._opened.entry(self._journal), self._opened.told
 
     def start(self) -> None:
         """Take what the witnesses said at opening, and go on asking."""

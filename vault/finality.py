@@ -100,6 +100,7 @@ def finality_of(
     ]
     if status.anchor.configured and not status.anchor.usable:
         reasons.append(f"anchor: {status.anchor.reason}")
+    reasons += status.missing
     contradicted = any(one.standing is Standing.CONTRADICTS for one in status.witnesses)
     if size is None:
         state = FinalityState.PENDING

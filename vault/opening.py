@@ -72,6 +72,10 @@ class LocalRootWarning(UserWarning):
     """A root key was made beside the data that it protects."""
 
 
+class OutsideMissingWarning(UserWarning):
+    """An anchor or a witness held the logs at an earlier opening, and does no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class VaultOptions:
     """What may differ between two openings of one vault."""
@@ -285,15 +289,14 @@ class Vault(AbstractContextManager["Vault"]):
         for tenant in tenants:
             rebuild_index(self.parts, tenant)
             self.parts.embedding.put(unembedded(self.parts, tenant))
-        drafts = [
-            draft
-            for tenant in (SYSTEM_LOG, *tenants)
-            for draft in (
-                self.parts.journal.event(EventType.POLICY_LOAD, tenant, {}),
-                self.parts.journal.event(EventType.VAULT_OPEN, tenant, {}),
-            )
-        ]
+        event = self.parts.journal.event
+        opening, missing = self.parts.assurance.opening()
+        drafts = [event(EventType.POLICY_LOAD, SYSTEM_LOG, {}), opening]
+        for tenant in tenants:
+            drafts += [event(EventType.POLICY_LOAD, tenant, {}), event(EventType.VAULT_OPEN, tenant, {})]
         self.parts.journal.write(drafts)
+        for one in missing:  # after the entry: it is told whatever becomes of the warning
+            warnings.warn(f"{one}: what it would have caught may pass", OutsideMissingWarning, stacklevel=4)
         checkpointer = Checkpointer(
             self.parts.store,
             self.parts.log,

@@ -126,6 +126,8 @@ def outside_of(stands: AssuranceStatus) -> Iterator[CheckView]:
         lines = stands.anchor.damaged
         told = f"{lines} lines are no record: torn by a crash, or garbled" if lines else "every line is whole"
         yield _view("anchor", Status.WARNING if lines else Status.OK, told)
+    for lost in stands.missing:
+        yield _view("outside", Status.WARNING, lost)
     for one in stands.witnesses:
         told = f"{one.standing.value}{': ' + one.reason if one.reason else ''}"
         yield _view(f"{LOG_CHECK} witness {one.name}", _STANDINGS[one.standing], told)

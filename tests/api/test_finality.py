@@ -28,7 +28,7 @@ def receipt_of(owner: Caller) -> dict[str, object]:
     return found
 
 
-def test_a_receipt_is_pending_and_then_final_where_nothing_more_is_asked(
+def test_a_receipt_is_pending_and_then_signed_where_nothing_outside_holds_it(
     owner: Caller, caller: MakeCaller
 ) -> None:
     receipt = receipt_of(owner)
@@ -46,7 +46,10 @@ def test_a_receipt_is_pending_and_then_final_where_nothing_more_is_asked(
     auditor = caller(Role.AUDITOR, name="auditor-1")
     assert owner.client.get("/v1/audit/checkpoint", headers=auditor.headers("audit")).status_code == 200
     second = owner.client.get(PATH, headers=headers, params=asked).json()
-    assert (second["state"], second["reasons"]) == ("final", [])
+    assert (second["state"], second["reasons"]) == (
+        "signed",
+        ["nothing outside the database holds it: no anchor, no witness"],
+    )
     assert second["tree_size"] > int(str(receipt["leaf_index"]))
 
 
@@ -74,8 +77,9 @@ def test_the_command_tells_what_a_receipt_is_worth(memvault: Memvault, chat: str
     receipt = memvault.json("extract", chat, "--subject", "maria")["sources"][0]["receipt"]
     place = str(receipt["leaf_index"]), receipt["leaf_hash"]
     told = memvault("audit", "finality", *place)
-    assert (told.exit_code, told.stdout) == (0, "final: 0 of 0 cosignatures\n"), "signed at the last closing"
-    assert memvault.json("audit", "finality", *place)["state"] == "final"
+    assert told.exit_code == 0
+    assert told.stdout.splitlines()[0] == "signed: 0 of 0 cosignatures", "signed at the last closing"
+    assert memvault.json("audit", "finality", *place)["state"] == "signed"
     assert memvault("audit", "finality", place[0], "no base64").exit_code == 2
     assert memvault("audit", "finality", "0", place[1]).exit_code == 6
 
@@ -122,3 +126,13 @@ def test_the_doctor_judges_witnesses(standing: Standing, status: Status) -> None
 )
 def test_the_doctor_judges_time_stamps(stamps: TimeStampStatus, status: Status) -> None:
     assert judged(AssuranceStatus(AnchorStatus(configured=False), (), 0, stamps))["time stamps"] is status
+
+
+def test_the_doctor_warns_of_what_held_the_log_before_and_does_no_more() -> None:
+    stands = AssuranceStatus(
+        AnchorStatus(configured=False),
+        (),
+        0,
+        missing=("an earlier opening had an anchor, this one has none",),
+    )
+    assert judged(stands) == {"anchor": Status.WARNING, "outside": Status.WARNING}

@@ -27,7 +27,7 @@ from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
 from audit.key_file import create_key_file, load_key_file
 from audit.merkle import CompactRange, leaf_hash
-from audit.signing import SignerKey
+from audit.signing import SignerKey, VerifierKey
 from policies.model import Principal, Purpose, Role
 from tests.simulators.children import Tell, run_child
 from tests.simulators.clinic import AUDITOR, BANK, CLINIC, OWNER, Clinic
@@ -37,7 +37,7 @@ from vault.finality import Finality, FinalityState
 from vault.log_keys import LogKeyRollover
 from vault.memos import MemOS
 from vault.model import Receipt
-from vault.opening import LocalRootWarning, Vault, VaultOptions
+from vault.opening import LocalRootWarning, OutsideMissingWarning, Vault, VaultOptions
 from vault.outside import Places
 from vault.witnessing import Standing
 
@@ -96,6 +96,10 @@ def is_whole(now: Finality) -> bool:
 def cosigned(clinic: Clinic, tenant: str = CLINIC) -> int:
     rows = clinic.sql("SELECT max(tree_size) FROM audit_cosignature WHERE tenant_id = ?", tenant)
     return int(str(rows[0][0] or 0))
+
+
+def clinic_key(path: Path, origin: str) -> VerifierKey:
+    return load_key_file(path / "log.key").current.verifier.for_log(origin.rpartition("/")[2])
 
 
 def standings(clinic: Clinic) -> list[object]:
@@ -592,7 +596,8 @@ def test_two_histories_shown_to_two_clients_are_told_apart_by_the_witness(
 
     # The second history is opened without asking, grows beyond the first, and then wants its cosignatures.
     clinic.path = second
-    clinic.reopen(options_with(bundle_with(), Places()))
+    with pytest.warns(OutsideMissingWarning):
+        clinic.reopen(options_with(bundle_with(), Places()))
     for nth in range(8):
         write(clinic, f"what the second client is shown {nth}")
         sign(clinic)
@@ -603,6 +608,8 @@ def test_two_histories_shown_to_two_clients_are_told_apart_by_the_witness(
     assert store.evidence(caught.value.log) == [], (
         "notes of two sizes and a wrong proof show no third party a fork"
     )
+    (refused,) = store.refused(caught.value.log)
+    assert refused.is_signed([clinic_key(second, caught.value.log)]), "kept for whoever has the first history"
 
 
 def test_a_fork_while_the_vault_runs_is_an_alarm_and_no_receipt_is_final(
