@@ -4,6 +4,7 @@ Owns writing them, and the few questions that finality and the check at opening 
 to `audit.cosignature`: a row is a claim, whoever writes the database can add one.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select
@@ -21,9 +22,16 @@ _READ_LINES: Final = select(_ROW.line).where(_OF_TENANT, _AT_SIZE).order_by(_ROW
 _READ_LARGEST: Final = select(func.max(_ROW.tree_size)).where(_OF_TENANT)
 _READ_LARGEST_BY: Final = _READ_LARGEST.where(_ROW.witness == bindparam("witness"))
 _COUNT: Final = func.count(_ROW.witness)
-_READ_SIZES: Final = (
-    select(_ROW.tree_size)
-    .where(_OF_TENANT, _ROW.tree_size > bindparam("index"))
+_READ_CLAIMS: Final = (
+    select(_ROW.tree_size, _COUNT)
+    .where(
+        _OF_TENANT,
+        _ROW.tree_size > bindparam("index"),
+        _ROW.witness.in_(bindparam("witnesses", expanding=True)),
+        select(CHECKPOINT.c.tree_size)
+        .where(CHECKPOINT.c.tenant_id == _ROW.tenant_id, CHECKPOINT.c.tree_size == _ROW.tree_size)
+        .exists(),
+    )
     .group_by(_ROW.tree_size)
     .order_by(_COUNT.desc(), _ROW.tree_size.desc())
     .limit(bindparam("limit"))
@@ -75,10 +83,13 @@ def largest_cosigned(connection: Connection, tenant: str, witness: str | None = 
     return found if isinstance(found, int) else 0
 
 
-def cosigned_sizes(connection: Connection, tenant: str, index: int, limit: int) -> list[int]:
-    """Return sizes of cosigned checkpoints that cover an entry, those with the most cosignatures first."""
-    rows = connection.execute(_READ_SIZES, {"tenant": tenant, "index": index, "limit": limit}).scalars()
-    return [size for size in rows if isinstance(size, int)]
+def claims_beyond(
+    connection: Connection, tenant: str, index: int, witnesses: Sequence[str], limit: int
+) -> list[tuple[int, int]]:
+    """Return sizes of stored checkpoints that cover an entry and how many of these witnesses are said to have cosigned."""
+    values = {"tenant": tenant, "index": index, "witnesses": list(witnesses), "limit": limit}
+    rows = connection.execute(_READ_CLAIMS, values)
+    return [(size, count) for size, count in rows if isinstance(size, int)]
 
 
 def note_at(connection: Connection, tenant: str, size: int) -> bytes | None:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from audit.cosignature import WitnessSignerKey
 from audit.cosignature_rows import (
     add_cosignature,
-    cosigned_sizes,
+    claims_beyond,
     largest_cosigned,
     lines_at,
     note_at,
@@ -47,12 +47,21 @@ def test_the_largest_size_is_told_of_all_and_of_one(lived: SmallDeployment) -> N
 
 def test_sizes_that_cover_an_entry_come_with_the_most_cosignatures_first(lived: SmallDeployment) -> None:
     cosign(lived, 5, ONE, TWO)
-    cosign(lived, 7, ONE)
     cosign(lived, 9, ONE)
-    assert cosigned_sizes(lived.connection, "clinic-a", 0, 8) == [5, 9, 7]
-    assert cosigned_sizes(lived.connection, "clinic-a", 4, 1) == [5]
-    assert cosigned_sizes(lived.connection, "clinic-a", 5, 8) == [9, 7]
-    assert cosigned_sizes(lived.connection, "clinic-a", 9, 8) == []
+    both = [ONE.name, TWO.name]
+    assert claims_beyond(lived.connection, "clinic-a", 0, both, 8) == [(5, 2), (9, 1)]
+    assert claims_beyond(lived.connection, "clinic-a", 4, both, 1) == [(5, 2)]
+    assert claims_beyond(lived.connection, "clinic-a", 5, both, 8) == [(9, 1)]
+    assert claims_beyond(lived.connection, "clinic-a", 9, both, 8) == []
+
+
+def test_claims_of_others_and_of_checkpoints_that_are_not_there_are_none(lived: SmallDeployment) -> None:
+    cosign(lived, 5, ONE)
+    for size, name in ((5, "x1"), (5, "x2"), (10**6, ONE.name)):
+        row = {"tenant_id": "clinic-a", "tree_size": size, "witness": name, "line": "x", "received_us": 0}
+        lived.connection.execute(insert(COSIGNATURE), row)
+    assert claims_beyond(lived.connection, "clinic-a", 0, [ONE.name], 8) == [(5, 1)]
+    assert claims_beyond(lived.connection, "clinic-a", 0, [], 8) == []
 
 
 @pytest.mark.parametrize("line", ["", "noise", "— w AAAA\n\n"])
