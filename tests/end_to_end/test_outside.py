@@ -32,6 +32,7 @@ from policies.model import Principal, Purpose, Role
 from tests.simulators.children import Tell, run_child
 from tests.simulators.clinic import AUDITOR, BANK, CLINIC, OWNER, Clinic
 from tests.simulators.witness_process import NAME, WitnessProcess, bundle_with, options_with
+from vault.assurance import START_SECONDS
 from vault.errors import InputInvalidError, LogRolledBackError, NotFoundError, OverloadedError, TamperedError
 from vault.finality import Finality, FinalityState
 from vault.log_keys import LogKeyRollover
@@ -39,7 +40,7 @@ from vault.memos import MemOS
 from vault.model import Receipt
 from vault.opening import LocalRootWarning, OutsideMissingWarning, Vault, VaultOptions
 from vault.outside import Places
-from vault.witnessing import Standing
+from vault.witnessing import END_SECONDS, Standing
 
 PATIENCE = 15.0
 OPERATOR = Principal("operator-1", CLINIC, frozenset({Role.ADMINISTRATOR}))
@@ -198,6 +199,23 @@ def test_a_hanging_witness_delays_no_write_and_no_end(clinic: Clinic, witness: W
         started = time.monotonic()
         clinic.vault.close()
         assert time.monotonic() - started < 5
+
+
+def test_eight_hanging_witnesses_hold_up_an_end_no_longer_than_one(clinic: Clinic) -> None:
+    keys = [WitnessSignerKey(f"witness.example/h{nth}", bytes([nth]) * 32).verifier for nth in range(8)]
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        places = Places(witness_urls={key.name: url for key in keys}, witness_seconds=4)
+        started = time.monotonic()
+        clinic.reopen(options_with(bundle_with(*keys, required=1), places))
+        assert time.monotonic() - started < START_SECONDS + 3
+        write(clinic)
+        sign(clinic)
+        started = time.monotonic()
+        clinic.vault.close()
+        assert time.monotonic() - started < END_SECONDS + 2, (
+            "eight ends one after another would be sixteen seconds"
+        )
 
 
 def test_a_witness_that_answers_a_byte_at_a_time_is_cut_off(clinic: Clinic, witness: WitnessProcess) -> None:

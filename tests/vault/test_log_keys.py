@@ -13,7 +13,9 @@ from audit.event import EventType
 from audit.key_file import load_key_file, replace_key_file
 from audit.log import Leaf
 from audit.note import parse_note
-from audit.signing import VerifierKey, follow_handovers
+from audit.signing import SignerKey, VerifierKey, follow_handovers, read_handover, sign_handover
+from audit.succession import Succession
+from audit.trust import Trust
 from policies.errors import DeniedError
 from policies.model import Principal, Purpose, Role
 from tests.simulators.fakes import fake_options
@@ -127,6 +129,42 @@ def test_the_entries_name_who_did_it_only_where_the_caller_is_known(vault: Vault
                 if entry.event == EventType.LOG_KEY
             ]
         assert ("operator-1" in header) == (log != "bank")
+
+
+def test_a_next_key_that_is_not_to_be_trusted_is_left_behind_by_finishing_and_rolling_over_again(
+    place: Path,
+) -> None:
+    """A start is not taken back: whoever verifies takes a second handover of a key for its thief's."""
+    with Vault.open(place, options=fake_options()) as vault:
+        first = roll(vault, place, RollStep.START)
+        stolen = vault.parts.log.keys.following
+        assert stolen is not None
+        for step in (RollStep.FINISH, RollStep.START, RollStep.FINISH):
+            last = roll(vault, place, step)
+    with Vault.open(place, options=fake_options()) as vault:
+        assert verify(vault)
+        keys = vault.parts.log.keys
+        assert (keys.following, str(keys.current.verifier)) == (None, last.new)
+        assert stolen.verifier in keys.retired
+        for log in LOGS:
+            notes = [str(entry["handover"]).encode() for entry in key_entries(vault, log)]
+            assert keys.current.verifier in follow_handovers([VerifierKey.parse(first.old)], notes)
+            assert signs(vault, log, last.new)
+            assert not signs(vault, log, first.new), "what the key signs from now on is no checkpoint"
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_verifier_refuses_what_taking_a_start_back_would_write(
+    vault: Vault, place: Path, *, back: bool
+) -> None:
+    started = roll(vault, place, RollStep.START)
+    keys = vault.parts.log.keys
+    old, new = keys.signers
+    other = SignerKey(old.name, bytes(range(32)))
+    succession = Succession(Trust((VerifierKey.parse(started.old),)))
+    succession.add(read_handover(started.handover.encode()))
+    with pytest.raises(VerificationError, match="handover"):
+        succession.add(read_handover(sign_handover(new, old) if back else sign_handover(old, other)))
 
 
 def test_finish_without_a_start_is_refused(vault: Vault, place: Path) -> None:
