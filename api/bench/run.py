@@ -15,6 +15,8 @@ from typing import Final
 
 from api.bench.footprint import footprint
 from api.bench.ingest import ingest
+from api.bench.log import log_speed
+from api.bench.log_targets import LogEffort
 from api.bench.made_up import Texts
 from api.bench.quality import index_alone, privacy, recall
 from api.bench.rebuild import Sizes, growth
@@ -97,6 +99,10 @@ def _growth(setting: Setting) -> list[Figure]:
     return growth(setting.scratch, Sizes.of(quick=setting.quick), step=setting.step)
 
 
+def _log(setting: Setting) -> list[Figure]:
+    return log_speed(setting.scratch, LogEffort.of(quick=setting.quick), step=setting.step)
+
+
 def _ingest(setting: Setting) -> list[Figure]:
     if setting.locomo is None:
         return [not_measured("bulk ingest", "memories/s", "../shared/data/locomo is not here")]
@@ -116,6 +122,7 @@ SUITES: Final[Mapping[str, Callable[[Setting], list[Figure]]]] = MappingProxyTyp
         "writes": _writes,
         "search": _search,
         "growth": _growth,
+        "log": _log,
         "ingest": _ingest,
         "recall": _recall,
         "privacy": _privacy,
