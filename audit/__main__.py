@@ -32,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--witness", action="append", default=[], help="key of a witness, or a file of them")
     parser.add_argument("--required", type=int, default=0, help="cosignatures without which it fails")
     parser.add_argument(
+        "--may-lag", type=int, default=0, help="entries at the end that these need not cover yet"
+    )
+    parser.add_argument(
         "--remembered", type=Path, action="append", default=[], help="a checkpoint that was kept"
     )
     parser.add_argument("--entry", type=Path, help="the entry of a proof that carries none")
@@ -40,7 +43,15 @@ def main(arguments: Sequence[str]) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        terms = Terms(given.key, given.witness, given.required, given.remembered, given.entry, given.handover)
+        terms = Terms(
+            given.key,
+            given.witness,
+            given.required,
+            given.remembered,
+            given.entry,
+            given.handover,
+            given.may_lag,
+        )
         found = verify_file(given.file, terms, now=datetime.now(UTC))
     except KeyMalformedError as error:
         return _end(USAGE, f"{error}")

@@ -45,20 +45,22 @@ class Terms:
     witnesses: Sequence[str | Path] = ()
     """The same, of witnesses."""
     required: int = 0
-    """Cosignatures without which a verification fails."""
+    """Cosignatures without which a verification fails, over all entries that are shown."""
     remembered: Sequence[Path] = ()
     """Checkpoints that were kept."""
     entry: Path | None = None
     """The entry of a proof that carries none."""
     handovers: Sequence[Path] = ()
     """Notes in which one log key hands over to the next, in order."""
+    may_lag: int = 0
+    """Entries at the end that these cosignatures need not cover."""
     trust: Trust = field(init=False)
 
     def __post_init__(self) -> None:
         notes = [_limited(file, MAX_KEPT_SIZE) for file in self.handovers]
         keys = follow_handovers([VerifierKey.parse(key) for key in _keys_of(self.keys)], notes)
         witnesses = [WitnessVerifierKey.parse(key) for key in _keys_of(self.witnesses)]
-        object.__setattr__(self, "trust", Trust(keys, tuple(witnesses), self.required))
+        object.__setattr__(self, "trust", Trust(keys, tuple(witnesses), self.required, self.may_lag))
 
 
 def verify_file(path: Path, terms: Terms, *, now: datetime | None = None) -> BundleReport | ProvenEntry:

@@ -35,6 +35,8 @@ class Trust:
     witnesses: tuple[WitnessVerifierKey, ...] = ()
     required: int = 0
     """Cosignatures by these witnesses without which a checkpoint is not enough."""
+    may_lag: int = 0
+    """Entries at the end of a log that no checkpoint with so many cosignatures needs to cover."""
 
     def __post_init__(self) -> None:
         if not self.keys:
@@ -49,6 +51,8 @@ class Trust:
                 raise KeyMalformedError(f"expected each witness once, got one {kind} twice")
         if not 0 <= self.required <= len(witnesses):
             raise KeyMalformedError(f"expected the keys of at least {self.required} witnesses")
+        if self.may_lag < 0 or (self.may_lag and not self.required):
+            raise KeyMalformedError("expected witnesses that may lag only where cosignatures are required")
 
     def tenant_of(self, origin: str) -> str | None:
         """Return whose log has this origin under these keys; None where it is none of theirs."""

@@ -218,9 +218,20 @@ class LogRun:
         seen = self._checkpoints
         if self._size and not seen.count and self._is_to_be_signed():
             self._add(None, Check.SIGNED, "at least one that the log agrees with", "none")
-        required = self._run.trust.required
-        if self._size and required and not seen.cosigned_size:
-            self._add(None, Check.COSIGNED, f"a checkpoint with {required} by trusted witnesses", "none")
+        self._check_cosigned(seen.cosigned_size)
+
+    def _check_cosigned(self, cosigned: int) -> None:
+        """Hold what is shown against the last checkpoint that enough witnesses cosigned.
+
+        Threat: an old cosigned checkpoint, and behind it a history that no witness saw.
+        """
+        trust, stop = self._run.trust, self._log.start + self._tree.size
+        if not trust.required or not self._size or (cosigned and cosigned + trust.may_lag >= stop):
+            return
+        expected = f"a checkpoint with {trust.required} by trusted witnesses that covers entry {stop - 1}"
+        lag = f", or all but {trust.may_lag} before it" if trust.may_lag else ""
+        got = f"one of size {cosigned}" if cosigned else "none"
+        self._add(None, Check.COSIGNED, expected + lag, got)
 
     def _warn_of_effect(self, index: int, expected: str, got: str) -> None:
         """Tell of an effect outside the database; where entries are left out, its other half may stand there."""

@@ -5,6 +5,7 @@ Owns deciding, recording and signing before anything leaves. It leaves the form 
 """
 
 from dataclasses import dataclass, replace
+from time import sleep
 from typing import BinaryIO, Final
 
 from sqlalchemy import Connection
@@ -18,9 +19,11 @@ from audit.proof import CarriedEntry, TlogProof
 from audit.tiles import TILE_WIDTH
 from policies.model import Principal, Purpose
 from vault.auditing import LOG_RESOURCE, AuditView
+from vault.clock import monotonic
 from vault.errors import InputInvalidError, NotFoundError
 from vault.grant import Grant
 
+_POLL: Final = 0.05
 PROOF_FORMAT: Final = "c2sp.org/tlog-proof@v1"
 
 
@@ -34,6 +37,8 @@ class ExportTerms:
     """Leaf index after the last; taken up to a multiple of 256, or to the end. None is the end."""
     payloads: bool = True
     """Whether to carry payloads: ids, counts and keyed digests, as the log holds them."""
+    wait: float = 5.0
+    """Seconds to wait for as many witnesses as the log's rules require, or one of those that they name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,10 @@ class Exported:
     stop: int
     size: int
     """Of the whole log."""
+    awaited: int = 0
+    """Witnesses that were waited for; 0 where the log's rules name none."""
+    cosigned: int = 0
+    """Witnesses whose cosignatures of its last checkpoint came in that time, as rows tell it."""
 
 
 class LogExports(AuditView):
@@ -70,10 +79,12 @@ class LogExports(AuditView):
         if asked.stop is not None:
             payload["stop"] = asked.stop
         draft, index = self._record(grant, payload)
+        awaited = cosigned = 0
         with self._parts.store.log_connection(SYSTEM_LOG) as connection:
             report = self._check(connection, grant.tenant)
         if report.passed:
-            self._sign(grant.tenant, grant.bundle_digest)
+            signed_note = self._sign(grant.tenant, grant.bundle_digest)
+            awaited, cosigned = self._await_witnesses(grant.tenant, signed_note.checkpoint.size, asked.wait)
         with self._parts.store.log_connection(grant.tenant) as connection:
             (whole,) = self._evidence(connection, grant.tenant)
             signed = size_of(whole.checkpoints[-1]) if report.passed else None
@@ -86,7 +97,27 @@ class LogExports(AuditView):
             )
             count = write_bundle(file, self._parts.log.keys.verifiers, [shown], bundle)
         size = count if shown.size is None else shown.size
-        return Exported(count, shown.start, shown.start + count, size)
+        return Exported(count, shown.start, shown.start + count, size, awaited, cosigned)
+
+    def _await_witnesses(self, tenant: str, size: int, seconds: float) -> tuple[int, int]:
+        """Return how many cosignatures of a checkpoint are due, and how many came in time.
+
+        Witnesses lag by a round trip, and an export ends at a checkpoint that was signed for it. It is not
+        refused for want of them: the bundle says who cosigned, and whoever verifies it what he requires.
+        """
+        rules = self._parts.assurance.rules
+        due = max(rules.required, 1) if rules.witnesses else 0
+        if due:
+            self._parts.assurance.publish()
+        over = monotonic() + seconds
+        while due:
+            with self._parts.store.log_connection(tenant) as connection:
+                lines = self._parts.log.cosignatures(connection, tenant, size)
+            count = len({line.witness for line in lines})
+            if count >= due or monotonic() >= over:
+                return due, count
+            sleep(_POLL)
+        return 0, 0
 
     def prove_entry(self, principal: Principal, purpose: Purpose, index: int, *, payload: bool) -> TlogProof:
         """Return the proof of one entry, with the entry, under a checkpoint that covers it.

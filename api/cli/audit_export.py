@@ -61,6 +61,9 @@ def export(
         if written.entries == written.size
         else f", {written.first} to {written.stop - 1} of {written.size}"
     )
+    if written.cosigned < written.awaited:
+        lag = f"{written.cosigned} of {written.awaited} witnesses have cosigned it so far"
+        note(f"{lag}: a verification with --required needs --may-lag, or an export when they answer")
     note(f"{shown}{span}; verify with: memvault audit verify {file} --key {key}")
 
 
@@ -113,6 +116,12 @@ def verify(
     required: Annotated[
         int, typer.Option(min=0, max=100, help="Cosignatures by witnesses without which it fails.")
     ] = 0,
+    may_lag: Annotated[
+        int,
+        typer.Option(
+            min=0, max=_MAX_INDEX, metavar="ENTRIES", help="Entries at the end that these need not cover yet."
+        ),
+    ] = 0,
     remembered: Annotated[
         list[Path] | None,
         typer.Option(
@@ -139,7 +148,7 @@ def verify(
     if file is None:
         from api.cli.log import verify_vault  # noqa: PLC0415
 
-        if witness or required or remembered or entry or handover:
+        if witness or required or may_lag or remembered or entry or handover:
             raise typer.BadParameter("expected these options together with a file", param_hint="FILE")
         verify_vault(call)
         return
@@ -148,7 +157,8 @@ def verify(
     from audit.verify_bundle import BundleReport  # noqa: PLC0415
 
     try:
-        terms = Terms(keys, tuple(witness or ()), required, remembered or [], entry, handover or [])
+        witnesses = tuple(witness or ())
+        terms = Terms(keys, witnesses, required, remembered or [], entry, handover or [], may_lag)
         found = verify_file(file, terms, now=datetime.now(UTC))
     except OSError as error:
         raise NotCheckableError(f"a file cannot be read: {error.strerror}") from None

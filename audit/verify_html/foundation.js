@@ -148,11 +148,11 @@ function parseDecimal(text, what) {
 
 /** The keys that were given, and what they open; see audit/trust.py. */
 class Trust {
-  constructor(keys, witnesses, required) {
-    Object.assign(this, { keys, witnesses, required });
+  constructor(keys, witnesses, required, mayLag) {
+    Object.assign(this, { keys, witnesses, required, mayLag });
   }
 
-  static async parse(keyLines, witnessLines, required) {
+  static async parse(keyLines, witnessLines, required, mayLag = 0) {
     const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
     const keys = await Promise.all(lines(keyLines).map((line) => parseKey(line, LOG_KEY)));
     const witnesses = await Promise.all(lines(witnessLines).map((line) => parseKey(line, WITNESS_KEY)));
@@ -162,7 +162,8 @@ class Trust {
     need(count((one) => hex(one.publicBytes)) === distinct, "expected each witness once, got one key twice");
     need(count((one) => one.name) === distinct, "expected each witness once, got one name twice");
     need(required >= 0 && required <= distinct, `expected the keys of at least ${required} witnesses`);
-    return new Trust(keys, witnesses, required);
+    need(mayLag >= 0 && (!mayLag || required), "expected witnesses that may lag only where cosignatures are required");
+    return new Trust(keys, witnesses, required, mayLag);
   }
 
   tenantOf(origin) {

@@ -197,7 +197,11 @@ class LogRun {
     for (const index of this.intents.open.keys()) this.warnOfEffect(index, "an outcome", "none: nobody knows what became of it");
     const { count, cosignedSize } = this.checkpoints;
     if (size && !count) this.add(null, CHECK.SIGNED, "at least one that the log agrees with", "none");
-    const required = this.run.trust.required;
-    if (size && required && !cosignedSize) this.add(null, CHECK.COSIGNED, `a checkpoint with ${required} by trusted witnesses`, "none");
+    const { required, mayLag } = this.run.trust;
+    const { stop } = this.section;
+    if (required && size && !(cosignedSize && cosignedSize + mayLag >= stop)) {
+      const lag = mayLag ? `, or all but ${mayLag} before it` : "";
+      this.add(null, CHECK.COSIGNED, `a checkpoint with ${required} by trusted witnesses that covers entry ${stop - 1}${lag}`, cosignedSize ? `one of size ${cosignedSize}` : "none");
+    }
   }
 }

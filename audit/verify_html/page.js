@@ -135,7 +135,7 @@ async function isProof(file) {
 
 async function verifyChosen() {
   const required = Number(element("required").value || 0);
-  const trust = await Trust.parse(element("keys").value, element("witnesses").value, required);
+  const trust = await Trust.parse(element("keys").value, element("witnesses").value, required, Number(element("may-lag").value || 0));
   const remembered = await Promise.all([...element("remembered").files].map((file) => readBytes(file, 0, file.size)));
   if (await isProof(chosen.file)) {
     need(chosen.file.size <= MAX_PROOF_SIZE, "expected a smaller proof");

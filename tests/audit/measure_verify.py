@@ -92,7 +92,7 @@ def encode_leaf(entry: StoredEntry) -> bytes:
 def verified(path: Path) -> tuple[float, float, float]:
     """Return seconds of the processor, peak and initial resident megabytes of a process that verifies."""
     command = [sys.executable, "-c", _VERIFY, str(path), str(LOG_KEY.verifier)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=3_600)
     seconds, peak, begun = map(float, run.stdout.split())
     return seconds, peak, begun
 

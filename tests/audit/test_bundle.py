@@ -721,7 +721,12 @@ with open({str(bundle)!r}, "rb") as file:
 print(*sorted({{name.split('.')[0] for name in set(sys.modules) - before}} - sys.stdlib_module_names))
 """
     run = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert set(run.stdout.split()) <= {"audit", "cryptography", "_cffi_backend", "_openssl"}
 

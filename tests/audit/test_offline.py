@@ -164,12 +164,49 @@ def test_a_bundle_says_who_cosigned_and_what_broke_off(lived: SmallDeployment, t
     lived.write(A, "mem_eeeeeeee0")
     lived.sign()
     later = written(tmp_path / "later.tar", export(lived, A))
-    said = "\n".join(describe(verify_file(later, Terms([KEY], [str(WITNESSES[0].verifier)], 1))))
+    terms = Terms([KEY], [str(WITNESSES[0].verifier)])
+    said = "\n".join(describe(verify_file(later, terms)))
     assert said.endswith("\nverified; clinic-a: only the first 9 of 11 entries are cosigned")
     at = good.index(b'{"action"') - 2
     written(bundle, good[:at] + b"\xff\xff" + good[at + 2 :])
     said = "\n".join(describe(verify_file(bundle, Terms([KEY]))))
     assert "altered so that the rest cannot be read" in said
+
+
+def cosigned_then_written_on(deployment: SmallDeployment) -> bytes:
+    """Return a log of eleven entries, nine of which a witness cosigned."""
+    text = deployment.log.checkpoints(deployment.connection, A)[-1].decode().rpartition("\n\n")[0] + "\n"
+    store = TamperingStore(deployment.connection)
+    store.add_cosignature(A, 9, WITNESSES[0].name, str(WITNESSES[0].cosign(text, 1)))
+    deployment.write(A, "mem_eeeeeeee0")
+    deployment.sign()
+    return export(deployment, A)
+
+
+@pytest.mark.parametrize(("may_lag", "code"), [(0, 3), (1, 3), (2, 0), (2**40, 0)])
+def test_cosignatures_that_are_required_cover_all_but_the_entries_that_may_lag(
+    may_lag: int, code: int, lived: SmallDeployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = written(tmp_path / "log.tar", cosigned_then_written_on(lived))
+    given = [str(bundle), "--key", KEY, "--witness", str(WITNESSES[0].verifier), "--required", "1"]
+    assert main([*given, "--may-lag", str(may_lag)]) == code
+    said = capsys.readouterr().out
+    assert ("FAILED           clinic-a: cosignatures required: expected a checkpoint with 1" in said) == (
+        code == 3
+    )
+    assert ("covers entry 10" in said and "got one of size 9" in said) == (code == 3)
+    assert ("only the first 9 of 11 entries are cosigned" in said) == (code == 0)
+
+
+def test_a_lag_is_no_excuse_where_nothing_is_cosigned(
+    lived: SmallDeployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = written(tmp_path / "log.tar", export(lived, A))
+    given = [str(bundle), "--key", KEY, "--witness", str(WITNESSES[0].verifier)]
+    assert main([*given, "--required", "1", "--may-lag", "1000"]) == 3
+    assert "covers entry 8, or all but 1000 before it, got none" in capsys.readouterr().out
+    assert main([*given, "--may-lag", "5"]) == 2
+    assert main([*given, "--required", "1", "--may-lag", "-1"]) == 2
 
 
 def test_a_clock_that_was_set_back_is_a_warning(lived: SmallDeployment, tmp_path: Path) -> None:

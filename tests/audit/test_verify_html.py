@@ -33,6 +33,7 @@ from tests.audit.test_bundle import (
 )
 from tests.audit.test_following_keys import CASES
 from tests.audit.test_following_keys import export as export_rolled
+from tests.audit.test_offline import cosigned_then_written_on
 from tests.audit.test_proof import BAD_FILES, WITNESSES, WRONG, cosigned, proof_of
 from tests.audit.test_verification_of_tampered_logs import SCENARIOS, erase
 from tests.golden.make_evidence import BUNDLE, PROOF
@@ -70,6 +71,7 @@ class Browser:
         *,
         witnesses: str = "",
         required: int = 0,
+        may_lag: int = 0,
         kept: tuple[bytes, ...] = (),
         keys: tuple[VerifierKey, ...] = (LOG_KEY.verifier,),
     ) -> Said:
@@ -80,6 +82,7 @@ class Browser:
         page.evaluate("document.querySelector('details').open = true")
         page.fill("#witnesses", witnesses)
         page.fill("#required", str(required))
+        page.fill("#may-lag", str(may_lag))
         notes: list[FilePayload] = [
             {"name": f"{nth}.txt", "mimeType": "text/plain", "buffer": note} for nth, note in enumerate(kept)
         ]
@@ -322,6 +325,14 @@ def test_the_browser_counts_cosignatures(browser: Browser, lived: SmallDeploymen
     assert browser.verify("x.tlog-proof", one, witnesses=keys, required=3)[0] == "unreadable"
     said = browser.verify("evidence.tar", export(lived, A), witnesses=keys, required=1)
     assert said == ("failed", frozenset({(A, "cosignatures required")}))
+    lagging = cosigned_then_written_on(lived)
+    witness = WITNESSES[0].verifier
+    for may_lag in (0, 1, 2, 100):
+        trust = Trust((LOG_KEY.verifier,), (witness,), 1, may_lag)
+        said = browser.verify("x.tar", lagging, witnesses=str(witness), required=1, may_lag=may_lag)
+        assert said == python_says(lagging, trust=trust)
+        assert said[0] == ("failed" if may_lag < 2 else "passed")
+    assert browser.verify("x.tar", lagging, witnesses=str(witness), may_lag=1)[0] == "unreadable"
 
 
 def test_the_page_opens_no_connection_and_allows_only_what_stands_in_it() -> None:

@@ -1,6 +1,7 @@
 """What leaves a vault as evidence: decided, recorded, signed, and of the caller's own log alone."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from audit.verify_bundle import BundleReport, verify_bundle
 from policies.errors import DeniedError
 from policies.model import Purpose
 from tests.simulators.clinic import AUDITOR, BANK_AUDITOR, CLINIC, CLINICIAN, OWNER, Clinic
+from vault.assurance import Assurance
 from vault.errors import InputInvalidError, NotFoundError
 from vault.log_exports import ExportTerms
 from vault.memos import MemOS
@@ -124,9 +126,37 @@ def test_a_checkpoint_that_witnesses_signed_is_preferred_for_a_proof(clinic: Cli
     assert (proven.checkpoint.size, proven.witnesses) == (size, (WITNESS.name,))
     later = auditor(clinic).prove_entry(size)
     assert verify_proof(later, Trust((parts.verifier_key,))).checkpoint.size > size
-    found = verified(clinic, exported(clinic), WITNESS)
-    found.report.require()
-    assert found.report.logs[0].cosigned_size == size
+    bundle = exported(clinic)
+    found = verified(clinic, bundle, WITNESS)
+    assert {str(one.check) for one in found.report.findings} == {"cosignatures required"}
+    (log,) = found.report.logs
+    assert log.cosigned_size == size
+    trust = Trust((parts.verifier_key,), (WITNESS.verifier,), 1, log.size - size)
+    verify_bundle(io.BytesIO(bundle), trust).report.require()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_export_waits_for_its_witnesses_and_no_longer(
+    *, answers: bool, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = clinic.vault.parts
+
+    def cosign(_: Assurance) -> None:
+        with parts.store.log_connection(CLINIC) as connection:
+            text = parse_note(parts.log.checkpoints(connection, CLINIC)[-1]).text
+        row = (CLINIC, parse_checkpoint(text).size, WITNESS.name, str(WITNESS.cosign(text, 1_700_000_000)))
+        clinic.sql("INSERT INTO audit_cosignature VALUES (?, ?, ?, ?, 0)", *row)
+
+    rules = SimpleNamespace(required=0, witnesses=(str(WITNESS.verifier),))
+    with monkeypatch.context() as patched:
+        patched.setattr(Assurance, "rules", property(lambda _: rules))
+        patched.setattr(Assurance, "publish", cosign if answers else lambda _: None)
+        file = io.BytesIO()
+        told = auditor(clinic).export(file, ExportTerms(wait=0.15))
+    assert (told.awaited, told.cosigned) == (1, int(answers))
+    found = verified(clinic, file.getvalue(), WITNESS)
+    assert found.report.passed == answers
+    assert found.report.logs[0].cosigned_size == (told.size if answers else 0)
 
 
 def test_a_damaged_log_is_exported_as_it_is_and_not_signed(clinic: Clinic) -> None:
