@@ -132,10 +132,17 @@ class Erasures:
     """Holds erased payloads against the entries that say they erased them.
 
     Both ways: what is gone was erased by an entry that names it, and what an entry erased is gone.
+
+    Args:
+        tenant: Whose log.
+        start: First entry that is shown; whether earlier ones are gone cannot be told.
     """
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str, start: int = 0) -> None:
         self._tenant = tenant
+        self._start = start
+        self.not_shown = 0
+        """Erasures of entries before the first that is shown."""
         self._awaited: dict[int, set[int]] = {}
         """By the index of the entry that is said to have erased them: erased entries not yet named."""
         self._erased = bytearray()
@@ -163,7 +170,9 @@ class Erasures:
             if not isinstance(one, int) or isinstance(one, bool):
                 yield index
                 continue
-            if not 0 <= one < index or not self._is_gone(one):
+            if 0 <= one < self._start:
+                self.not_shown += 1
+            elif not 0 <= one < index or not self._is_gone(one):
                 yield one
             self._awaited.get(index, set()).discard(one)
 

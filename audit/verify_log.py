@@ -45,7 +45,7 @@ class LogRun:
         self._tree = GrowingTree(self._check_tile)
         self._range = None if log.size is None else RangeTree(log.size, log.tiles or (lambda *_: None))
         self._erased = self._withheld = 0
-        self._erasures = Erasures(log.tenant)
+        self._erasures = Erasures(log.tenant, log.start)
         self._intents = IntentLedger()
         self._replay = Replay(log.tenant, run.now, run.policies, begun=log.start > 0)
         self._keys = KeyWatch(run.keys, log.tenant)
@@ -246,6 +246,7 @@ class LogRun:
                 self._add(None, Check.HEAD, f"size {edge.size} and the edge of root {edge.root().hex()}", got)
 
     def _check_erasures(self) -> None:
+        self._replay.unproven += self._erasures.not_shown
         for index, eraser in self._unsettled():
             if self._is_answerable(eraser):
                 self._add(index, Check.ERASURE, f"entry {eraser} to say that it erased it", "no such entry")

@@ -123,8 +123,8 @@ class Replay {
 }
 
 class Erasures {
-  constructor(tenant) {
-    this.tenant = tenant;
+  constructor(tenant, start) {
+    Object.assign(this, { tenant, start, notShown: 0 });
     this.awaited = new Map();
     this.gone = new Set();
   }
@@ -142,7 +142,8 @@ class Erasures {
     if (header.event !== EVENT.PAYLOAD_ERASE || header.outcome !== "ok") return;
     if (!isObject(payload) || payload.log !== this.tenant || !Array.isArray(payload.entries)) return;
     for (const one of payload.entries) {
-      if (!Number.isInteger(one) || one < 0 || one >= index || !this.gone.has(one)) yield Number.isInteger(one) ? one : index;
+      if (Number.isInteger(one) && one >= 0 && one < this.start) this.notShown += 1;
+      else if (!Number.isInteger(one) || one < 0 || one >= index || !this.gone.has(one)) yield Number.isInteger(one) ? one : index;
       this.awaited.get(index)?.delete(one);
     }
   }

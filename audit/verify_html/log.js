@@ -8,7 +8,7 @@ class LogRun {
     this.tree = new GrowingTree((level, nth, hashes) => this.checkTile(level, nth, hashes));
     this.range = this.whole ? null : new RangeTree(section.size, (...at) => this.heldTile(...at));
     this.replay = new Replay(this.log, run.now, run.policies, section.start > 0);
-    this.erasures = new Erasures(this.log);
+    this.erasures = new Erasures(this.log, section.start);
     this.intents = new IntentLedger();
     this.keys = new KeyWatch(run.keys, this.log);
     this.keyEntries = [];
@@ -189,6 +189,7 @@ class LogRun {
 
   async checkEnd() {
     const size = this.section.size;
+    this.replay.unproven += this.erasures.notShown;
     for (const [index, eraser] of this.erasures.unsettled()) {
       const shown = this.section.start <= eraser && eraser < this.section.stop;
       if (eraser >= size || (shown && !this.withheld)) this.add(index, CHECK.ERASURE, `entry ${eraser} to say that it erased it`, "no such entry");

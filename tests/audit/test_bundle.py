@@ -235,6 +235,23 @@ def test_an_eraser_outside_the_range_is_neither_shown_nor_refuted(long: SmallDep
     verify(long, export(long, A)).report.require()
 
 
+def range_with_an_eraser(deployment: SmallDeployment) -> bytes:
+    """Return a range with the erasure of an entry before it."""
+    payload: dict[str, JsonValue] = {"log": A, "entries": [2]}
+    record = draft(EventType.PAYLOAD_ERASE, time=deployment.now, action="erase", payload=payload)
+    (eraser,) = deployment.log.append(deployment.connection, [record])
+    deployment.sign()
+    TamperingStore(deployment.connection).alter(A, 2, salt=None, payload=None, erased_by=eraser.index)
+    return export_range(deployment, A, 768, deployment.log.head(deployment.connection, A).size)
+
+
+def test_an_erasure_of_an_entry_before_the_range_is_no_finding(long: SmallDeployment) -> None:
+    before = verify(long, export_range(long, A, 768, 801)).report.logs[0].unproven
+    found = verify(long, range_with_an_eraser(long)).report
+    found.require()
+    assert found.logs[0].unproven == before + 2, "the entry's policy, and what it erased"
+
+
 @pytest.mark.parametrize("eraser", [300, 700, 10**9])
 def test_a_payload_in_a_range_is_not_erased_by_an_entry_that_says_nothing_of_it(
     eraser: int, long: SmallDeployment

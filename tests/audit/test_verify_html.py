@@ -29,6 +29,7 @@ from tests.audit.test_bundle import (
     A,
     exported_by,
     long,
+    range_with_an_eraser,
     without_its_policy,
 )
 from tests.audit.test_following_keys import CASES
@@ -142,6 +143,8 @@ def test_the_browser_says_the_same_of_ranges(browser: Browser, long: SmallDeploy
     for start, stop in ((0, 256), (256, 512), (512, 801)):
         bundle = export_range(long, A, start, stop)
         assert browser.verify("evidence.tar", bundle) == python_says(bundle) == ("passed", frozenset())
+    bundle = range_with_an_eraser(long)
+    assert browser.verify("evidence.tar", bundle) == python_says(bundle) == ("passed", frozenset())
 
 
 @needs_chromium
