@@ -32,7 +32,10 @@ def start(*arguments: str) -> "subprocess.Popen[bytes]":
 
 
 def told(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    out, errors = process.communicate(timeout=240)
+    try:
+        out, errors = process.communicate(timeout=240)
+    finally:
+        process.kill()
     assert process.returncode == 0, errors.decode()
     found: dict[str, Any] = json.loads(out)
     return found
