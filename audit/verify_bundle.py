@@ -67,6 +67,8 @@ def _altered_files(bundle: Bundle) -> Iterator[Finding]:
 
 def _manifest_findings(manifest: Manifest, report: Report, trust: Trust) -> Iterator[Finding]:
     first = manifest.logs[0].log if manifest.logs else SYSTEM_LOG
+    if not manifest.logs:
+        yield Finding(first, None, Check.MANIFEST, "at least one log", "none")
     if not _names_a_trusted_key(manifest, trust):
         yield Finding(
             first, None, Check.MANIFEST, "log keys in their form, a trusted one among them", "others"

@@ -216,7 +216,8 @@ class LogRun:
         for intent in self._intents.unmatched():
             self._warn_of_effect(intent.index, "an outcome", "none: nobody knows what became of it")
         seen = self._checkpoints
-        if self._size and not seen.count and self._is_to_be_signed():
+        # An empty log, too: whoever holds no key could otherwise say that there is none.
+        if not seen.count and self._is_to_be_signed():
             self._add(None, Check.SIGNED, "at least one that the log agrees with", "none")
         self._check_cosigned(seen.cosigned_size)
 

@@ -197,7 +197,7 @@ class LogRun {
     }
     for (const index of this.intents.open.keys()) this.warnOfEffect(index, "an outcome", "none: nobody knows what became of it");
     const { count, cosignedSize } = this.checkpoints;
-    if (size && !count) this.add(null, CHECK.SIGNED, "at least one that the log agrees with", "none");
+    if (!count) this.add(null, CHECK.SIGNED, "at least one that the log agrees with", "none");
     const { required, mayLag } = this.run.trust;
     const { stop } = this.section;
     if (required && size && !(cosignedSize && cosignedSize + mayLag >= stop)) {

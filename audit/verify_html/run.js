@@ -127,6 +127,7 @@ class BundleRun {
     const known = keys.every(Boolean) && keys.some((key) => this.trust.keys.some((one) => equal(one.publicBytes, key.publicBytes)));
     const first = this.manifest.logs[0]?.log ?? SYSTEM_LOG;
     if (!known) this.add(first, null, CHECK.MANIFEST, "log keys in their form, a trusted one among them", "others");
+    if (!this.manifest.logs.length) this.add(first, null, CHECK.MANIFEST, "at least one log", "none");
     this.logs.forEach((log, at) => {
       const section = this.manifest.logs[at];
       if (section.size !== log.size || section.root !== log.root) {

@@ -339,6 +339,23 @@ def test_a_checkpoint_after_each_entry_takes_no_more_memory_than_a_few(
     assert peaks[1] - peaks[0] < 150_000 + sum(map(len, notes))
 
 
+def of_nothing(deployment: SmallDeployment, *notes: bytes, logs: bool = True) -> bytes:
+    """Return a bundle of an empty log, or of no log."""
+    file = io.BytesIO()
+    shown = [LogEvidence(A, notes, [])] if logs else []
+    write_bundle(file, [deployment.key], shown, BundleTerms(complete=False))
+    return file.getvalue()
+
+
+def test_a_bundle_of_nothing_is_verified_only_where_that_is_signed(lived: SmallDeployment) -> None:
+    """Anybody can write one, and say of a log that it is empty."""
+    assert checks(verify(lived, of_nothing(lived))) == {Check.SIGNED}
+    assert checks(verify(lived, of_nothing(lived, logs=False))) == {Check.MANIFEST}
+    checkpoint = Checkpoint(f"{LOG_KEY.name}/{A}", 0, GrowingTree().root())
+    note = sign_checkpoint(checkpoint, [LOG_KEY.for_log(A)]).note
+    verify(lived, of_nothing(lived, note)).report.require()
+
+
 def altered_at(bundle: bytes, at: int) -> bytes:
     return bundle[:at] + bytes([bundle[at] ^ 1]) + bundle[at + 1 :]
 
@@ -714,7 +731,8 @@ def test_a_log_whose_name_is_no_id_is_not_repeated(lived: SmallDeployment) -> No
     log = LogEvidence("\x1b[2Jclinic", (b"x",), [])
     report = verify_logs([log], lived.key)
     assert [(finding.log, finding.check) for finding in report.findings] == [
-        ("unnamed", Check.CHECKPOINT_NOTE)
+        ("unnamed", Check.CHECKPOINT_NOTE),
+        ("unnamed", Check.SIGNED),
     ]
 
 

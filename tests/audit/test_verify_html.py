@@ -29,6 +29,7 @@ from tests.audit.test_bundle import (
     A,
     exported_by,
     long,
+    of_nothing,
     range_with_an_eraser,
     without_its_policy,
 )
@@ -156,6 +157,8 @@ def test_the_browser_refuses_the_same_ways_around_a_check(browser: Browser, long
         "who exported it, in an entry behind the end": (exported_by(long, "auditor-1", 10**6), ()),
         "made up behind an early checkpoint": (written_on(long), ()),
         "a payload that may never be erased": (without_its_policy(long), ()),
+        "an empty log that nobody signed": (of_nothing(long), ()),
+        "no log at all": (of_nothing(long, logs=False), ()),
     }
     for name, (bundle, notes) in cases.items():
         said, expected = browser.verify("evidence.tar", bundle, kept=notes), python_says(bundle, *notes)
