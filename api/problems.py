@@ -94,6 +94,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         vault.LogIndexBehindError: Problem(
             "log-index-behind", 503, "The log's index is not complete yet", retry_after=5
         ),
+        vault.IndexStaleError: Problem(
+            "index-stale", 503, "The search index is not complete yet", retry_after=5
+        ),
         vault.KeyAccessError: Problem("key-unusable", 500, "A key cannot be used"),
         vault.KeyMissingError: Problem("key-missing", 500, "A key is missing"),
         vault.KeyWrongError: Problem("key-wrong", 500, "A key does not fit", Exit.NOT_AUTHENTICATED),

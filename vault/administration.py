@@ -95,6 +95,10 @@ class Health:
     """Memories that got none in this process."""
     policy: str
     """Digest of the bundle in force."""
+    index_stale: bool = False
+    """Whether the index lacks a change; the next search builds it anew first."""
+    index_failures: int = 0
+    """Changes that no index of this process took; none of them was lost."""
 
 
 class Administration:
@@ -185,6 +189,8 @@ class Administration:
             backlog=parts.embedding.backlog,
             failed=parts.embedding.failed,
             policy=parts.policy.digest,
+            index_stale=parts.indexes.is_stale(grant.tenant),
+            index_failures=parts.indexes.failures,
         )
         parts.journal.note(grant, {"rows": found.rows, "unreadable": len(unreadable)}, resource=_VAULT)
         return found

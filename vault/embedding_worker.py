@@ -44,6 +44,11 @@ class Pending:
     memory: StoredMemory
     text: str
 
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """Tenant, id and version of the memory."""
+        return self.tenant, self.memory.memory_id, self.memory.version
+
 
 class EmbeddingWorker:
     """Embeds in the background, in batches."""
@@ -56,6 +61,7 @@ class EmbeddingWorker:
         self._store = store
         self._arrived = arrived
         self._queue: deque[Pending] = deque()
+        self._at_work: list[Pending] = []
         self._changed = threading.Condition()
         self._unfinished = 0
         self._failed = 0
@@ -89,6 +95,12 @@ class EmbeddingWorker:
             self._unfinished += len(pending)
             self._changed.notify_all()
 
+    def put_missing(self, pending: Sequence[Pending]) -> None:
+        """Queue those memories that are not queued or at work yet; a second vector would be refused."""
+        with self._changed:
+            held = {one.place for one in (*self._queue, *self._at_work)}
+            self.put([one for one in pending if one.place not in held])
+
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until nothing is left; say whether that happened in time."""
         with self._changed:
@@ -104,10 +116,12 @@ class EmbeddingWorker:
 
     def _run(self) -> None:
         while batch := self._take():
+            done = {one.place for one in batch}
             try:
                 self._try(batch)
             finally:
                 with self._changed:
+                    self._at_work = [one for one in self._at_work if one.place not in done]
                     self._unfinished -= len(batch)
                     self._changed.notify_all()
 
@@ -134,7 +148,9 @@ class EmbeddingWorker:
             self._changed.wait_for(lambda: self._queue or self._closing)
             if self._closing:
                 return []
-            return [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            self._at_work += batch
+            return batch
 
     def _embed(self, batch: list[Pending]) -> None:
         vectors = self._embedder.embed([pending.text for pending in batch])

@@ -15,7 +15,8 @@ VaultError
 │   ├── VaultInUseError          another process has this vault open
 │   ├── OverloadedError          a queue or a time limit was reached
 │   ├── LogQueryTooDearError     a question to the log takes too long: narrow it
-│   └── LogIndexBehindError      the log's index cannot answer for the whole tree yet
+│   ├── LogIndexBehindError      the log's index cannot answer for the whole tree yet
+│   └── IndexStaleError          the search index lacks a change and could not be built anew
 ├── KeyAccessError               keys
 │   ├── KeyMissingError          never existed here
 │   ├── KeyWrongError            exists, and does not fit: wrong passphrase or root key
@@ -93,6 +94,10 @@ class LogQueryTooDearError(BusyError):
 
 class LogIndexBehindError(BusyError):
     """The derived index of a log does not reach the size that was asked, and the rest is too long to scan."""
+
+
+class IndexStaleError(BusyError):
+    """The search index lacks something that is durable; no answer is better than one that leaves it out."""
 
 
 class KeyAccessError(VaultError):

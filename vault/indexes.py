@@ -1,18 +1,26 @@
 """All tenants' indexes: kept true by writes, rebuilt from sealed rows at open, searched within a grant.
 
-Owns which scopes a grant opens and the figures that filters need (subjects, trust). It leaves ranking
-to `vault.search`, vectors to the embedding worker, and content to nobody: what stands here is ids,
-keyed hashes and vectors.
+Owns which scopes a grant opens, the figures that filters need (subjects, trust), and which index is stale.
+It leaves ranking to `vault.search`, vectors to the embedding worker, building anew to `vault.rebuilding`, and
+content to nobody: what stands here is ids, keyed hashes and vectors.
+
+What changes an index comes after the commit. So it raises nothing: a write that is durable and seems to have
+failed is written twice. An index that could not take a change is stale, and is not searched before it has been
+built anew from sealed rows.
 """
 
+import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import AccessTier
+from vault.errors import IndexStaleError
 from vault.grant import Grant
 from vault.model import TrustState
 from vault.search.embed import Embedder
@@ -22,7 +30,11 @@ from vault.search.record import TermRecord
 from vault.storage.rows import StoredMemory
 from vault.storage.store import IndexRow
 
+_LOGGER: Final = logging.getLogger(__name__)
+
 Vector = NDArray[np.float32]
+Take = Callable[[IndexRow, bytes, Vector | None], None]
+"""Takes a row, its packed term record and its vector into an index that is being built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +77,89 @@ class Indexes:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._tenants: dict[str, _TenantState] = {}
+        self._stale: set[str] = set()
+        self._failures = 0
         self._lock = threading.Lock()
 
     def add(self, tenant: str, memories: Sequence[Indexed]) -> None:
         """Make memories searchable by their words, at once."""
-        state = self._state(tenant)
-        for memory in memories:
-            stored = memory.stored
-            scope = self._note(state, stored)
-            state.index.add(
-                scope, stored.memory_id, stored.episode_id, stored.position, memory.record, memory.made
-            )
+        with self.following(tenant):
+            state = self._state(tenant)
+            for memory in memories:
+                stored = memory.stored
+                scope = self._note(state, stored)
+                state.index.add(
+                    scope, stored.memory_id, stored.episode_id, stored.position, memory.record, memory.made
+                )
 
     def replace(self, tenant: str, memory: Indexed) -> None:
         """Put a memory's new version in place of the old."""
-        state, stored = self._state(tenant), memory.stored
-        scope = self._note(state, stored)
-        state.index.replace(scope, stored.memory_id, stored.episode_id, stored.position, memory.record)
-
-    def rebuild(self, tenant: str, row: IndexRow, record: bytes, vector: Vector | None) -> None:
-        """Add one row while a vault is opened."""
-        state = self._state(tenant)
-        scope = scope_of(AccessTier(row.access_tier), row.owner)
-        state.scopes.add(scope)
-        state.subjects[row.memory_id] = row.subjects
-        self._trust(state, row.memory_id, TrustState(row.trust))
-        state.index.add_many([Entry(scope, row.memory_id, row.episode_id, row.position, record, vector)])
+        with self.following(tenant):
+            state, stored = self._state(tenant), memory.stored
+            scope = self._note(state, stored)
+            state.index.replace(scope, stored.memory_id, stored.episode_id, stored.position, memory.record)
 
     def add_vector(self, tenant: str, memory_id: str, vector: Vector) -> None:
         """Make a memory searchable by its meaning."""
-        self._state(tenant).index.add_vector(memory_id, vector)
+        with self.following(tenant):
+            self._state(tenant).index.add_vector(memory_id, vector)
 
     def set_trust(self, tenant: str, memory_id: str, trust: TrustState) -> None:
         """Take note of a memory's trust; a revoked one is found no more."""
-        self._trust(self._state(tenant), memory_id, trust)
+        with self.following(tenant):
+            self._trust(self._state(tenant), memory_id, trust)
+
+    @contextmanager
+    def following(self, tenant: str) -> Iterator[None]:
+        """Follow what is durable; where that fails, the tenant's index is stale, and the caller goes on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # whatever it is, the write is durable
+            with self._lock:
+                self._stale.add(tenant)
+                self._failures += 1
+            # A message of whatever went wrong may quote what was indexed.
+            _LOGGER.warning("the index of %s is stale after %s", tenant, type(error).__name__)
+
+    def is_stale(self, tenant: str) -> bool:
+        """Say whether an index lacks something that is durable."""
+        return tenant in self._stale
+
+    @property
+    def failures(self) -> int:
+        """How many changes no index took, since the vault was opened."""
+        return self._failures
+
+    @contextmanager
+    def anew(self, tenant: str) -> Iterator[Take]:
+        """Build a tenant's index, which takes the place of the old one when the block ends well.
+
+        Nothing may be committed meanwhile: call it while a vault is opened, or between two commits.
+        """
+        fresh = self._empty()
+
+        def take(row: IndexRow, record: bytes, vector: Vector | None) -> None:
+            scope = scope_of(AccessTier(row.access_tier), row.owner)
+            fresh.scopes.add(scope)
+            fresh.subjects[row.memory_id] = row.subjects
+            self._trust(fresh, row.memory_id, TrustState(row.trust))
+            fresh.index.add_many([Entry(scope, row.memory_id, row.episode_id, row.position, record, vector)])
+
+        yield take
+        with self._lock:
+            self._tenants[tenant] = fresh
+            self._stale.discard(tenant)
 
     def search(
         self, grant: Grant, prepared: PreparedQuery, *, subjects: frozenset[str], k: int
     ) -> list[Match]:
-        """Return the memories within the grant's reach that fit best, best first."""
+        """Return the memories within the grant's reach that fit best, best first.
+
+        Raises:
+            IndexStaleError: the index lacks something that is durable.
+        """
+        if self.is_stale(grant.tenant):
+            raise IndexStaleError("the search index lacks a change: try again when it has been built anew")
         state = self._state(grant.tenant)
         scopes = frozenset(scope for scope in list(state.scopes) if _opens(grant, scope))
         if not scopes:
@@ -143,8 +199,11 @@ class Indexes:
         state = self._tenants.get(tenant)
         if state is None:
             with self._lock:
-                state = self._tenants.setdefault(tenant, _TenantState(TenantIndex(self._embedder.dimensions)))
+                state = self._tenants.setdefault(tenant, self._empty())
         return state
+
+    def _empty(self) -> _TenantState:
+        return _TenantState(TenantIndex(self._embedder.dimensions))
 
 
 def _opens(grant: Grant, scope: Scope) -> bool:

@@ -49,7 +49,7 @@ from vault.pipeline.limits import InputLimits
 from vault.privacy.findings import Detector
 from vault.privacy.gate import PrivacyGate
 from vault.privacy.lazy import LazyDetector
-from vault.rebuilding import rebuild_index, unembedded
+from vault.rebuilding import fill_index
 from vault.sealing import Sealers
 from vault.search.embed import Embedder, MiniLmEmbedder
 from vault.storage.directory import VaultDirectory
@@ -287,8 +287,7 @@ class Vault(AbstractContextManager["Vault"]):
         self.parts.assurance.check(tenants)
         self.parts.store.drop_vectors_but(self.parts.embedding.model)
         for tenant in tenants:
-            rebuild_index(self.parts, tenant)
-            self.parts.embedding.put(unembedded(self.parts, tenant))
+            fill_index(self.parts, tenant)
         event = self.parts.journal.event
         opening, missing = self.parts.assurance.opening()
         drafts = [event(EventType.POLICY_LOAD, SYSTEM_LOG, {}), opening]

@@ -37,6 +37,7 @@ from vault.journal import Call
 from vault.model import Answer, Hit, Memory, Provenance, Receipt
 from vault.parts import Parts
 from vault.pipeline.limits import check_visible
+from vault.rebuilding import freshen
 from vault.sealing import OpenedMemory
 from vault.search.lexical import prepare_query
 from vault.storage.found import FoundRows
@@ -70,6 +71,7 @@ class ReadPath:
         Raises:
             DeniedError: the principal may search nothing for this purpose; the denial is logged.
             InputInvalidError: the query is empty, too long or no text, or `k` is out of range.
+            IndexStaleError: the index lacks a change, and could not be built anew.
         """
         parts = self._parts
         if type(question.k) is not int or not 1 <= question.k <= MAX_HITS:
@@ -85,6 +87,7 @@ class ReadPath:
         screened = parts.gate.screen(question.text, tokens)
         # 3. Search
         prepared = prepare_query(parts.sealers.hasher(grant.tenant), screened)
+        freshen(parts, grant.tenant)
         found = parts.indexes.search(grant, prepared, subjects=frozenset(subject_ids), k=question.k)
         # 4. Open
         hits = self._open_hits(grant, revealing, found)

@@ -1,18 +1,21 @@
-"""From sealed rows to what stands in memory, when a vault is opened: index entries, and vectors still to be made.
+"""From sealed rows to what stands in memory: index entries, and vectors still to be made.
 
-Owns which row may be left out. It leaves opening fields to `vault.sealing`, the arrays to `vault.indexes` and
+Done when a vault is opened, and when an index could not take a change that is durable. Owns which row may be
+left out, and when nothing is committed meanwhile. It leaves opening fields to `vault.sealing`, the arrays to `vault.indexes` and
 making vectors to the embedding worker. No text is opened but that of memories without a vector.
 """
 
 import struct
+from dataclasses import dataclass
 from typing import Final
 
 from policies.model import AccessTier
 from vault.embedding_worker import Pending
-from vault.errors import KeyDestroyedError, KeyMissingError, TamperedError
+from vault.errors import IndexStaleError, KeyDestroyedError, KeyMissingError, TamperedError, VaultError
 from vault.parts import Parts
 from vault.sealing import IndexPlace
 from vault.search.lexical import embedding_text
+from vault.storage.group_commit import WriteSet
 
 _BAD_ROW: Final = (
     TamperedError,
@@ -25,27 +28,72 @@ _BAD_ROW: Final = (
 )
 
 
-def rebuild_index(parts: Parts, tenant: str) -> int:
-    """Fill a tenant's index from its sealed rows; return how many could not be opened.
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What building an index came upon."""
+
+    unreadable: int
+    """Rows that could not be opened."""
+    bad_vectors: tuple[str, ...]
+    """Ids of memories whose vector alone could not be opened."""
+
+
+def rebuild_index(parts: Parts, tenant: str) -> Rebuilt:
+    """Build a tenant's index anew from its sealed rows, while nothing is committed.
 
     One bad row never fails an opening (law 12): it is left out and named by `memvault doctor`. A row
-    whose vector alone is bad is found by its words, and gets a new vector.
+    whose vector alone is bad is found by its words, and is to get a new one.
     """
-    unreadable = 0
-    for row in parts.store.feed(tenant):
-        try:
-            place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
-            record = parts.sealers.open_terms(tenant, place, row.terms)
-            vector = None
-            if row.vector is not None:
-                try:
-                    vector = parts.sealers.open_vector(tenant, place, row.vector)
-                except _BAD_ROW:
-                    parts.store.drop_vector(tenant, row.memory_id)
-            parts.indexes.rebuild(tenant, row, record, vector)
-        except _BAD_ROW:
-            unreadable += 1
-    return unreadable
+    unreadable, bad_vectors = 0, []
+    with parts.indexes.anew(tenant) as take:
+        for row in parts.store.feed(tenant):
+            try:
+                place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
+                record = parts.sealers.open_terms(tenant, place, row.terms)
+                vector = None
+                if row.vector is not None:
+                    try:
+                        vector = parts.sealers.open_vector(tenant, place, row.vector)
+                    except _BAD_ROW:
+                        bad_vectors.append(row.memory_id)
+                take(row, record, vector)
+            except _BAD_ROW:
+                unreadable += 1
+    return Rebuilt(unreadable, tuple(bad_vectors))
+
+
+def fill_index(parts: Parts, tenant: str) -> None:
+    """Build a tenant's index and queue what has no vector, while a vault is opened."""
+    for memory_id in rebuild_index(parts, tenant).bad_vectors:
+        parts.store.drop_vector(tenant, memory_id)
+    parts.embedding.put(unembedded(parts, tenant))
+
+
+def freshen(parts: Parts, tenant: str) -> None:
+    """Build a tenant's index anew if it is stale, between two commits; whoever asks waits for it.
+
+    Writers wait, too: what they made durable meanwhile would be missing in the new index. A bad vector stays
+    for the next opening, which makes it anew.
+
+    Raises:
+        IndexStaleError: it could not be built; the next search tries again.
+        StorageError: the vault is closed, or the store failed.
+    """
+
+    def build() -> None:
+        if not parts.indexes.is_stale(tenant):
+            return  # another search was first
+        rebuild_index(parts, tenant)
+        parts.embedding.put_missing(unembedded(parts, tenant))
+
+    if not parts.indexes.is_stale(tenant):
+        return
+    try:
+        parts.store.submit(WriteSet(prepare=build))
+    except VaultError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever broke the index, the answer is none
+        raise IndexStaleError(f"the search index could not be built anew: {type(error).__name__}") from None
 
 
 def unembedded(parts: Parts, tenant: str) -> list[Pending]:

@@ -78,7 +78,8 @@ class UpdatePath:
         # By the thread that commits, so that the index takes versions in the order in which they were committed.
         leaf = unit.commit(finish=lambda: parts.indexes.replace(grant.tenant, after))[0]
         parts.probe("durable")
-        parts.embedding.put([Pending(grant.tenant, after.stored, after.embedding_text)])
+        with parts.indexes.following(grant.tenant):
+            parts.embedding.put([Pending(grant.tenant, after.stored, after.embedding_text)])
         return Receipt(
             memory_ids=(change.memory_id,),
             episode_id=before.episode_id,

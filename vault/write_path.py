@@ -265,7 +265,8 @@ class WritePath:
         parts.probe("durable")
         parts.sealers.note_recorded(tenant, work.sealer)
         parts.indexes.add(tenant, work.written)
-        parts.embedding.put([Pending(tenant, item.stored, item.embedding_text) for item in work.written])
+        with parts.indexes.following(tenant):
+            parts.embedding.put([Pending(tenant, item.stored, item.embedding_text) for item in work.written])
         parts.probe("indexed")
 
 

@@ -23,7 +23,8 @@ class ReadyView(View):
     """Every part that a request needs answers."""
 
     status: Literal["ready"] = "ready"
-    checks: dict[str, Literal["ok"]]
+    checks: dict[str, Literal["ok", "stale"]]
+    """`index` is stale while it lacks a change: the next search builds it anew before it answers."""
 
 
 @router.get("/livez", operation_id="livez", summary="Does the process answer?")
@@ -42,4 +43,5 @@ def readyz(request: Request) -> ReadyView:
             vault.parts.sealers.hasher(tenant)
     except VaultError as error:
         raise NotReadyError(f"a part does not answer: {type(error).__name__}") from None
-    return ReadyView(checks={"store": "ok", "keys": "ok"})
+    stale = any(map(vault.parts.indexes.is_stale, tenants))
+    return ReadyView(checks={"store": "ok", "keys": "ok", "index": "stale" if stale else "ok"})
