@@ -20,7 +20,7 @@ from audit.tiles import TILE_WIDTH
 from policies.model import Principal, Purpose
 from vault.auditing import LOG_RESOURCE, AuditView
 from vault.clock import monotonic
-from vault.errors import InputInvalidError, NotFoundError
+from vault.errors import InputInvalidError, NotFoundError, OverloadedError
 from vault.grant import Grant
 
 _POLL: Final = 0.05
@@ -70,6 +70,7 @@ class LogExports(AuditView):
         Raises:
             DeniedError: the log may not be read.
             InputInvalidError: the range is empty or begins behind the end.
+            OverloadedError: payloads were erased meanwhile, by entries behind the end that was signed.
         """
         asked = terms or ExportTerms()
         if asked.first < 0 or (asked.stop is not None and asked.stop <= asked.first):
@@ -88,6 +89,8 @@ class LogExports(AuditView):
         with self._parts.store.log_connection(grant.tenant) as connection:
             (whole,) = self._evidence(connection, grant.tenant)
             signed = size_of(whole.checkpoints[-1]) if report.passed else None
+            if signed is not None and self._erased_behind(connection, whole, signed):
+                raise OverloadedError("payloads were erased while the log was exported: export it again")
             shown = self._range(connection, whole, asked, signed)
             bundle = BundleTerms(
                 complete=False,
@@ -164,6 +167,12 @@ class LogExports(AuditView):
             return log
         entries = self._parts.log.entries(connection, log.tenant, start, stop)
         return replace(log, entries=entries, start=start, size=size)
+
+    def _erased_behind(self, connection: Connection, log: LogEvidence, signed: int) -> bool:
+        """Say whether an entry behind the signed end erased payloads: without it they would lie there gone."""
+        size = 0 if log.head is None else log.head[0]
+        behind = self._parts.log.entries(connection, log.tenant, signed, size) if signed < size else ()
+        return any(entry.event == EventType.PAYLOAD_ERASE for entry in behind)
 
     def _best_note(self, connection: Connection, tenant: str, index: int) -> tuple[int, bytes]:
         """Return size and note of the checkpoint that says most of an entry, cosignatures added."""

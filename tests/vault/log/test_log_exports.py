@@ -14,11 +14,12 @@ from audit.trust import Trust
 from audit.verify_bundle import BundleReport, verify_bundle
 from policies.errors import DeniedError
 from policies.model import Purpose
-from tests.simulators.clinic import AUDITOR, BANK_AUDITOR, CLINIC, CLINICIAN, OWNER, Clinic
+from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, BANK_AUDITOR, CLINIC, CLINICIAN, OWNER, Clinic
 from vault.assurance import Assurance
-from vault.errors import InputInvalidError, NotFoundError
-from vault.log_exports import ExportTerms
+from vault.errors import InputInvalidError, NotFoundError, OverloadedError
+from vault.log_exports import ExportTerms, LogExports
 from vault.memos import MemOS
+from vault.payload_erasure import ErasureReason, PayloadErasure
 
 WITNESS = WitnessSignerKey("witness.example/w1", bytes([7]) * 32)
 
@@ -157,6 +158,27 @@ def test_an_export_waits_for_its_witnesses_and_no_longer(
     found = verified(clinic, file.getvalue(), WITNESS)
     assert found.report.passed == answers
     assert found.report.logs[0].cosigned_size == (told.size if answers else 0)
+
+
+def test_an_erasure_while_the_log_is_exported_refuses_the_export_and_never_makes_evidence_that_fails(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = clinic.mem(OWNER).extract("I met Anna.").leaf_index
+    job, real = PayloadErasure(clinic.vault.parts), LogExports._await_witnesses
+
+    def erase_meanwhile(exports: LogExports, tenant: str, size: int, seconds: float) -> tuple[int, int]:
+        job.erase(ADMINISTRATOR, Purpose.OPERATIONS, [index], ErasureReason.RETENTION)
+        return real(exports, tenant, size, seconds)
+
+    file = io.BytesIO()
+    with monkeypatch.context() as patched:
+        patched.setattr(LogExports, "_await_witnesses", erase_meanwhile)
+        with pytest.raises(OverloadedError, match="export it again"):
+            auditor(clinic).export(file)
+    assert file.getvalue() == b""
+    found = verified(clinic, exported(clinic))
+    found.report.require()
+    assert found.report.logs[0].erased == 1
 
 
 def test_a_damaged_log_is_exported_as_it_is_and_not_signed(clinic: Clinic) -> None:
