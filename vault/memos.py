@@ -8,7 +8,12 @@
         answer = memory.retrieve("which knee hurts?", k=5)
 
 `MemOS` is one principal's view of an open `Vault`. It translates arguments; the write path, the read
-path and the organizer do the work, and each of them decides, logs and seals for itself.
+path and the organizer do the work, and each of them decides, logs and seals for itself. The log's methods are
+`vault.log_view`'s.
+
+A write that raises a `VaultError` kept no memory. One that is interrupted (`KeyboardInterrupt`) may be durable
+all the same: another thread commits for the main thread, and ends what it has begun. Look with `retrieve`
+before writing it again.
 """
 
 from collections.abc import Iterable, Sequence
