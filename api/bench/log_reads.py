@@ -83,7 +83,8 @@ def _verified(
         f"{weight:.0f} bytes each; `MemOS.export`, which verifies first, took {exporting:.0f} s"
     )
     before = f"{found['before']:.0f} MB before it began; {peaks[0]:.0f} MB at {effort.tenth:,}"
-    grown = "8 bytes for each id of a memory, so that its uses are held against its writing"
+    more = (peaks[1] - peaks[0]) * 1e6 / (effort.entries - effort.tenth)
+    grown = f"{more:.0f} bytes for each entry more, where {weight:.0f} lie in the bundle"
     return [
         VERIFY.measured(
             found["seconds"], note, enough=size >= LogEffort().entries, sample=f"{size:,} entries"
