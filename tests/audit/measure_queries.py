@@ -1,7 +1,8 @@
 """Measure questions to a long log: `python -m tests.audit.measure_queries [ENTRIES]`.
 
 Owns a synthetic log of a clinic (agents, a ward's hours, denials, erasures) that is indexed in a throw-away
-folder. It asserts nothing. Times are of the thread's own processor time and of the wall, 95th percentiles.
+folder. What is promised is measured through the vault by `memvault bench --only log`; this has the index alone,
+more kinds of questions, and the plans that were not taken (ADR 0014). It asserts nothing. Times are of the thread's own processor time and of the wall, 95th percentiles.
 """
 
 import random
