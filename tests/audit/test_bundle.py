@@ -188,6 +188,19 @@ def test_a_range_leaves_out_checkpoints_that_it_cannot_show_and_says_so(long: Sm
     assert (section.checkpoints, section.left_out) == (2, 2)
 
 
+def test_a_range_beside_the_system_log_says_how_many_recorded_checkpoints_it_cannot_show(
+    long: SmallDeployment,
+) -> None:
+    system, log = long.log.evidence(long.connection, [SYSTEM_LOG, A])
+    size = long.log.head(long.connection, A).size
+    shown = replace(log, entries=long.log.entries(long.connection, A, 256, 512), start=256, size=size)
+    file = io.BytesIO()
+    write_bundle(file, [long.key], [system, shown], BundleTerms(complete=False))
+    found = verify(long, file.getvalue())
+    found.report.require()
+    assert [one.unchecked for one in found.report.logs] == [0, 1]
+
+
 def test_a_range_that_a_kept_checkpoint_cannot_be_held_against_is_not_verified(long: SmallDeployment) -> None:
     """Otherwise another history, signed with the real key, would pass by a range that does not show it."""
     note = long.log.checkpoints(long.connection, A)[0]

@@ -198,6 +198,14 @@ def test_a_remembered_note_that_is_no_checkpoint_of_this_deployment_is_reported(
 ) -> None:
     for note in (b"noise", b"other/origin\n", "memos-vault/ward-1/ \u2028\n".encode(), forged_note(STRANGER)):
         assert Check.CHECKPOINT_NOTE in checks(verify(lived, note))
+    elsewhere = SignerKey("memos-vault/elsewhere/clinic", bytes(32))
+    note = sign_checkpoint(Checkpoint(elsewhere.name, 3, bytes(32)), [elsewhere]).note
+    assert Check.CHECKPOINT_NOTE in checks(verify(lived, note))
+
+
+def test_a_line_beside_a_checkpoint_that_is_no_signature_is_reported(lived: SmallDeployment) -> None:
+    TamperingStore(lived.connection).add_cosignature(A, 9, "witness.example/w1", "noise")
+    assert checks(verify(lived)) == {Check.CHECKPOINT_NOTE}
 
 
 def test_entries_after_the_last_checkpoint_are_told_apart_as_not_signed(lived: SmallDeployment) -> None:
