@@ -12,6 +12,8 @@ from typing import Final
 from api.settings import Settings
 from policies.bundle import Bundle
 from policies.model import Principal, Purpose
+from vault.crypto.patience import PatienceLimits
+from vault.crypto.transit_place import TransitAuth, TransitPlace
 from vault.errors import KeyFileUnsafeError, KeyWrongError, TextInvalidError
 from vault.memos import MemOS
 from vault.opening import Vault, VaultOptions, default_path
@@ -32,6 +34,32 @@ def vault_options(settings: Settings) -> VaultOptions:
         embedding_threads=settings.embedding_threads,
         bundle=None if settings.policy_folder is None else Bundle.read(settings.policy_folder),
         outside=places_of(settings),
+        transit=transit_of(settings),
+    )
+
+
+def transit_of(settings: Settings) -> TransitPlace | None:
+    """Return where the settings say that the root's server is; None where the root is a key file.
+
+    Raises:
+        InputInvalidError: a setting is not of its form, or plain HTTP would leave this machine.
+    """
+    url, key, file = settings.transit_url, settings.transit_key, settings.transit_credential_file
+    if url is None or key is None or file is None:
+        return None
+    return TransitPlace(
+        url=url,
+        key=key,
+        credential_file=file,
+        mount=settings.transit_mount,
+        namespace=settings.transit_namespace,
+        auth=TransitAuth(settings.transit_auth),
+        auth_mount=settings.transit_auth_mount,
+        role=settings.transit_role,
+        ca_file=settings.transit_ca_file,
+        certificate_file=settings.transit_certificate_file,
+        certificate_key_file=settings.transit_certificate_key_file,
+        patience=PatienceLimits(seconds=settings.transit_seconds),
     )
 
 

@@ -103,6 +103,17 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         vault.KeyDestroyedError: Problem("key-destroyed", 410, "The key was destroyed", Exit.NOT_FOUND),
         vault.KeyExhaustedError: Problem("key-exhausted", 503, "A key's limit is reached: rotate it"),
         vault.KeyFileUnsafeError: Problem("key-file-unsafe", 500, "A key file is not safe to use"),
+        vault.RootUnusableError: Problem("root-unusable", 503, "The root key cannot be used now"),
+        vault.RootSealedError: Problem("root-sealed", 503, "The root key's server is sealed", retry_after=5),
+        vault.RootUnreachableError: Problem(
+            "root-unreachable", 503, "The root key's server does not answer", retry_after=5
+        ),
+        vault.RootDeniedError: Problem("root-denied", 503, "The root key's server refuses its use"),
+        vault.RootKeyGoneError: Problem("root-key-gone", 503, "The root key's server has no such key"),
+        vault.RootVersionError: Problem(
+            "root-version", 503, "The root key's server does not open that version any more"
+        ),
+        vault.RootAnswerError: Problem("root-answer", 502, "The root key's server answers wrongly"),
         vault.TamperedError: Problem(
             "tampered", 500, "Something stored is not what was written", Exit.VERIFICATION_FAILED
         ),

@@ -75,6 +75,30 @@ class Settings:
     """PEM file of the certificates that are trusted for it."""
     timestamp_seconds: int = 3_600
     """Seconds between two time stamps."""
+    transit_url: str | None = None
+    """Server of the transit key that is the root, of https; with the key and the credential's file."""
+    transit_key: str | None = None
+    """Name of the transit key."""
+    transit_mount: str = "transit"
+    """Where the transit engine is mounted."""
+    transit_namespace: str | None = None
+    """Namespace of engine and login."""
+    transit_auth: str = "token"
+    """How to log in: `token`, `approle` or `kubernetes`."""
+    transit_auth_mount: str | None = None
+    """Where the login is mounted; its kind if not set."""
+    transit_role: str | None = None
+    """Role id of the AppRole, or the Kubernetes role."""
+    transit_credential_file: Path | None = None
+    """File with the token, the secret id or the service account's JWT; read anew at each login."""
+    transit_ca_file: Path | None = None
+    """PEM file of the authorities of the server's certificate; the system's if not set."""
+    transit_certificate_file: Path | None = None
+    """PEM file of a client certificate, with its key file."""
+    transit_certificate_key_file: Path | None = None
+    """PEM file of the client certificate's key."""
+    transit_seconds: int = 5
+    """Longest time of one call to the server, repetitions included."""
     limits: InputLimits = field(default_factory=InputLimits)
     """Input limits: `MEMVAULT_LIMIT_` and the name of the limit."""
 
@@ -102,6 +126,12 @@ def _switch(written: str) -> bool:
     if written not in {"true", "false"}:
         raise ValueError("true or false")
     return written == "true"
+
+
+def _login(written: str) -> str:
+    if written not in {"token", "approle", "kubernetes"}:
+        raise ValueError("token, approle or kubernetes")
+    return written
 
 
 def _urls(written: str) -> Mapping[str, str]:
@@ -149,7 +179,21 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "timestamp_url": _text,
     "timestamp_roots_file": _path,
     "timestamp_seconds": _whole(60, 31_536_000),
+    "transit_url": _text,
+    "transit_key": _text,
+    "transit_mount": _text,
+    "transit_namespace": _text,
+    "transit_auth": _login,
+    "transit_auth_mount": _text,
+    "transit_role": _text,
+    "transit_credential_file": _path,
+    "transit_ca_file": _path,
+    "transit_certificate_file": _path,
+    "transit_certificate_key_file": _path,
+    "transit_seconds": _whole(1, 60),
 }
+
+_TRANSIT: Final = frozenset(("transit_url", "transit_key", "transit_credential_file"))
 
 WITNESS_PREFIX: Final = "MEMWITNESS_"
 
@@ -246,6 +290,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     faults += [f"{name}: there is no such setting" for name in own if name not in known]
     if ("tls_certificate_file" in values) != ("tls_key_file" in values):
         faults.append("MEMVAULT_TLS_CERTIFICATE_FILE and MEMVAULT_TLS_KEY_FILE: expected both or none")
+    given_of_transit = {name for name in values if name.startswith("transit_")}
+    if given_of_transit and not given_of_transit >= _TRANSIT:
+        faults.append("MEMVAULT_TRANSIT_URL, _KEY and _CREDENTIAL_FILE: expected all, or nothing of transit")
     if faults:
         raise SettingsInvalidError("; ".join(sorted(faults)))
     return Settings(**values, limits=InputLimits(**limits))  # type: ignore[arg-type]  # by name, each parsed to its type

@@ -18,7 +18,7 @@ from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation, SystemResource
 from vault.credentials import Credentials, CredentialStatus
 from vault.crypto.root import RootKind
-from vault.errors import KeyAccessError, NotFoundError, TamperedError
+from vault.errors import KeyAccessError, NotFoundError, RootUnusableError, TamperedError
 from vault.grant import Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
@@ -218,6 +218,8 @@ class Administration:
             place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
             try:
                 self._parts.sealers.open_terms(tenant, place, row.terms)
+            except RootUnusableError:
+                raise  # says nothing of the row
             except (TamperedError, KeyAccessError):
                 yield row.memory_id
 

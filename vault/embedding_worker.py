@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 
 from audit.driver import BatchInsert
 from audit.log import Leaf
-from vault.errors import KeyAccessError, VaultError
+from vault.errors import KeyAccessError, RootUnusableError, VaultError
 from vault.sealing import Sealers
 from vault.search.embed import Embedder
 from vault.storage.group_commit import WriteSet
@@ -175,6 +175,8 @@ class EmbeddingWorker:
         memory = pending.memory
         try:
             sealed = self._sealers.seal_vector(pending.tenant, memory, vector)
+        except RootUnusableError:
+            raise  # the subject is as it was: counted, and made at the next start
         except KeyAccessError:
             return None  # the subject was shredded meanwhile: there is nothing left to find
         return {

@@ -22,7 +22,14 @@ VaultError
 │   ├── KeyWrongError            exists, and does not fit: wrong passphrase or root key
 │   ├── KeyDestroyedError        was destroyed: nothing opens again
 │   ├── KeyExhaustedError        its seal limit is reached: rotate
-│   └── KeyFileUnsafeError       permissions or shape of the key file
+│   ├── KeyFileUnsafeError       permissions or shape of the key file
+│   └── RootUnusableError        the root on a transit server cannot be used now: nothing was written
+│       ├── RootSealedError      the server is sealed: unseal it
+│       ├── RootUnreachableError it does not answer, or not in time: retry later
+│       ├── RootDeniedError      login refused, or permission withdrawn
+│       ├── RootKeyGoneError     the server has no such transit key any more
+│       ├── RootVersionError     wrapped under a version below the key's min_decryption_version
+│       └── RootAnswerError      it answered what no transit engine answers
 ├── TamperedError                raise the alarm: a sealed value or row is not what was written
 │   └── LogRolledBackError       the log is shorter or another than what an anchor or a witness saw
 └── StorageError                 the store
@@ -122,6 +129,34 @@ class KeyExhaustedError(KeyAccessError):
 
 class KeyFileUnsafeError(KeyAccessError):
     """The key file's permissions or shape are unsafe."""
+
+
+class RootUnusableError(KeyAccessError):
+    """The root key on a transit server cannot be used now; what is wrapped under it is as it was."""
+
+
+class RootSealedError(RootUnusableError):
+    """The transit server is sealed."""
+
+
+class RootUnreachableError(RootUnusableError):
+    """The transit server does not answer, or not in time."""
+
+
+class RootDeniedError(RootUnusableError):
+    """The transit server refuses the login, or the key's use."""
+
+
+class RootKeyGoneError(RootUnusableError):
+    """The transit server has no such key, or no engine there."""
+
+
+class RootVersionError(RootUnusableError):
+    """Wrapped under a version of the transit key that may decrypt no more: lower its min_decryption_version."""
+
+
+class RootAnswerError(RootUnusableError):
+    """The transit server's answer is malformed."""
 
 
 class TamperedError(VaultError):

@@ -32,7 +32,8 @@ from vault.checkpointing import Checkpointer, check_heads
 from vault.clock import Clock, Entropy, microseconds, monotonic, system_clock, system_entropy
 from vault.crypto.key_store import SqlKeyStore
 from vault.crypto.keyring import KeyLimits, Keyring
-from vault.crypto.local_root import check_passphrase, create_key_file, open_key_file
+from vault.crypto.root import RootKind
+from vault.crypto.transit_place import TransitPlace
 from vault.embedding_worker import EmbeddingWorker
 from vault.errors import (
     ConflictError,
@@ -50,6 +51,7 @@ from vault.privacy.findings import Detector
 from vault.privacy.gate import PrivacyGate
 from vault.privacy.lazy import LazyDetector
 from vault.rebuilding import fill_index
+from vault.roots import check_root_options, create_root, open_root, root_kind
 from vault.sealing import Sealers
 from vault.search.embed import Embedder, MiniLmEmbedder
 from vault.storage.directory import VaultDirectory
@@ -65,6 +67,10 @@ LOG_SEED_BYTES: Final = 32
 CHECKPOINT_SECONDS: Final = 5.0
 """Longest time between an entry and its signing."""
 
+_BESIDE_THE_DATA: Final = (
+    "the root key lies in a file beside the data: whoever copies both reads everything;"
+    " use a passphrase, or keep root.key on another volume"
+)
 DetectorFactory = Callable[[PrivacyRules], Detector]
 
 
@@ -94,6 +100,8 @@ class VaultOptions:
     probe: Probe = no_probe
     outside: Places = field(default_factory=Places)
     """Where the log's anchor and witnesses are."""
+    transit: TransitPlace | None = None
+    """The transit key that is the root, and how to reach it; None where the root is a key file."""
 
 
 class Sweeper:
@@ -140,29 +148,24 @@ class Vault(AbstractContextManager["Vault"]):
             ConflictError: something is there already.
             RequestInvalidError: the tenant id is not acceptable.
             InputInvalidError: the passphrase is too short or too long; nothing was made.
+            KeyAccessError: the root is a transit key, and cannot be used.
             StorageError: it cannot be written.
         """
         check_id("tenant", tenant)
         check_id("deployment", deployment)
         if tenant == SYSTEM_LOG:
             raise ConflictError(f"the tenant id {SYSTEM_LOG} is the system log's")
-        if passphrase is not None:
-            check_passphrase(passphrase)
         chosen = options or VaultOptions()
+        check_root_options(passphrase, chosen.transit)
         directory = VaultDirectory(path)
         directory.create()
         make_anchor(chosen.outside)
-        create_key_file(directory.root_key, chosen.entropy, passphrase).fingerprint  # noqa: B018  # made durable
+        create_root(directory, passphrase, chosen.transit, chosen.entropy)
         create_log_key_file(
             directory.log_key, SignerKey.for_deployment(deployment, chosen.entropy(LOG_SEED_BYTES))
         )
-        if passphrase is None:
-            warnings.warn(
-                "the root key lies in a file beside the data: whoever copies both reads everything;"
-                " use a passphrase, or keep root.key on another volume",
-                LocalRootWarning,
-                stacklevel=2,
-            )
+        if root_kind(directory) is RootKind.FILE:
+            warnings.warn(_BESIDE_THE_DATA, LocalRootWarning, stacklevel=2)
         vault = cls._open(directory, passphrase, chosen, new=True)
         try:
             vault.add_tenant(tenant)
@@ -334,7 +337,7 @@ def _assemble(
     bundle = options.bundle or Bundle.read()
     policy = AccessPolicy.load(bundle)
     rules = parse_privacy_rules(bundle.text("privacy.yaml"))
-    root = open_key_file(directory.root_key, options.entropy, passphrase)
+    root = open_root(directory, passphrase, options.transit, options.entropy, stack)
     try:
         log_keys = load_key_file(directory.log_key)
     except LogKeyFileUnsafeError as error:

@@ -112,6 +112,18 @@ class Sealers:
         keys = self._keyring.tenant(tenant)
         return SubjectSealer(keys, keys.sealing_key(subjects), scope, subjects, nonces)
 
+    def lease(self, tenant: str, values: Iterable[tuple[tuple[str, ...], Sealed]]) -> None:
+        """Have the keys of many sealed values unwrapped at one go; what cannot be is left to its opening.
+
+        Raises:
+            RootUnusableError: or one of its kinds: the root cannot be used now.
+        """
+        places = []
+        for subjects, sealed in values:
+            with suppress(TamperedError, TypeError, AttributeError):
+                places.append((subjects, key_versions(sealed)))
+        self._keyring.tenant(tenant).lease(places)
+
     def credential_key(self, tenant: str) -> bytes:
         """Return the key that credentials of a tenant are sealed with.
 

@@ -23,10 +23,10 @@ from policies.errors import DeniedError
 from policies.model import Principal, Purpose
 from vault.administration import Administration, Health
 from vault.assurance import AssuranceStatus
-from vault.crypto.local_root import kind_of_key_file
 from vault.crypto.root import RootKind
 from vault.errors import NotFoundError, StorageFullError, VaultInUseError
 from vault.opening import Vault
+from vault.roots import root_kind
 from vault.storage.directory import VaultDirectory
 from vault.witnessing import Standing
 
@@ -82,6 +82,7 @@ def _examine(settings: Settings, caller: Caller) -> Iterator[CheckView]:
         return
     with vault:
         yield _view("vault", Status.OK, "opens")
+        yield _check("root", partial(_root, vault))
         yield from _examine_open(Session(vault, settings, caller))
 
 
@@ -160,12 +161,19 @@ def _directory(path: Path) -> tuple[Status, str]:
     if not path.is_dir():
         raise NotFoundError("there is no vault here: make one with `memvault init`")
     directory = VaultDirectory(path)
-    private = (path, directory.rows, directory.keys, directory.root_key, directory.log_key)
+    private = (
+        path,
+        directory.rows,
+        directory.keys,
+        directory.root_key,
+        directory.root_transit,
+        directory.log_key,
+    )
     for entry in private:
         if (
             entry.exists()
             and stat.S_IMODE(entry.stat().st_mode) & 0o077
-            and entry in (path, directory.root_key, directory.log_key)
+            and entry in (path, directory.root_key, directory.root_transit, directory.log_key)
         ):
             return (
                 Status.FAILED,
@@ -175,9 +183,21 @@ def _directory(path: Path) -> tuple[Status, str]:
 
 
 def _key_file(directory: VaultDirectory) -> tuple[Status, str]:
-    if kind_of_key_file(directory.root_key) is RootKind.FILE:
+    kind = root_kind(directory)
+    if kind is RootKind.FILE:
         return Status.WARNING, "the root key lies in a file beside the data; a passphrase would protect it"
+    if kind is RootKind.TRANSIT:
+        return Status.OK, "the root is a transit key on a server"
     return Status.OK, "protected by a passphrase"
+
+
+def _root(vault: Vault) -> tuple[Status, str]:
+    root = vault.parts.sealers.root
+    health = root.health()
+    if health.fault is not None:
+        raise health.fault
+    told = f"{root.kind.value} {root.fingerprint} opens what it wrapped"
+    return (Status.WARNING, "; ".join(health.notes)) if health.notes else (Status.OK, told)
 
 
 def _space(path: Path) -> tuple[Status, str]:

@@ -29,15 +29,15 @@ def serve(
         from api.cli.session import settings_for  # noqa: PLC0415
         from api.serving import check_exposure, listen  # noqa: PLC0415
         from api.serving import serve as run  # noqa: PLC0415
-        from vault.crypto.local_root import kind_of_key_file  # noqa: PLC0415
         from vault.crypto.root import RootKind  # noqa: PLC0415
+        from vault.roots import root_kind  # noqa: PLC0415
         from vault.storage.directory import VaultDirectory  # noqa: PLC0415
 
         given = settings_for(vault)
         settings = replace(given, host=host or given.host, port=given.port if port is None else port)
         directory = VaultDirectory(vault_path(settings))
         directory.expect()
-        root = kind_of_key_file(directory.root_key)
+        root = root_kind(directory)
         check_exposure(settings, root)
         if root is RootKind.FILE:
             note(

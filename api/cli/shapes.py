@@ -15,7 +15,7 @@ class InitView(View):
     vault: str
     tenant: str
     deployment: str
-    root_key: Annotated[str, Field(description="file or passphrase")]
+    root_key: Annotated[str, Field(description="file, passphrase or transit")]
     verifier_key: Annotated[str, Field(description="public key of the logs: keep a copy elsewhere")]
     principal: str | None
     roles: list[str]

@@ -25,15 +25,21 @@ def init(
         str, typer.Option(metavar="ID", help="Whom the first API key stands for.")
     ] = "local-agent",
     role: Annotated[list[Role] | None, typer.Option(help="Its roles [default: owner-agent].")] = None,
+    transit: Annotated[
+        bool, typer.Option("--transit", help="Expect a transit key as the root: MEMVAULT_TRANSIT_URL.")
+    ] = False,
     no_key: Annotated[bool, typer.Option("--no-key", help="Make no API key.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a new vault.
 
     The API key is shown once and kept nowhere. With MEMVAULT_PASSPHRASE_FILE the root key is protected by
-    that passphrase; without, it lies in a file beside the data.
+    that passphrase; with MEMVAULT_TRANSIT_URL the root is a transit key on that server; without either, it lies
+    in a file beside the data.
     """
     with reported(as_json=as_json):
+        if transit:
+            _expect_transit()
         made = _make(vault, tenant, deployment, None if no_key else principal, role or [Role.OWNER_AGENT])
     if as_json:
         print_json(made)
@@ -46,6 +52,15 @@ def init(
         note(f"The API key stands for {made.principal} ({', '.join(made.roles)}). It is shown this once.")
     note("Keep a copy of the log key outside this machine: it verifies the log.")
     note("Keys for others: memvault principal add ID --role ROLE")
+
+
+def _expect_transit() -> None:
+    """See that the settings name a transit key: else a local root would be made instead."""
+    from api.errors import SettingsInvalidError  # noqa: PLC0415  # as below
+    from api.settings import read_settings  # noqa: PLC0415
+
+    if read_settings().transit_url is None:
+        raise SettingsInvalidError("--transit: expected MEMVAULT_TRANSIT_URL, _KEY and _CREDENTIAL_FILE")
 
 
 def _make(
@@ -72,7 +87,7 @@ def _make(
             vault=str(vault_path(settings)),
             tenant=tenant,
             deployment=deployment,
-            root_key="file" if settings.passphrase_file is None else "passphrase",
+            root_key=parts.sealers.root.kind.value,
             verifier_key=str(parts.verifier_key),
             principal=principal,
             roles=sorted(roles) if first is not None else [],

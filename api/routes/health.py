@@ -35,13 +35,16 @@ async def livez() -> LiveView:
 
 @router.get("/readyz", operation_id="readyz", summary="Do all parts answer?")
 def readyz(request: Request) -> ReadyView:
-    """Ping the store and the keys."""
+    """Ping the store, the keys and the root, which may be on a server."""
     vault: Vault = request.app.state.vault
     try:
         tenants = vault.parts.store.tenants()
         for tenant in tenants[:1]:
             vault.parts.sealers.hasher(tenant)
+        fault = vault.parts.sealers.root.health().fault
     except VaultError as error:
         raise NotReadyError(f"a part does not answer: {type(error).__name__}") from None
+    if fault is not None:
+        raise NotReadyError(f"a part does not answer: {type(fault).__name__}")
     stale = any(map(vault.parts.indexes.is_stale, tenants))
-    return ReadyView(checks={"store": "ok", "keys": "ok", "index": "stale" if stale else "ok"})
+    return ReadyView(checks={"store": "ok", "keys": "ok", "root": "ok", "index": "stale" if stale else "ok"})

@@ -204,6 +204,7 @@ def test_the_doctor_finds_a_new_vault_healthy(memvault: Memvault, memory_id: str
         "key file": "warning",
         "disk space": "ok",
         "vault": "ok",
+        "root": "ok",
         "schema": "ok",
         "durability": "ok",
         "store": "ok",

@@ -57,6 +57,18 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_TIMESTAMP_URL": "http://tsa.example",
         "MEMVAULT_TIMESTAMP_ROOTS_FILE": "/tsa.pem",
         "MEMVAULT_TIMESTAMP_SECONDS": "60",
+        "MEMVAULT_TRANSIT_URL": "https://bao.example",
+        "MEMVAULT_TRANSIT_KEY": "memvault",
+        "MEMVAULT_TRANSIT_MOUNT": "keys/transit",
+        "MEMVAULT_TRANSIT_NAMESPACE": "team",
+        "MEMVAULT_TRANSIT_AUTH": "approle",
+        "MEMVAULT_TRANSIT_AUTH_MOUNT": "roles",
+        "MEMVAULT_TRANSIT_ROLE": "role-1",
+        "MEMVAULT_TRANSIT_CREDENTIAL_FILE": "/run/secret-id",
+        "MEMVAULT_TRANSIT_CA_FILE": "/bao.pem",
+        "MEMVAULT_TRANSIT_CERTIFICATE_FILE": "/client.pem",
+        "MEMVAULT_TRANSIT_CERTIFICATE_KEY_FILE": "/client.key",
+        "MEMVAULT_TRANSIT_SECONDS": "2",
         "MEMVAULT_LIMIT_TAGS": "9",
     }
     settings = read_settings(given_values)
@@ -68,6 +80,16 @@ def test_every_field_can_be_set() -> None:
     assert all(getattr(settings, one.name) != getattr(Settings(), one.name) for one in fields(Settings)), (
         "each value above differs from its default"
     )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"TRANSIT_URL": "https://bao.example"}, {"TRANSIT_MOUNT": "transit"}, {"TRANSIT_AUTH": "ldap"}],
+    ids=str,
+)
+def test_a_transit_key_is_named_whole_or_not_at_all(given: dict[str, str]) -> None:
+    with pytest.raises(SettingsInvalidError, match="MEMVAULT_TRANSIT"):
+        read_settings({PREFIX + name: value for name, value in given.items()})
 
 
 def test_every_input_limit_is_a_setting() -> None:

@@ -31,7 +31,7 @@ from policies.model import check_id
 from vault.clock import Clock, Entropy
 from vault.crypto.aead import key_versions
 from vault.crypto.derive import Label
-from vault.crypto.key_record import KeyKind, KeyRecord, KeyStore
+from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyStore
 from vault.crypto.leased_keys import KeyLimits, LeasedKeys
 from vault.crypto.root import RootKey
 from vault.crypto.sealed import Binding, Sealed
@@ -183,6 +183,21 @@ class TenantKeys:
             KeyWrongError: a key is under another root.
         """
         return self.opening_key(binding.subjects, key_versions(sealed)).open(binding, sealed)
+
+    def lease(self, places: Iterable[tuple[tuple[str, ...], tuple[int, ...]]]) -> None:
+        """Have the keys of many values unwrapped at one go: with a root on a server, each by itself is a call.
+
+        Args:
+            places: Subjects and key versions of each value; what does not fit together is left to its opening.
+
+        Raises:
+            RootUnusableError: or one of its kinds: none can be unwrapped now.
+        """
+        self._keys.lease(
+            KeyName(self.tenant, KeyKind.SUBJECT, subject, version)
+            for subjects, versions in places
+            for subject, version in zip(subjects, versions, strict=False)
+        )
 
     def token_key(self, subject: str) -> bytes:
         """Return the key of a subject's tokens: the same over rotations. Creates nothing.

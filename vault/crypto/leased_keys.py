@@ -18,7 +18,7 @@ from vault.clock import Clock, Entropy
 from vault.crypto.aead import MAX_SUBJECTS, key_part
 from vault.crypto.derive import KEY_BYTES, Label, derive, fingerprint
 from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyState, KeyStore
-from vault.crypto.root import RootKey
+from vault.crypto.root import InContext, RootKey
 from vault.crypto.sealing_key import SealingKey, SealingName
 from vault.crypto.subject_name import check_subject_id
 from vault.crypto.unwrapped import Leases, SealCounter, UnwrappedKey
@@ -30,6 +30,7 @@ from vault.errors import (
     KeyExhaustedError,
     KeyMissingError,
     TamperedError,
+    VaultError,
 )
 
 _Result = TypeVar("_Result")
@@ -154,6 +155,23 @@ class LeasedKeys:
         ]
         return self._with_keys(keys, {}, lambda unwrapped: self._join(name, unwrapped))
 
+    def lease(self, names: Iterable[KeyName]) -> None:
+        """Unwrap keys that are about to be asked for, together; one that cannot be had is left to who asks."""
+        with self._lock:
+            self._check_open()
+            missing = [name for name in dict.fromkeys(names) if self._leases.get(name) is None]
+        found = [self._store.find(name) for name in missing[: self._limits.leased_keys]]
+        living = [one for one in found if one is not None and one.state is not KeyState.DESTROYED]
+        if not living:
+            return
+        opened = [key for key in self._opened(living) if isinstance(key, UnwrappedKey)]
+        with self._lock:
+            self._check_open()
+            self._lease(opened)
+            for key in opened:
+                if self._leases.get(key.name) is not key:
+                    key.wipe()
+
     def subkey(self, tenant: str, kind: KeyKind, subject: str, label: Label) -> bytes:
         """Return a subkey that stays the same over rotations; creates nothing."""
         newest = (tenant, kind, subject)
@@ -192,7 +210,8 @@ class LeasedKeys:
             raise KeyMissingError(f"there is no subject key {subject} here")
         name = record.name._replace(version=record.name.version + 1)
         lasting = self._with_keys([record.name], {record.name: record}, lambda keys: keys[0].lasting_part())
-        standing = self._store.succeed(self._wrapped(name, self._entropy(KEY_BYTES) + lasting))
+        (successor,) = self._wrapped({name: self._entropy(KEY_BYTES) + lasting})
+        standing = self._store.succeed(successor)
         with self._lock:
             self._rotations += 1
             for about in [about for about in self._writing if about[0] == tenant and subject in about[1]]:
@@ -206,19 +225,30 @@ class LeasedKeys:
             return []
         with self._lock:
             self._check_open()
-        return self._store.add(
-            [self._wrapped(name, self._entropy(_SECRET_BYTES[name.kind])) for name in names]
-        )
+        secrets = {name: self._entropy(_SECRET_BYTES[name.kind]) for name in names}
+        made = self._wrapped(secrets)
+        standing = self._store.add(made)
+        with self._lock:
+            self._check_open()
+            # Leased as they were made: to have them unwrapped again would ask a root on a server twice.
+            own = [mine.name for mine, stands in zip(made, standing, strict=True) if mine == stands]
+            self._lease([self._unwrapped(name, secrets[name]) for name in own])
+        return standing
 
-    def _wrapped(self, name: KeyName, secret: bytes) -> KeyRecord:
-        return KeyRecord(
-            name=name,
-            wrapped=self._root.wrap(name.context, secret),
-            fingerprint=fingerprint(secret),
-            state=KeyState.ACTIVE,
-            seal_reserved=0,
-            created=self._clock(),
-        )
+    def _wrapped(self, secrets: Mapping[KeyName, bytes]) -> list[KeyRecord]:
+        wrapped = self._root.wrap_many([InContext(name.context, secret) for name, secret in secrets.items()])
+        created = self._clock()
+        return [
+            KeyRecord(
+                name=name,
+                wrapped=box,
+                fingerprint=fingerprint(secret),
+                state=KeyState.ACTIVE,
+                seal_reserved=0,
+                created=created,
+            )
+            for (name, secret), box in zip(secrets.items(), wrapped, strict=True)
+        ]
 
     def _join(self, name: SealingName, keys: list[UnwrappedKey]) -> SealingKey:
         found = self._sealing.get(name)
@@ -257,8 +287,7 @@ class LeasedKeys:
                         result = use([key for key in held.values() if key is not None])
                         self._lease(loaded.values())
                         return result
-                for name in missing:
-                    loaded[name] = self._load(known.get(name) or self._found(name))
+                loaded.update(self._load([known.get(name) or self._found(name) for name in missing]))
         finally:
             with self._lock:
                 for key in loaded.values():
@@ -280,11 +309,33 @@ class LeasedKeys:
             raise KeyMissingError(f"there is no {name} here")
         return record
 
-    def _load(self, record: KeyRecord) -> UnwrappedKey:
-        name = _usable(record).name
-        secret = self._root.unwrap(name.context, record.wrapped)
+    def _load(self, records: Sequence[KeyRecord]) -> dict[KeyName, UnwrappedKey]:
+        """Unwrap keys, all at one go; the first that does not open is the error of all."""
+        opened = self._opened(records)
+        loaded = {key.name: key for key in opened if isinstance(key, UnwrappedKey)}
+        for fault in opened:
+            if isinstance(fault, VaultError):
+                for key in loaded.values():
+                    key.wipe()
+                raise fault
+        return loaded
+
+    def _opened(self, records: Sequence[KeyRecord]) -> list[UnwrappedKey | VaultError]:
+        boxes = [InContext(_usable(record).name.context, record.wrapped) for record in records]
+        return [
+            self._matched(record, secret)
+            for record, secret in zip(records, self._root.unwrap_many(boxes), strict=True)
+        ]
+
+    def _matched(self, record: KeyRecord, secret: bytes | VaultError) -> UnwrappedKey | VaultError:
+        name = record.name
+        if isinstance(secret, VaultError):
+            return secret
         if fingerprint(secret) != record.fingerprint or len(secret) != _SECRET_BYTES[name.kind]:
-            raise TamperedError(f"the {name} is not the one that its record names")
+            return TamperedError(f"the {name} is not the one that its record names")
+        return self._unwrapped(name, secret)
+
+    def _unwrapped(self, name: KeyName, secret: bytes) -> UnwrappedKey:
         return UnwrappedKey(name, secret, SealCounter(lambda: self._reserve(name)))
 
     def _reserve(self, name: KeyName) -> int:

@@ -19,6 +19,7 @@ import os
 import stat
 import struct
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from vault.clock import Entropy
 from vault.crypto.aead import COMMITMENT_BYTES, CommittingAead
 from vault.crypto.derive import KEY_BYTES, Label, derive, fingerprint
-from vault.crypto.root import RootKind
+from vault.crypto.root import InContext, RootHealth, RootKind
 from vault.crypto.xaes import NONCE_BYTES, TAG_BYTES
 from vault.errors import (
     ConflictError,
@@ -38,6 +39,7 @@ from vault.errors import (
     KeyWrongError,
     StorageError,
     TamperedError,
+    VaultError,
 )
 
 _PLAIN: Final = b"MVROOT1F"
@@ -106,6 +108,24 @@ class LocalRoot:
             raise KeyWrongError("a key was wrapped under another root key than this one")
         return self._aead.decrypt(wrapped[len(self._name) :], context)
 
+    def wrap_many(self, keys: Sequence[InContext]) -> list[bytes]:
+        """Wrap each."""
+        return [self.wrap(context, key) for context, key in keys]
+
+    def unwrap_many(self, wrapped: Sequence[InContext]) -> list[bytes | VaultError]:
+        """Give back each, or the error that `unwrap` would raise."""
+        return [self._outcome(context, key) for context, key in wrapped]
+
+    def health(self) -> RootHealth:
+        """It is in this process."""
+        return RootHealth()
+
+    def _outcome(self, context: bytes, wrapped: bytes) -> bytes | VaultError:
+        try:
+            return self.unwrap(context, wrapped)
+        except (KeyWrongError, TamperedError) as error:
+            return error
+
 
 def create_key_file(
     path: Path, entropy: Entropy, passphrase: str | None = None, cost: Argon2Cost | None = None
@@ -132,7 +152,7 @@ def create_key_file(
             _locked(secret, check_passphrase(passphrase), cost or Argon2Cost(), entropy),
             RootKind.PASSPHRASE,
         )
-    _write_new(path, content)
+    write_new(path, content)
     return LocalRoot(secret, kind, entropy)
 
 
@@ -219,8 +239,13 @@ def _unlocked(content: bytes, passphrase: str) -> bytes:
         raise KeyWrongError("the passphrase is wrong, or the key file was changed") from None
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    """Write a file that did not exist; it and its name are on the disk when this returns."""
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that did not exist; it and its name are on the disk when this returns.
+
+    Raises:
+        ConflictError: something is there already.
+        StorageError: it cannot be written; nothing is left behind.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o600)
@@ -259,7 +284,7 @@ def _read_safely(path: Path) -> bytes:
     except OSError as error:
         raise KeyFileUnsafeError(f"the key file cannot be opened safely: {error.strerror}") from None
     try:
-        _check_file(os.fstat(descriptor))
+        check_file(os.fstat(descriptor))
         content = os.read(descriptor, _LOCKED_SIZE + 1)
     finally:
         os.close(descriptor)
@@ -268,7 +293,12 @@ def _read_safely(path: Path) -> bytes:
     return content
 
 
-def _check_file(status: os.stat_result) -> None:
+def check_file(status: os.stat_result) -> None:
+    """See that a file is its owner's alone.
+
+    Raises:
+        KeyFileUnsafeError: others can read it, it belongs to someone else, or it is no regular file.
+    """
     if not stat.S_ISREG(status.st_mode):
         raise KeyFileUnsafeError("the key file is not a regular file")
     if status.st_uid != os.geteuid():

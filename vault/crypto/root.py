@@ -1,11 +1,15 @@
 """The root of the keys: what wraps every other key, wherever it lives.
 
-Owns the protocol alone. `local_root` keeps the root in a file; a transit server keeps it elsewhere,
-behind the same four members.
+Owns the protocol alone. `local_root` keeps the root in a file; `transit_root` leaves it on a server, which
+never gives it away, behind the same members.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from vault.errors import VaultError
 
 
 class RootKind(StrEnum):
@@ -13,6 +17,24 @@ class RootKind(StrEnum):
 
     FILE = "file"
     PASSPHRASE = "passphrase"  # noqa: S105  # a kind
+    TRANSIT = "transit"
+
+
+class InContext(NamedTuple):
+    """A key, clear or wrapped, with the context that it is bound to."""
+
+    context: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RootHealth:
+    """Whether a root can be used now."""
+
+    fault: VaultError | None = None
+    """Why not; None where it can."""
+    notes: tuple[str, ...] = ()
+    """What will be a fault if nobody looks after it."""
 
 
 class RootKey(Protocol):
@@ -28,15 +50,32 @@ class RootKey(Protocol):
         """Its name in logs: 32 hex digits."""
         ...
 
-    def wrap(self, context: bytes, key: bytes) -> bytes:
-        """Protect a key."""
+    def wrap_many(self, keys: Sequence[InContext]) -> list[bytes]:
+        """Protect keys; all of them or none.
+
+        Raises:
+            RootUnusableError: or one of its kinds: the root is on a server, and cannot be used now.
+        """
+        ...
+
+    def unwrap_many(self, wrapped: Sequence[InContext]) -> list[bytes | VaultError]:
+        """Give keys back, each or the error that `unwrap` would raise: one bad key fails no other.
+
+        Raises:
+            RootUnusableError: or one of its kinds: none of them can be had now.
+        """
         ...
 
     def unwrap(self, context: bytes, wrapped: bytes) -> bytes:
-        """Give the key back.
+        """Give one key back.
 
         Raises:
             KeyWrongError: it was wrapped under another root.
             TamperedError: it, or its context, is not what was wrapped.
+            RootUnusableError: or one of its kinds: the root is on a server, and cannot be used now.
         """
+        ...
+
+    def health(self) -> RootHealth:
+        """Say whether it can be used now."""
         ...

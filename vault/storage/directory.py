@@ -47,6 +47,11 @@ class VaultDirectory:
         return self.path / "root.key"
 
     @property
+    def root_transit(self) -> Path:
+        """Names the transit key that is the root, where it lies on a server instead of here."""
+        return self.path / "root.transit"
+
+    @property
     def log_key(self) -> Path:
         """The log's signing key."""
         return self.path / "log.key"
@@ -98,7 +103,7 @@ class VaultDirectory:
         """Remove the files of an unfinished vault: nothing was ever acknowledged in it."""
         held = self.hold()
         try:
-            for file in (self.root_key, self.log_key, self.rows, self.keys):
+            for file in (self.root_key, self.root_transit, self.log_key, self.rows, self.keys):
                 for leftover in self.path.glob(f"{file.name}*"):
                     leftover.unlink()
         finally:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select, update
 
 from policies.model import AccessTier
 from tests.simulators.sealed_rows import ROW, destroy, place, rows, seal
 from vault.crypto.aead import MAX_SUBJECTS, key_versions
 from vault.crypto.derive import Label
 from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyState
-from vault.crypto.key_store import SqlKeyStore
+from vault.crypto.key_store import KEYS, SqlKeyStore
 from vault.crypto.keyring import KeyLimits, Keyring, TenantKeys
 from vault.crypto.local_root import LocalRoot
 from vault.crypto.sealed import Binding, Sealed, SealedField
@@ -180,7 +180,7 @@ def test_two_threads_that_create_the_same_key_get_one(make_keyring: MakeKeyring,
     barrier = threading.Barrier(4)
 
     def work(ring: Keyring) -> tuple[str, tuple[Binding, Sealed]]:
-        barrier.wait()
+        barrier.wait(20)
         keys = ring.establish("clinic")
         return keys.subject_id("Anna"), seal(keys, keys.subject_id("Anna"))
 
@@ -302,16 +302,21 @@ def test_a_key_that_fails_to_load_leaves_the_others_wiped(
 ) -> None:
     subjects = sorted((keys.subject_id("Anna"), keys.subject_id("Ben")))
     binding, sealed = seal(keys, *subjects)
-    destroy(keys_engine, subjects[1])
+    with keys_engine.begin() as connection:
+        whole = connection.execute(
+            select(KEYS.c.wrapped).where(KEYS.c.subject_id == subjects[1])
+        ).scalar_one()
+        cut = update(KEYS).where(KEYS.c.subject_id == subjects[1]).values(wrapped=whole[:-1])
+        connection.execute(cut)
     ring = make_keyring()
-    real, loaded = ring._keys._load, []
+    real, loaded = ring._keys._unwrapped, []
 
-    def load(record: object) -> object:
-        loaded.append(real(record))  # type: ignore[arg-type]  # passed on as it came
+    def unwrapped(name: KeyName, secret: bytes) -> UnwrappedKey:
+        loaded.append(real(name, secret))
         return loaded[-1]
 
-    monkeypatch.setattr(ring._keys, "_load", load)
-    with pytest.raises(KeyDestroyedError):
+    monkeypatch.setattr(ring._keys, "_unwrapped", unwrapped)
+    with pytest.raises(TamperedError):
         ring.tenant("clinic").open(binding, sealed)
     assert len(loaded) == 1
     assert set(loaded[0]._secret) == {0}
@@ -379,11 +384,12 @@ def test_of_two_threads_that_load_a_key_one_copy_is_leased_and_the_other_wiped(
     anna = keys.subject_id("Anna")
     binding, sealed = seal(keys, anna)
     ring = make_keyring()
-    real = ring._keys._load
+    real = ring._keys._matched
     loaded: list[UnwrappedKey] = []
 
-    def load(record: KeyRecord) -> UnwrappedKey:
-        key = real(record)
+    def load(record: KeyRecord, secret: bytes) -> UnwrappedKey:
+        key = real(record, secret)
+        assert isinstance(key, UnwrappedKey)
         if not loaded:
             loaded.append(key)
             ring.tenant("clinic").sealing_key([anna])  # the other thread, while this one waits for the root
@@ -391,7 +397,7 @@ def test_of_two_threads_that_load_a_key_one_copy_is_leased_and_the_other_wiped(
             loaded.append(key)
         return key
 
-    monkeypatch.setattr(ring._keys, "_load", load)
+    monkeypatch.setattr(ring._keys, "_matched", load)
     assert ring.tenant("clinic").open(binding, sealed) == b"text"
     slow, fast = loaded
     assert set(slow._secret) == {0}

@@ -18,7 +18,7 @@ from vault.crypto.local_root import (
     kind_of_key_file,
     open_key_file,
 )
-from vault.crypto.root import RootKey, RootKind
+from vault.crypto.root import RootKind
 from vault.errors import (
     ConflictError,
     InputInvalidError,
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "root.key"
 
 
-def fits(root: RootKey, other: RootKey) -> bool:
+def fits(root: LocalRoot, other: LocalRoot) -> bool:
     """Say whether two roots are one, by what they wrap."""
     return other.unwrap(b"context", root.wrap(b"context", b"k" * 64)) == b"k" * 64
 
