@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     select,
     tuple_,
     update,
@@ -109,6 +110,25 @@ class SqlKeyStore:
             raised = update(KEYS).where(_is(name)).values(seal_reserved=record.seal_reserved + granted)
             connection.execute(raised)
         return granted
+
+    def rewrap(self, changes: Sequence[tuple[KeyRecord, bytes]]) -> int:
+        """Replace wrapped keys that are still as they were read, in one transaction; return how many.
+
+        Threat: a key that was destroyed meanwhile would come back with its wrapping.
+        """
+        same = and_(
+            *(column == bindparam(f"at_{column.name}") for column in _ORDER),
+            KEYS.c.wrapped == bindparam("was"),
+            KEYS.c.state != KeyState.DESTROYED,
+        )
+        renew = update(KEYS).where(same).values(wrapped=bindparam("renewed"))
+        rows = [
+            {f"at_{column.name}": part for column, part in zip(_ORDER, record.name, strict=True)}
+            | {"was": record.wrapped, "renewed": renewed}
+            for record, renewed in changes
+        ]
+        with self._transaction() as connection:
+            return connection.execute(renew, rows).rowcount
 
     def records(self, tenant: str | None = None) -> Iterator[KeyRecord]:
         """Go through all keys, or a tenant's, in order of their names; no transaction stays open between pages."""
