@@ -29,7 +29,7 @@ from vault.grant import Grant, authorise
 from vault.journal import Call
 from vault.model import Receipt
 from vault.parts import Parts
-from vault.row_check import Rows, compare_rows
+from vault.row_check import RowComparison, Rows, compare_rows
 from vault.storage.engine import look_at
 
 MAX_ENTRIES: Final = 1_000
@@ -79,6 +79,8 @@ class LogReport:
     row_findings: tuple[Finding, ...]
     more_row_findings: int = 0
     """Findings beyond those kept."""
+    row_warnings: tuple[Finding, ...] = ()
+    """What of the rows cannot be compared any more."""
 
     @property
     def unsigned(self) -> int:
@@ -165,8 +167,8 @@ class AuditView:
         grant = self._authorise(principal, purpose)
         with self._parts.store.log_connection(SYSTEM_LOG) as connection:
             report = self._check(connection, grant.tenant)
-            findings, more, checked = self._compare(connection, grant.tenant)
-        found = LogReport(report, checked, findings, more)
+            findings, more, checked, warnings = self._compare(connection, grant.tenant)
+        found = LogReport(report, checked, findings, more, warnings)
         failed = len(report.findings) + report.more_findings + len(findings) + more
         payload = {"verified": report.logs[-1].size, "findings": failed, "unsigned": found.unsigned}
         try:
@@ -187,7 +189,7 @@ class AuditView:
         trust = Trust(self._parts.log.keys.verifiers)
         return verify_logs(logs, trust, now=self._parts.clock(), unsigned_allowed=True)
 
-    def _compare(self, connection: Connection, tenant: str) -> tuple[tuple[Finding, ...], int, int]:
+    def _compare(self, connection: Connection, tenant: str) -> RowComparison:
         store = self._parts.store
         rows = Rows(
             store.digests(connection, tenant),
@@ -204,7 +206,7 @@ class AuditView:
                 raise
             # The driver's own complaint: a column of text that holds none.
             found = Finding(tenant, None, ROWS_READABLE, "rows of text and bytes", "one that is not")
-            return (found,), 0, 0
+            return RowComparison((found,), 0, 0)
 
     def may(self, principal: Principal, action: Action, resource: Resource, purpose: Purpose) -> bool:
         """Say what the rules say."""

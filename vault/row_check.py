@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from audit.canonical import JsonValue, parse_canonical
 from audit.errors import MalformedError
@@ -28,10 +28,13 @@ ROW_SUBJECT: Final = "subjects of a memory"
 ROW_EDGE: Final = "edge against log"
 ROW_CREDENTIAL: Final = "credential against log"
 ENTRY_FORM: Final = "entry that names rows"
+ROWS_UNTOLD: Final = "rows of erased entries"
 _TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
 """Write entries name the trust of each memory by its first letter."""
 _NAMING: Final = re.compile('"(?:digests|trust|links|edges)":')
 _OF_PRINCIPALS: Final = '"event":"principal.'
+_WROTE: Final = re.compile('"event":"memory[.](?:organize|update|write)","outcome":"ok"')
+"""In a header, whose keys are sorted and whose strings are of no such letters."""
 _SHOWABLE: Final = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _Edge = tuple[str, str, str]
 
@@ -50,23 +53,31 @@ class Rows:
     """Ids."""
 
 
-def compare_rows(
-    tenant: str, entries: Iterable[StoredEntry], rows: Rows
-) -> tuple[tuple[Finding, ...], int, int]:
+class RowComparison(NamedTuple):
+    """What rows and log say of each other."""
+
+    findings: tuple[Finding, ...]
+    more: int
+    """Findings beyond those kept."""
+    checked: int
+    """Rows of memories that were compared."""
+    warnings: tuple[Finding, ...] = ()
+    """What cannot be compared any more."""
+
+
+def compare_rows(tenant: str, entries: Iterable[StoredEntry], rows: Rows) -> RowComparison:
     """Compare rows with what the entries say that wrote them.
 
     Each row of memories and episodes has the digest that its entry names, each row that an entry names
     is there, of each memory the newest version is the current one, and its trust is what was last
     logged; `memory_subject` says of each memory what its digested row says; edges are those that
-    entries name; credentials are those that were made and not revoked. A row whose entry was erased is not compared: the erasure took the digest with it.
+    entries name; credentials are those that were made and not revoked. A row whose entry was erased is not compared: the erasure took
+    the digest with it. That it cannot be is a warning, as such a row could be gone, or another.
 
     Args:
         tenant: Whose.
         entries: The whole log.
         rows: All of the tenant.
-
-    Returns:
-        Findings, how many more there are, and how many rows of memories were compared.
     """
     check = _Comparison(tenant, _Logged())
     for entry in entries:
@@ -76,7 +87,7 @@ def compare_rows(
     check.subjects(subjects, set(rows.about))
     check.edges(rows.edges)
     check.credentials(rows.credentials)
-    return tuple(check.found), check.more, check.checked
+    return RowComparison(tuple(check.found), check.more, check.checked, check.untold())
 
 
 @dataclass(slots=True)
@@ -99,6 +110,8 @@ class _Logged:
     revoked: dict[str, int] = field(default_factory=dict)
     unsaid: set[int] = field(default_factory=set)
     """Entries that were erased, or are not of the form of one."""
+    untold: list[int] = field(default_factory=list)
+    """Entries that wrote rows, and were erased."""
 
 
 @dataclass(slots=True)
@@ -121,12 +134,27 @@ class _Comparison:
             self._note_credential(entry)
         if entry.payload is None:
             self.logged.unsaid.add(entry.index)
+            if _WROTE.search(entry.header):
+                self.logged.untold.append(entry.index)
         elif _NAMING.search(entry.payload):
             try:
                 self._note(entry, parse_canonical(entry.payload))
             except (MalformedError, _FormError):
                 self.logged.unsaid.add(entry.index)
                 self.add(entry.index, ENTRY_FORM, "ids, digests and words of trust", "another form")
+
+    def untold(self) -> tuple[Finding, ...]:
+        """Return the warning that rows of erased entries are not compared.
+
+        Threat: whoever may erase a payload takes the digests of living rows out of the log, and whoever
+        writes the store deletes or changes them unseen. That it was erased, and by whom, stays in the log.
+        """
+        count = len(self.logged.untold)
+        if not count:
+            return ()
+        expected = f"the digests of what {count} {'entry' if count == 1 else 'entries'} wrote"
+        got = "none: what they wrote could be gone, or another"
+        return (Finding(self.tenant, self.logged.untold[0], ROWS_UNTOLD, expected, got),)
 
     def _note_credential(self, entry: StoredEntry) -> None:
         """Take the header's word, which no erasure takes away."""

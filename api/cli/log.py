@@ -75,7 +75,7 @@ def _verified(call: Invocation) -> "ReportView":
         for tenant in [named] if named else tenants:
             memory = memory_of(opened.vault, opened.principal_at(tenant), purpose)
             found = memory.verify(purpose=purpose)
-            shown = ReportView.of(found.log, found.rows_checked, found.row_findings)
+            shown = ReportView.of(found.log, found.rows_checked, found.row_findings, found.row_warnings)
             reports.append(
                 shown.model_copy(update={"more_findings": shown.more_findings + found.more_row_findings})
             )

@@ -338,11 +338,19 @@ class ReportView(View):
     more_findings: int
     warnings: Annotated[
         list[FindingView],
-        Field(description="what is odd and no tampering, such as a clock that was set back"),
+        Field(
+            description="what is odd and no tampering: a clock that was set back, rows that an erasure left uncompared"
+        ),
     ]
 
     @classmethod
-    def of(cls, report: Report, rows_checked: int | None = None, more: Iterable[Finding] = ()) -> Self:
+    def of(
+        cls,
+        report: Report,
+        rows_checked: int | None = None,
+        more: Iterable[Finding] = (),
+        warnings: Iterable[Finding] = (),
+    ) -> Self:
         """Show a verification; inside a vault with what its rows added to it."""
         rows = tuple(more)
         return cls(
@@ -360,6 +368,6 @@ class ReportView(View):
             ],
             rows_checked=rows_checked,
             findings=[FindingView.of(one) for one in (*report.findings, *rows)],
-            warnings=[FindingView.of(one) for one in report.warnings],
+            warnings=[FindingView.of(one) for one in (*report.warnings, *warnings)],
             more_findings=report.more_findings,
         )

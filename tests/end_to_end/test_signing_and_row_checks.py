@@ -8,11 +8,21 @@ import pytest
 
 from audit.evidence import SYSTEM_LOG, StoredEntry
 from policies.model import Purpose
-from tests.simulators.clinic import AUDITOR, BANK, CLINIC, OWNER, Clinic
+from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, BANK, CLINIC, OWNER, Clinic
 from vault.checkpointing import MANY_ENTRIES, Checkpointer, check_heads
 from vault.errors import StorageError, TamperedError
 from vault.model import Chat, SpeakerRole, Turn
-from vault.row_check import ENTRY_FORM, ROW_DIGEST, ROW_EDGE, ROW_PRESENT, ROW_SUBJECT, Rows, compare_rows
+from vault.payload_erasure import ErasureReason, PayloadErasure
+from vault.row_check import (
+    ENTRY_FORM,
+    ROW_DIGEST,
+    ROW_EDGE,
+    ROW_PRESENT,
+    ROW_SUBJECT,
+    ROWS_UNTOLD,
+    Rows,
+    compare_rows,
+)
 from vault.storage.store import EdgePlace, EpisodeDigest, RowDigest
 
 HOUR = 3600.0
@@ -233,7 +243,7 @@ def test_a_payload_of_another_form_is_a_finding_and_no_failure(clinic: Clinic, p
 def test_edges_of_entries_that_only_counted_them_are_held_against_the_count() -> None:
     entry = StoredEntry(0, "", b"", '{"edges":1,"examined":2}')
     edges = [EdgePlace("supports", "mem_a", f"mem_{nth}", 0) for nth in range(2)]
-    found, more, _ = compare_rows("clinic", [entry], Rows([], [], [], edges))
+    found, more, *_ = compare_rows("clinic", [entry], Rows([], [], [], edges))
     assert [finding.check for finding in found] == [ROW_EDGE]
     assert more == 0
 
@@ -264,12 +274,25 @@ def test_an_erased_entry_leaves_its_rows_uncompared() -> None:
         [],
         [EdgePlace("supports", "mem_a", "mem_b", 0)],
     )
-    assert compare_rows("clinic", [entry], rows) == ((), 0, 0)
+    assert compare_rows("clinic", [entry], rows) == ((), 0, 0, ())
+
+
+def test_rows_that_an_erasure_left_uncompared_are_a_warning_since_they_could_be_gone(clinic: Clinic) -> None:
+    _, gone = (clinic.mem(OWNER).extract(f"note {nth}", subject="maria") for nth in range(2))
+    job = PayloadErasure(clinic.vault.parts)
+    job.erase(ADMINISTRATOR, Purpose.OPERATIONS, [gone.leaf_index], ErasureReason.RETENTION)
+    for table in ("embedding", "memory_subject", "memory"):
+        clinic.sql(f"DELETE FROM {table} WHERE memory_id = ?", gone.memory_ids[0])  # noqa: S608
+    found = clinic.audit().verify()
+    assert found.passed, "an authorised erasure is no tampering"
+    (warning,) = found.row_warnings
+    assert (warning.index, warning.check) == (gone.leaf_index, ROWS_UNTOLD)
+    assert warning.expected == "the digests of what 1 entry wrote"
 
 
 def test_findings_of_rows_are_bounded_and_show_nothing_unprintable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vault.row_check.MAX_FINDINGS", 2)
     rows = Rows([], [], [("sub_a", f"\x1b[31m{nth}") for nth in range(5)], [])
-    found, more, _ = compare_rows("clinic", [], rows)
+    found, more, *_ = compare_rows("clinic", [], rows)
     assert (len(found), more) == (2, 3)
     assert all("\x1b" not in str(finding) for finding in found)
