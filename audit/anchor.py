@@ -156,6 +156,11 @@ class FileAnchor:
         held = self._check_kind()
         return sha256(f"{held.st_dev}:{held.st_ino}".encode()).hexdigest()[:_IDENTITY_DIGITS]
 
+    @property
+    def length(self) -> int:
+        """How many bytes it has, as last looked at."""
+        return self._size
+
     def append(self, note: bytes) -> None:
         """Add a signed checkpoint, durably.
 

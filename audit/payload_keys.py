@@ -17,6 +17,7 @@ from audit.canonical import JsonValue
 PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "access_tier": "access tier of what was written",
     "anchor": "digest of which file the anchor is, or none",
+    "anchor_bytes": "length of the anchor at the opening",
     "by": "what was counted by",
     "complete": "whether all was covered",
     "count": "how many",

@@ -238,6 +238,13 @@ class Assurance:
 
     def _check_anchor(self, anchor: FileAnchor, logs: Sequence[str]) -> None:
         anchor.check()
+        earlier = earlier_opening(self._store)
+        if earlier is not None and anchor.identity == earlier.anchor and anchor.length < earlier.anchor_bytes:
+            # Threat: its tail was cut while nobody held it open; with an old database it would agree.
+            raise AnchorUnusableError(
+                f"the anchor was cut: expected at least {earlier.anchor_bytes} bytes, as at the last opening, "
+                f"got {anchor.length}"
+            )
         stored = {self._log.origin(tenant): tenant for tenant in logs}
         deployment = self._log.origin("")
         for origin in anchor.origins():

@@ -8,7 +8,7 @@ Threat: an anchor that is optional, and a witness without a URL, stop nothing wh
 other settings. That it was so before, and is so no more, then stands in the log, and is told until it is mended.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import select
@@ -45,13 +45,17 @@ class Held:
     required: int
     missing: tuple[str, ...] = ()
     """What an earlier opening had and this one lacks: `anchor`, `required`, or `witness` and a name."""
+    anchor_bytes: int = 0
+    """Length of the anchor; the same file is never shorter later."""
 
     @classmethod
     def of(cls, outside: Outside) -> "Held":
         """Return what an opened vault is given."""
-        anchor = NO_ANCHOR if outside.anchor is None else outside.anchor.identity
         names = sorted(witness.key.name for witness in outside.witnesses)
-        return cls(anchor, tuple(names), outside.rules.required)
+        held = cls(NO_ANCHOR, tuple(names), outside.rules.required)
+        if outside.anchor is None:
+            return held
+        return replace(held, anchor=outside.anchor.identity, anchor_bytes=outside.anchor.length)
 
     def after(self, earlier: "Held | None") -> "Held":
         """Return the same, with what is missing since an earlier opening.
@@ -64,7 +68,7 @@ class Held:
         missing = [ANCHOR] if anchored and self.anchor == NO_ANCHOR else []
         missing += [f"witness {name}" for name in earlier.witnesses if name not in self.witnesses]
         missing += [FEWER] if self.required < earlier.required else []
-        return Held(self.anchor, self.witnesses, self.required, tuple(missing))
+        return replace(self, missing=tuple(missing))
 
     def entry(self, journal: Journal) -> EntryDraft:
         """Draft the entry of the opening."""
@@ -73,6 +77,7 @@ class Held:
             SYSTEM_LOG,
             {
                 "anchor": self.anchor,
+                "anchor_bytes": self.anchor_bytes,
                 "missing": list(self.missing),
                 "required": self.required,
                 "witnesses": list(self.witnesses),
@@ -107,8 +112,11 @@ def earlier_opening(store: Store) -> Held | None:
             "missing": list(missing),
             "required": int(required),
             "witnesses": list(names),
+            **others,
         }:
-            return Held(anchor, _texts(names), required, _texts(missing))
+            length = others.get("anchor_bytes")  # not in entries of before it was noted
+            length = length if isinstance(length, int) else 0
+            return Held(anchor, _texts(names), required, _texts(missing), length)
         case _:
             return None
 

@@ -575,6 +575,26 @@ def test_lines_that_a_retired_key_signed_stop_no_opening_and_make_nothing_final(
     assert clinic.audit().verify().passed
 
 
+def test_an_anchor_that_was_cut_while_the_vault_was_closed_stops_the_opening(
+    clinic: Clinic, anchor_file: Path
+) -> None:
+    clinic.reopen(anchored_in(anchor_file))
+    for nth in range(8):
+        write(clinic, f"note {nth}")
+        sign(clinic)
+    clinic.reopen()
+    before = clinic.count("audit_leaf")
+    clinic.vault.close()
+    content = anchor_file.read_bytes()
+    anchor_file.write_bytes(content[: content.rindex(b"\n", 0, len(content) // 2) + 1])
+    with pytest.raises(AnchorUnusableError, match="the anchor was cut: expected at least"):
+        clinic.reopen()
+    assert clinic.count("audit_leaf") - before <= 2, "the closing's own checkpoints"
+    anchor_file.write_bytes(content)
+    clinic.reopen()
+    assert clinic.audit().verify().passed
+
+
 def test_a_line_that_is_no_checkpoint_as_the_only_one_of_a_log_stops_no_opening(
     clinic: Clinic, anchor_file: Path
 ) -> None:
