@@ -273,8 +273,12 @@ class _Choice:
         looked_at, depth = 0, most
         while len(found) < most and looked_at < len(values):
             for place in map(int, ranked(values, depth)[looked_at:]):
-                if len(found) < most and values[place] > -np.inf and self._accepts(place):
+                if values[place] == -np.inf:
+                    return found  # nor may any behind it be returned
+                if self._accepts(place):
                     found.append(place)
+                    if len(found) == most:
+                        return found
             looked_at, depth = depth, 4 * depth
         return found
 
