@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 
 from audit.driver import BatchInsert
 from audit.log import Leaf
-from vault.errors import KeyAccessError, RootUnusableError, VaultError
+from vault.errors import KeyAccessError, RootUnusableError, StorageFullError, VaultError
 from vault.sealing import Sealers
 from vault.search.embed import Embedder
 from vault.storage.group_commit import WriteSet
@@ -138,9 +138,8 @@ class EmbeddingWorker:
                 for pending in batch:
                     self._try([pending])
                 return
-            # An encoder's message may quote the text; a message of the vault never does.
-            reason = error if isinstance(error, VaultError) else type(error).__name__
-            _LOGGER.warning("memory %s got no vector: %s", batch[0].memory.memory_id, reason)
+            memory_id, reason = batch[0].memory.memory_id, _reason(error)
+            _LOGGER.warning("memory %s is durable; the next opening makes its vector: %s", memory_id, reason)
             self._failed += 1
 
     def _take(self) -> list[Pending]:
@@ -186,6 +185,17 @@ class EmbeddingWorker:
             "model": self._embedder.name,
             "vector": sealed,
         }
+
+
+def _reason(error: Exception) -> str:
+    """Return why there is no vector, as may be logged.
+
+    An encoder's message may quote the text; a message of the vault never does. That of a full disk speaks of
+    a write that was refused, and the memory was acknowledged.
+    """
+    if isinstance(error, StorageFullError):
+        return "no space is left for the store"
+    return str(error) if isinstance(error, VaultError) else type(error).__name__
 
 
 def _current(connection: Connection, rows: Sequence[dict[str, object]]) -> set[tuple[object, ...]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tests.simulators.clinic import OWNER, Clinic, make_template
 from tests.simulators.fakes import HashEmbedder, fake_options
+from vault.errors import StorageFullError
 from vault.opening import VaultOptions
 
 
@@ -118,6 +119,33 @@ def test_a_vector_that_cannot_be_stored_ends_neither_the_worker_nor_the_wait(
     clinic.reopen()
     assert clinic.vault.wait(20)
     assert clinic.count("embedding") == 2
+    clinic.close()
+
+
+def test_on_a_full_disk_a_memory_without_its_vector_is_told_to_be_durable(
+    open_clinic: Open, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = HeldEmbedder()
+    clinic = open_clinic(embedder)
+    memory_id = clinic.mem(OWNER).extract("first words").memory_ids[0]
+    assert embedder.waiting.wait(20)
+
+    def full(_work: object) -> None:
+        raise StorageFullError("no space is left for the store; nothing was acknowledged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clinic.vault.parts.store, "submit", full)
+        embedder.go.set()
+        assert clinic.vault.wait(20)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"memory {memory_id} is durable; the next opening makes its vector: no space is left for the store"
+    )
+    assert clinic.vault.parts.embedding.failed == 1
+    assert clinic.mem(OWNER).get(memory_id).text == "first words"
+    clinic.reopen()
+    assert clinic.vault.wait(20)
+    assert clinic.sql("SELECT memory_id FROM embedding") == [(memory_id,)]
     clinic.close()
 
 
