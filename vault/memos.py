@@ -147,7 +147,10 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
 
         Raises:
             DeniedError: not allowed; the denial is logged.
+            IdentifierInvalidError: the subject is not acceptable as a name.
         """
+        if not isinstance(subject, str | None):
+            raise IdentifierInvalidError("expected a subject as text, or None")
         return self._organizer.organize(self._principal, subject, purpose or self._purpose)
 
     def retrieve(
@@ -247,11 +250,15 @@ def _source(given: object) -> Source:
     return Chat(turns=turns)
 
 
-def _names(subject: str | Iterable[str] | None) -> tuple[str, ...]:
+def _names(subject: object) -> tuple[str, ...]:
     if subject is None:
         return ()
+    if not isinstance(subject, Iterable):
+        raise IdentifierInvalidError("expected subjects as text, or None")
     names = (subject,) if isinstance(subject, str) else tuple(islice(subject, MAX_SUBJECTS + 1))
     # Threat: a list of subjects that came out empty must not read as "all that is within reach".
     if not 1 <= len(names) <= MAX_SUBJECTS:
         raise IdentifierInvalidError(f"expected 1 to {MAX_SUBJECTS} subjects, or None")
+    if not all(isinstance(name, str) for name in names):
+        raise IdentifierInvalidError("expected subjects as text, or None")
     return names

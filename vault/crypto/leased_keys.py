@@ -25,10 +25,10 @@ from vault.crypto.unwrapped import Leases, SealCounter, UnwrappedKey
 from vault.errors import (
     IdentifierInvalidError,
     InputInvalidError,
-    KeyAccessError,
     KeyDestroyedError,
     KeyExhaustedError,
     KeyMissingError,
+    StorageError,
     TamperedError,
     VaultError,
 )
@@ -357,7 +357,7 @@ class LeasedKeys:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise KeyAccessError("the keyring is closed")
+            raise StorageError("the vault is closed")
         self._leases.sweep()
 
 

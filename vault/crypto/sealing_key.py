@@ -16,7 +16,7 @@ from policies.model import AccessTier
 from vault.clock import Entropy
 from vault.crypto.aead import AeadKey, field_part, key_part, open_bound, row_part, seal_bound
 from vault.crypto.sealed import Binding, Sealed, SealedField
-from vault.errors import IdentifierInvalidError, KeyAccessError, TamperedError
+from vault.errors import IdentifierInvalidError, StorageError, TamperedError
 
 
 class SealingName(NamedTuple):
@@ -118,7 +118,7 @@ class SealingKey:
 
     def _ready(self) -> AeadKey:
         if self._aead is None:
-            raise KeyAccessError("a key was used after it was closed")
+            raise StorageError("the vault is closed")
         return self._aead
 
 

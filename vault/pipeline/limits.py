@@ -24,7 +24,7 @@ from vault.errors import (
     TextInvalidError,
     TimeInvalidError,
 )
-from vault.model import Chat, Document, Source, Turn
+from vault.model import Chat, Document, Source, SourceKind, SpeakerRole, Turn
 
 # Left-to-right and right-to-left *override* show text in another order than it is stored in; honest
 # writing uses marks, embeddings and isolates, which stay allowed.
@@ -101,9 +101,10 @@ def check_source(source: Source, limits: InputLimits) -> None:
         TextInvalidError: NUL, a lone surrogate or a bidirectional override in any field.
         IdentifierInvalidError: two turns with the same `ref`.
         TimeInvalidError: a date that has no instant between the years 1 and 9999.
-        InputInvalidError: two metadata keys or tags that read the same.
+        InputInvalidError: two metadata keys or tags that read the same, or a field of another type.
     """
     if isinstance(source, Chat):
+        _expect("turns in a list or tuple", source.turns, list, tuple)
         _check_turns(source.turns, limits)
         check_time("start of the chat", source.started)
     else:
@@ -118,6 +119,8 @@ def check_labels(tags: tuple[str, ...], metadata: Mapping[str, str], limits: Inp
     Raises:
         InputInvalidError: or one of its kinds, as for `check_source`.
     """
+    _expect("tags in a list or tuple", tags, list, tuple)
+    _expect("metadata as a mapping", metadata, Mapping)
     _check_count("tags", len(tags), limits.tags)
     _check_count("metadata entries", len(metadata), limits.metadata_entries)
     for place, tag in enumerate(tags):
@@ -164,10 +167,12 @@ def check_time(field: str, at: datetime | None) -> None:
     """Refuse a date that cannot be told in universal time; a naive one counts as universal.
 
     Raises:
-        TimeInvalidError: its instant lies outside the years 1 to 9999.
+        TimeInvalidError: it is no date, or its instant lies outside the years 1 to 9999.
     """
     if at is None:
         return
+    if not isinstance(at, datetime):
+        raise TimeInvalidError(f"expected the {field} as a datetime")
     try:
         at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
     except (OverflowError, ValueError) as error:
@@ -181,6 +186,8 @@ def _check_turns(turns: tuple[Turn, ...], limits: InputLimits) -> None:
         raise TextEmptyError("expected a chat of at least one turn")
     _check_count("turns", len(turns), limits.turns)
     for place, turn in enumerate(turns):
+        if not _is_turn(turn):
+            raise InputInvalidError(f"expected a Turn with a SpeakerRole at place {place}")
         check_visible(f"turn {place}", turn.text, limits.turn_chars)
         check_text(f"speaker of turn {place}", turn.speaker, limits.name_chars)
         check_time(f"time of turn {place}", turn.at)
@@ -192,11 +199,22 @@ def _check_turns(turns: tuple[Turn, ...], limits: InputLimits) -> None:
         raise IdentifierInvalidError("expected every turn of a chat to have a ref of its own")
 
 
+def _is_turn(given: object) -> bool:
+    return isinstance(given, Turn) and isinstance(given.role, SpeakerRole)
+
+
 def _check_document(document: Document, limits: InputLimits) -> None:
+    _expect("a SourceKind as kind of the document", document.kind, SourceKind)
     check_visible("document", document.text, limits.document_chars)
     check_text("file name", document.name, limits.name_chars)
     check_text("author", document.author, limits.name_chars)
     check_time("date of the document", document.written)
+
+
+def _expect(what: str, value: object, *kinds: type) -> None:
+    """Refuse a value of another type, which would fail further in with an error that quotes it."""
+    if not isinstance(value, kinds):
+        raise InputInvalidError(f"expected {what}")
 
 
 def _check_count(what: str, count: int, limit: int) -> None:

@@ -22,6 +22,7 @@ from vault.errors import (
     KeyAccessError,
     KeyDestroyedError,
     KeyExhaustedError,
+    StorageError,
     TamperedError,
 )
 
@@ -286,7 +287,7 @@ def test_closing_wipes_every_key_and_stops_every_user(keyring: Keyring) -> None:
         lambda: keys.token_key(anna),
         lambda: keys.provide([keys_id]),
     ):
-        with pytest.raises(KeyAccessError, match="closed"):
+        with pytest.raises(StorageError, match="the vault is closed"):
             use()
 
 

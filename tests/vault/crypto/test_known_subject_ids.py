@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vault.crypto import keyring as keyring_module
 from vault.crypto.keyring import Keyring
 from vault.crypto.subject_name import check_subject_id
-from vault.errors import IdentifierInvalidError, KeyAccessError, KeyMissingError
+from vault.errors import IdentifierInvalidError, KeyMissingError, StorageError
 
 
 @given(name=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=40))
@@ -49,5 +49,5 @@ def test_a_known_id_is_not_told_without_the_tenants_key(keyring: Keyring) -> Non
     keys = keyring.establish("clinic")
     keys.subject_id("Anna")
     keyring.close()
-    with pytest.raises(KeyAccessError):
+    with pytest.raises(StorageError):
         keys.subject_id("Anna")
