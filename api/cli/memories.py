@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -63,18 +64,35 @@ def extract(
     """Write conversations and documents into the vault: screened, sealed, logged."""
     if kind not in _KINDS:
         raise typer.BadParameter(f"expected one of {', '.join(_KINDS)}", param_hint="--kind")
+    if files.count(STDIN) > 1:
+        raise typer.BadParameter("expected standard input once", param_hint="FILE")
     from api.cli.sources import FileKind  # noqa: PLC0415  # loads the vault; `--help` does not
 
+    limits = call.limits()
+    names = _subjects(subject, subject_file, limits)
+    piped = _examine(files, limits)
     with call.session() as opened:
-        written: list[SourceView] = []
-        embedded = False
-        try:
-            names = _subjects(subject, subject_file, opened.settings.limits)
-            plan = _Plan(opened, FileKind(kind), names, tier, quiet=call.as_json)
-            _write_all(plan, files, written)
-            embedded = not no_wait and _wait(opened, quiet=call.as_json)
-        finally:
-            _print_written(written, embedded=embedded, as_json=call.as_json)
+        plan = _Plan(opened, FileKind(kind), names, tier, piped, quiet=call.as_json)
+        _write_and_tell(plan, files, wait=not no_wait)
+
+
+def _examine(files: list[str], limits: "InputLimits") -> bytes:
+    """See that every file can be read, and return what standard input holds if it is one of them."""
+    from api.cli.sources import check_file, read_stream  # noqa: PLC0415
+
+    piped = b""
+    for place, file in enumerate(files, start=1):
+        with _placed(place, files):
+            if file == STDIN:
+                piped = read_stream(sys.stdin.buffer, limits)
+            else:
+                check_file(Path(file), limits)
+    return piped
+
+
+def _placed(place: int, files: list[str]) -> AbstractContextManager[None]:
+    """Name a file by its place: its name may be personal, and errors hold no content."""
+    return placed(f"file {place} of {len(files)}" if len(files) > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +103,35 @@ class _Plan:
     kind: "FileKind"
     subjects: tuple[str, ...]
     tier: AccessTier
+    piped: bytes
+    """What standard input holds."""
     quiet: bool
+
+
+def _write_and_tell(plan: _Plan, files: list[str], *, wait: bool) -> None:
+    """Write files and print what was written; on an error, too, unless that is nothing."""
+    written: list[SourceView] = []
+    try:
+        _write_all(plan, files, written)
+        embedded = wait and _wait(plan.opened, quiet=plan.quiet)
+    except BaseException:
+        if written:
+            _print_written(written, embedded=False, as_json=plan.quiet)
+        raise
+    _print_written(written, embedded=embedded, as_json=plan.quiet)
 
 
 def _write_all(plan: _Plan, files: list[str], written: "list[SourceView]") -> None:
     with progress(quiet=plan.quiet) as bar:
         for place, file in enumerate(files, start=1):
-            # By its place: a file's name may be personal, and errors hold no content.
-            with placed(f"file {place} of {len(files)}" if len(files) > 1 else ""):
+            with _placed(place, files):
                 _write_file(plan, file, written, bar)
 
 
 def _write_file(plan: _Plan, file: str, written: "list[SourceView]", bar: "Progress") -> None:
     from api.cli.shapes import SourceView  # noqa: PLC0415
 
-    sources = _sources(plan.opened, file, plan.kind)
+    sources = _sources(plan, file)
     task = bar.add_task(flat(Path(file).name), total=len(sources))
     for source in sources:
         receipt = plan.opened.memory.extract(source, subject=plan.subjects or None, access_tier=plan.tier)
@@ -107,13 +139,13 @@ def _write_file(plan: _Plan, file: str, written: "list[SourceView]", bar: "Progr
         bar.advance(task)
 
 
-def _sources(opened: "Session", file: str, kind: "FileKind") -> "tuple[Source, ...]":
-    from api.cli.sources import read_bytes, read_sources, read_stream  # noqa: PLC0415
+def _sources(plan: _Plan, file: str) -> "tuple[Source, ...]":
+    from api.cli.sources import read_bytes, read_sources  # noqa: PLC0415
 
-    limits = opened.settings.limits
+    limits = plan.opened.settings.limits
     if file == STDIN:
-        return read_sources("", read_stream(sys.stdin.buffer, limits), kind, limits)
-    return read_sources(Path(file).name, read_bytes(Path(file), limits), kind, limits)
+        return read_sources("", plan.piped, plan.kind, limits)
+    return read_sources(Path(file).name, read_bytes(Path(file), limits), plan.kind, limits)
 
 
 def _subjects(named: list[str] | None, file: Path | None, limits: "InputLimits") -> tuple[str, ...]:
@@ -173,9 +205,10 @@ def retrieve(
     """Find the memories that answer a question best."""
     from api.schemas.views import AnswerView  # noqa: PLC0415
 
+    limits = call.limits()
+    names = _subjects(subject, subject_file, limits)
+    text = _text(limits) if query == STDIN else query
     with call.session() as opened:
-        names = _subjects(subject, subject_file, opened.settings.limits)
-        text = _text(opened) if query == STDIN else query
         answer = opened.memory.retrieve(text, k=k, subject=names or None, reveal=show_originals)
     if call.as_json:
         print_json(AnswerView.of(answer))
@@ -202,12 +235,11 @@ def _origin(memory: "Memory") -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _text(opened: "Session") -> str:
+def _text(limits: "InputLimits") -> str:
     """Return standard input as text, without its last newline."""
     from api.cli.sources import read_stream  # noqa: PLC0415
     from vault.pipeline.documents import decode  # noqa: PLC0415
 
-    limits = opened.settings.limits
     return decode(read_stream(sys.stdin.buffer, limits), limits.document_bytes).removesuffix("\n")
 
 
@@ -280,12 +312,12 @@ def update(
     from api.schemas.views import WrittenView  # noqa: PLC0415
     from vault.pipeline.documents import decode  # noqa: PLC0415
 
+    limits = call.limits()
+    if file is not None:
+        text = decode(read_bytes(file, limits), limits.document_bytes).removesuffix("\n")
+    elif text == STDIN:
+        text = _text(limits)
     with call.session() as opened:
-        limits = opened.settings.limits
-        if file is not None:
-            text = decode(read_bytes(file, limits), limits.document_bytes).removesuffix("\n")
-        elif text == STDIN:
-            text = _text(opened)
         receipt = opened.memory.update(memory_id, text, expected_version=expect_version)
         _wait(opened, quiet=call.as_json)
     if call.as_json:
@@ -306,8 +338,8 @@ def organize(
     """Link, correct and confirm what is known about a subject, by rule."""
     from api.schemas.views import OrganizedView  # noqa: PLC0415
 
+    names = _subjects([subject] if subject else None, subject_file, call.limits())
     with call.session() as opened:
-        names = _subjects([subject] if subject else None, subject_file, opened.settings.limits)
         done = opened.memory.organize(subject=names[0] if names else None)
     if call.as_json:
         print_json(OrganizedView.of(done))

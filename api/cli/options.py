@@ -22,6 +22,7 @@ from policies.model import Purpose, Role
 
 if TYPE_CHECKING:
     from api.cli.session import Session
+    from vault.pipeline.limits import InputLimits
 
 VaultOption = Annotated[
     Path | None,
@@ -96,6 +97,15 @@ class Invocation:
     vault: Path | None
     caller: Caller
     as_json: bool
+
+    def limits(self) -> "InputLimits":
+        """Return the bounds of input, for what is read before the vault is opened.
+
+        Threat: input that never ends, such as a pipe nobody writes to, would hold the vault against all others.
+        """
+        from api.cli.session import settings_for  # noqa: PLC0415  # as below
+
+        return settings_for(self.vault).limits
 
     def session(self) -> "AbstractContextManager[Session]":
         """Open the vault for this command and close it afterwards."""

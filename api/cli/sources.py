@@ -5,8 +5,11 @@ Owns the choice between a chat and a document. It leaves the formats to `vault.p
 """
 
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -38,12 +41,34 @@ def read_bytes(path: Path, limits: InputLimits) -> bytes:
     """Return a file's bytes, one more than the limit at most.
 
     Raises:
+        DocumentInvalidError: it cannot be read, or is no regular file.
+        InputTooLargeError: it is larger than the limits allow.
+    """
+    with _regular(path) as file:
+        return read_stream(file, limits)
+
+
+def check_file(path: Path, limits: InputLimits) -> None:
+    """See that a file can be read and is not too large, without reading it.
+
+    Raises:
         DocumentInvalidError: it cannot be read.
         InputTooLargeError: it is larger than the limits allow.
     """
+    with _regular(path) as file:
+        _expect_size(os.fstat(file.fileno()).st_size, limits)
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file, which never waits for anybody; the very file that was opened is checked."""
     try:
-        with path.open("rb") as file:
-            return read_stream(file, limits)
+        # O_NONBLOCK: opening a FIFO must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise DocumentInvalidError("expected a regular file; what comes by a pipe is read as -")
+            yield file
     except OSError as error:
         raise DocumentInvalidError(f"a file cannot be read: {error.strerror}") from None
 
@@ -55,9 +80,13 @@ def read_stream(file: BinaryIO, limits: InputLimits) -> bytes:
         InputTooLargeError: there are more than the limits allow.
     """
     content = file.read(limits.document_bytes + 1)
-    if len(content) > limits.document_bytes:
-        raise InputTooLargeError(f"expected a file of at most {limits.document_bytes} bytes")
+    _expect_size(len(content), limits)
     return content
+
+
+def _expect_size(size: int, limits: InputLimits) -> None:
+    if size > limits.document_bytes:
+        raise InputTooLargeError(f"expected a file of at most {limits.document_bytes} bytes")
 
 
 def read_sources(name: str, content: bytes, kind: FileKind, limits: InputLimits) -> tuple[Source, ...]:

@@ -192,7 +192,7 @@ def test_a_bad_file_is_an_error_of_its_own_without_its_content(
     assert (result.exit_code, problem["type"]) == (code, f"urn:memvault:problem:{slug}")
     assert problem["exit"] == code
     assert "hunter2" not in result.output
-    assert json.loads(result.stdout)["memories"] == 0
+    assert result.stdout == ""
 
 
 def test_of_several_files_the_bad_one_is_named_by_its_place_alone(memvault: Memvault, tmp_path: Path) -> None:
