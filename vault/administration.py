@@ -8,6 +8,7 @@ written; hashes of terms are all they hold. What the figures mean is left to the
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from sqlalchemy import Connection, func, select, text
@@ -18,7 +19,14 @@ from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation, SystemResource
 from vault.credentials import Credentials, CredentialStatus
 from vault.crypto.root import RootKind
-from vault.errors import KeyAccessError, NotFoundError, RootUnusableError, TamperedError
+from vault.errors import (
+    InputInvalidError,
+    KeyAccessError,
+    KeyDestroyedError,
+    NotFoundError,
+    RootUnusableError,
+    TamperedError,
+)
 from vault.grant import Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
@@ -30,6 +38,8 @@ from vault.storage.schema import EMBEDDING, MEMORY
 PRAGMAS: Final = ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
 MAX_NAMED: Final = 20
 """Unreadable rows that are named; more are counted only."""
+_STRETCH: Final = 512
+"""Names whose keys are unwrapped together: with a root on a server, each by itself is a call."""
 
 _VAULT: Final = SystemResource.VAULT.value
 
@@ -99,6 +109,9 @@ class Health:
     """Whether the index lacks a change; the next search builds it anew first."""
     index_failures: int = 0
     """Changes that no index of this process took; none of them was lost."""
+    misnamed: tuple[str, ...] = ()
+    """Ids of subjects whose sealed name is not the one that was written; the first of them."""
+    misnamed_count: int = 0
 
 
 class Administration:
@@ -176,6 +189,7 @@ class Administration:
         parts, grant = self._parts, self._authorise(principal, purpose)
         figures = self._figures(grant.tenant)
         unreadable = list(self._unreadable(grant.tenant))
+        misnamed = list(self._misnamed(grant.tenant))
         found = Health(
             schema=figures.schema,
             schema_expected=HEADS["rows"],
@@ -191,6 +205,8 @@ class Administration:
             policy=parts.policy.digest,
             index_stale=parts.indexes.is_stale(grant.tenant),
             index_failures=parts.indexes.failures,
+            misnamed=tuple(misnamed[:MAX_NAMED]),
+            misnamed_count=len(misnamed),
         )
         parts.journal.note(grant, {"rows": found.rows, "unreadable": len(unreadable)}, resource=_VAULT)
         return found
@@ -222,6 +238,32 @@ class Administration:
                 raise  # says nothing of the row
             except (TamperedError, KeyAccessError):
                 yield row.memory_id
+
+    def _misnamed(self, tenant: str) -> Iterator[str]:
+        """Yield subjects whose name does not open: no entry of the log knows it.
+
+        Threat: names that change places have a disclosure or an erasure name the wrong person.
+        """
+        sealers = self._parts.sealers
+        names = self._parts.store.subject_names(tenant)
+        while stretch := list(islice(names, _STRETCH)):
+            sealers.lease(tenant, [((subject,), name) for subject, name in stretch])
+            for subject, name in stretch:
+                try:
+                    sealers.check_name(tenant, subject, name)
+                except RootUnusableError:
+                    raise  # says nothing of the row
+                except KeyDestroyedError:
+                    continue  # shredded: no name is left to be wrong
+                except (
+                    TamperedError,
+                    KeyAccessError,
+                    InputInvalidError,
+                    ValueError,
+                    TypeError,
+                    AttributeError,
+                ):
+                    yield subject
 
 
 @dataclass(frozen=True, slots=True)

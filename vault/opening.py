@@ -35,11 +35,7 @@ from vault.crypto.keyring import KeyLimits, Keyring
 from vault.crypto.root import RootKind
 from vault.crypto.transit_place import TransitPlace
 from vault.embedding_worker import EmbeddingWorker
-from vault.errors import (
-    ConflictError,
-    KeyFileUnsafeError,
-    NotFoundError,
-)
+from vault.errors import ConflictError, KeyFileUnsafeError, NotFoundError
 from vault.indexes import Indexes
 from vault.intents import Effects
 from vault.journal import Journal
@@ -185,6 +181,7 @@ class Vault(AbstractContextManager["Vault"]):
             NotFoundError: there is none.
             VaultInUseError: another process has it open.
             KeyAccessError: its root key is missing, unsafe or another one.
+            TamperedError: its schema, or a log, is not what was made.
             StorageError: or one of its kinds: it is damaged, or of a newer version.
         """
         return cls._open(VaultDirectory(path), passphrase, options or VaultOptions(), new=False)

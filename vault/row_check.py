@@ -23,7 +23,7 @@ from vault.storage.store import EdgePlace, EpisodeDigest, RowDigest
 ROW_DIGEST: Final = "row against log"
 ROW_PRESENT: Final = "row of an entry"
 ROW_CURRENT: Final = "newest version is the current one"
-ROW_TRUST: Final = "trust of the current version"
+ROW_TRUST: Final = "trust of a version"
 ROW_SUBJECT: Final = "subjects of a memory"
 ROW_EDGE: Final = "edge against log"
 ROW_CREDENTIAL: Final = "credential against log"
@@ -35,6 +35,7 @@ _NAMING: Final = re.compile('"(?:digests|trust|links|edges)":')
 _OF_PRINCIPALS: Final = '"event":"principal.'
 _WROTE: Final = re.compile('"event":"memory[.](?:organize|update|write)","outcome":"ok"')
 """In a header, whose keys are sorted and whose strings are of no such letters."""
+_ORGANIZED: Final = '"event":"memory.organize","outcome":"ok"'
 _SHOWABLE: Final = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _Edge = tuple[str, str, str]
 
@@ -69,8 +70,8 @@ def compare_rows(tenant: str, entries: Iterable[StoredEntry], rows: Rows) -> Row
     """Compare rows with what the entries say that wrote them.
 
     Each row of memories and episodes has the digest that its entry names, each row that an entry names
-    is there, of each memory the newest version is the current one, and its trust is what was last
-    logged; `memory_subject` says of each memory what its digested row says; edges are those that
+    is there, of each memory the newest version is the current one, and the trust of each version is what was
+    last logged before the next one came; `memory_subject` says of each memory what its digested row says; edges are those that
     entries name; credentials are those that were made and not revoked. A row whose entry was erased is not compared: the erasure took
     the digest with it. That it cannot be is a warning, as such a row could be gone, or another.
 
@@ -97,6 +98,10 @@ class _Logged:
     digests: dict[int, dict[str, str]] = field(default_factory=dict)
     trust: dict[str, str] = field(default_factory=dict)
     """The last word on each memory."""
+    former: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
+    """The words before it, each with the index of the entry that ended it: few memories have any."""
+    trust_erased: bool = False
+    """Whether an entry that may have changed any memory's trust was erased."""
     episodes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
     """Id and digest; None in entries of before there was one."""
     links: dict[int, frozenset[_Edge]] = field(default_factory=dict)
@@ -112,6 +117,30 @@ class _Logged:
     """Entries that were erased, or are not of the form of one."""
     untold: list[int] = field(default_factory=list)
     """Entries that wrote rows, and were erased."""
+
+    def note_trust(self, index: int, memory_id: str, word: str) -> None:
+        """Take an entry's word on a memory's current version."""
+        before = self.trust.get(memory_id)
+        if before != word and (before is not None or self.trust_erased):
+            self.former.setdefault(memory_id, []).append((index, before))
+        self.trust[memory_id] = word
+
+    def forget_trust(self) -> None:
+        """Rely on no word so far: the entry that was erased may have changed any memory's trust."""
+        self.trust_erased = True
+        self.trust.clear()
+        self.former.clear()
+
+    def trust_until(self, memory_id: str, index: object) -> str | None:
+        """Return the last word on a memory before an entry, which ended a version; None: nobody can say.
+
+        A change of trust is made to the current version alone, and the next one carries it on.
+        """
+        if isinstance(index, int):
+            for ended, word in self.former.get(memory_id, ()):
+                if ended > index:
+                    return word
+        return self.trust.get(memory_id)
 
 
 @dataclass(slots=True)
@@ -136,6 +165,8 @@ class _Comparison:
             self.logged.unsaid.add(entry.index)
             if _WROTE.search(entry.header):
                 self.logged.untold.append(entry.index)
+            if _ORGANIZED in entry.header:
+                self.logged.forget_trust()
         elif _NAMING.search(entry.payload):
             try:
                 self._note(entry, parse_canonical(entry.payload))
@@ -188,7 +219,8 @@ class _Comparison:
         if written:
             logged.episodes[index] = (parse_header(entry.header).resource or "", episode)
         logged.digests[index] = dict(zip(named, digests, strict=False))
-        logged.trust.update(zip(named, (_TRUST.get(word, word) for word in trust), strict=False))
+        for memory_id, word in zip(named, (_TRUST.get(word, word) for word in trust), strict=False):
+            logged.note_trust(index, memory_id, word)
         if edges is None:
             logged.counts[index] = count
         else:
@@ -227,9 +259,12 @@ class _Comparison:
             expected = f"version {_shown(last.version)} of {_shown(last.memory_id)}"
             got = f"versions {[_shown(version) for version in current]}"
             self.add(None, ROW_CURRENT, expected, got)
-        logged = self.logged.trust.get(last.memory_id)
-        if logged is not None and last.trust != logged:
-            self.add(None, ROW_TRUST, f"{logged} for {_shown(last.memory_id)}", repr(last.trust[:16]))
+        for row, following in zip(versions, [*versions[1:], None], strict=True):
+            until = None if following is None else following.leaf_index
+            logged = self.logged.trust_until(row.memory_id, until)
+            if logged is not None and row.trust != logged:
+                expected = f"{logged} for version {_shown(row.version)} of {_shown(row.memory_id)}"
+                self.add(None, ROW_TRUST, expected, repr(row.trust[:16]))
 
     def episodes(self, rows: Iterable[EpisodeDigest]) -> None:
         unseen = {episode: index for index, (episode, _) in self.logged.episodes.items()}

@@ -246,6 +246,19 @@ class Sealers:
         sealer = key.bind(row.memory_id, row.version, row.access_tier)
         return sealer.seal(SealedField.EMBEDDING, vector.astype("<f2").tobytes())
 
+    def check_name(self, tenant: str, subject: str, name: Sealed) -> None:
+        """See that a subject's sealed name opens where it stands, and is the one that its id was made of.
+
+        Raises:
+            TamperedError: it is another's, or was changed.
+            KeyAccessError: or one of its kinds.
+        """
+        place = Binding(
+            tenant, subject, FIRST_VERSION, (subject,), AccessTier.PRIVATE, SealedField.SUBJECT_NAME
+        )
+        if self._keyring.tenant(tenant).subject_id(self._unseal(place, name).decode()) != subject:
+            raise TamperedError(f"the name of {subject} is not the one that its id was made of")
+
     def open_episode(self, tenant: str, row: StoredEpisode) -> EpisodeAttributes:
         """Open an episode's attributes.
 

@@ -234,6 +234,14 @@ def memories_of(health: Health, label: str) -> Iterator[CheckView]:
         Status.FAILED if health.unreadable_count else Status.OK,
         f"{health.unreadable_count} cannot be opened: {named}" if health.unreadable_count else "all open",
     )
+    misnamed = ", ".join(health.misnamed)
+    yield _view(
+        f"subjects{label}",
+        Status.FAILED if health.misnamed_count else Status.OK,
+        f"{health.misnamed_count} not as written: {misnamed}"
+        if health.misnamed_count
+        else "every name is that of its id",
+    )
     waiting = health.rows - health.vectors
     yield _view(
         f"dense vectors{label}",

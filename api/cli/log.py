@@ -56,8 +56,18 @@ def checkpoint(call: Invocation) -> None:
 
 
 def verify_vault(call: Invocation) -> None:
-    """Verify every tenant's log, or the one that is named, say what was found, and end with 3 if it fails."""
-    report = _verified(call)
+    """Verify every tenant's log, or the one that is named, say what was found, and end with 3 if it fails.
+
+    Raises:
+        NotCheckableError: the store cannot be read to its end, or cannot take the entry of this.
+    """
+    from api.errors import NotCheckableError  # noqa: PLC0415  # loads the vault; `--help` does not
+    from vault.errors import StorageError  # noqa: PLC0415
+
+    try:
+        report = _verified(call)
+    except StorageError as error:
+        raise NotCheckableError(str(error)) from None
     _print_report(report, as_json=call.as_json)
     if not report.passed:
         raise typer.Exit(3)

@@ -12,6 +12,8 @@ from typer.testing import Result
 from audit.checkpoint import verify_checkpoint
 from audit.signing import VerifierKey
 from tests.api.conftest import Memvault
+from vault.errors import StorageFullError
+from vault.journal import Journal
 
 
 def test_the_log_can_be_read_signed_and_verified(memvault: Memvault, memory_id: str) -> None:
@@ -44,6 +46,51 @@ def test_an_altered_row_fails_the_verification(memvault: Memvault, memory_id: st
     assert "FAILED" in result.stdout
     assert result.stdout.endswith("verification failed\n")
     assert not json.loads(memvault("audit", "verify", "--json").stdout)["passed"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("DROP TRIGGER audit_leaf_keep", 3),
+        ("CREATE TRIGGER evil AFTER INSERT ON edge BEGIN DELETE FROM tenant; END", 3),
+        ("UPDATE alembic_version SET version_num = 'rows_9999'", 9),
+    ],
+)
+def test_verification_raises_the_alarm_over_a_schema_that_was_tampered_with(
+    memvault: Memvault, memory_id: str, tmp_path: Path, statement: str, code: int
+) -> None:
+    _tamper(tmp_path, statement)
+    result = memvault("audit", "verify")
+    assert (result.exit_code, result.stdout) == (code, "")
+    told = json.loads(memvault("audit", "verify", "--json").stderr)
+    assert told["exit"] == code
+    assert told["type"].endswith(":tampered" if code == 3 else ":not-checkable")
+
+
+@pytest.mark.parametrize("name", ["vault.db", "keys.db"])
+def test_verification_says_that_it_could_not_check_a_store_that_is_cut(
+    memvault: Memvault, memory_id: str, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "vault" / name).write_bytes(b"")
+    result = memvault("audit", "verify")
+    assert (result.exit_code, result.stdout) == (9, "")
+    assert name in result.stderr
+    assert (tmp_path / "vault" / name).read_bytes() == b"", "what is left is not touched"
+    assert memvault("retrieve", "tea").exit_code == 1, "other commands fail as before"
+
+
+def test_verification_says_that_it_could_not_check_on_a_full_disk(
+    memvault: Memvault, memory_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise StorageFullError("no space is left for the store; nothing was acknowledged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "note", full)
+        result = memvault("audit", "verify")
+        assert (result.exit_code, result.stdout) == (9, "")
+        assert "no space is left" in result.stderr
+    assert memvault("audit", "verify").exit_code == 0
 
 
 def _tamper(folder: Path, statement: str, *values: str) -> None:
@@ -211,6 +258,7 @@ def test_the_doctor_finds_a_new_vault_healthy(memvault: Memvault, memory_id: str
         "policy": "ok",
         "index": "ok",
         "rows": "ok",
+        "subjects": "ok",
         "dense vectors": "ok",
         "log": "ok",
         "query index": "ok",
@@ -248,6 +296,22 @@ def test_the_doctor_names_a_row_that_does_not_open(
     found = _checks(result)
     assert (found["rows"], found["index"], found["log"]) == ("failed", "ok", "failed")
     assert memory_id in result.stdout
+
+
+def test_the_doctor_finds_names_of_subjects_that_changed_places(memvault: Memvault, tmp_path: Path) -> None:
+    for name in ("maria", "john"):
+        memvault.json("extract", "-", "--subject", name, stdin="tea at four")
+    assert _checks(memvault("doctor", "--json"))["subjects"] == "ok"
+    _tamper(
+        tmp_path,
+        "WITH old AS MATERIALIZED (SELECT subject_id, name FROM subject) UPDATE subject"
+        " SET name = (SELECT name FROM old WHERE old.subject_id != subject.subject_id)",
+    )
+    result = memvault("doctor", "--json")
+    found = _checks(result)
+    assert (found["subjects"], found["rows"], found["log"], result.exit_code) == ("failed", "ok", "ok", 1)
+    assert "2 not as written: sub_" in result.stdout
+    assert "maria" not in result.output
 
 
 def test_the_doctor_ends_with_3_where_the_log_alone_fails(

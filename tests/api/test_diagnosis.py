@@ -45,6 +45,7 @@ def test_a_well_vault_is_well() -> None:
         ({"indexed": 11}, "index", "failed"),
         ({"indexed": 9, "index_stale": True}, "index", "warning"),
         ({"unreadable": ("mem_1",), "unreadable_count": 1, "indexed": 9}, "rows", "failed"),
+        ({"misnamed": ("sub_1",), "misnamed_count": 1}, "subjects", "failed"),
         ({"vectors": 9}, "dense vectors", "warning"),
     ],
 )

@@ -3,6 +3,8 @@
 import io
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +21,7 @@ from vault.row_check import (
     ROW_EDGE,
     ROW_PRESENT,
     ROW_SUBJECT,
+    ROW_TRUST,
     ROWS_UNTOLD,
     Rows,
     compare_rows,
@@ -288,6 +291,112 @@ def test_rows_that_an_erasure_left_uncompared_are_a_warning_since_they_could_be_
     (warning,) = found.row_warnings
     assert (warning.index, warning.check) == (gone.leaf_index, ROWS_UNTOLD)
     assert warning.expected == "the digests of what 1 entry wrote"
+
+
+@pytest.fixture
+def changed(clinic: Clinic) -> tuple[Clinic, str]:
+    """A memory of two versions, whose trust was changed before the second."""
+    said = (
+        Turn("Ana", "My surgery is on the left knee."),
+        Turn("Bot", "Your surgery is on the left knee.", SpeakerRole.ASSISTANT),
+        Turn("Ana", "Actually, my surgery is on the right knee."),
+    )
+    clinic.mem(OWNER).extract(Chat(said), subject="Ana")
+    first, *_ = clinic.mem(OWNER).organize(subject="Ana").trust
+    clinic.mem(OWNER).update(first.memory, "My surgery was on the left knee.")
+    stood = clinic.sql("SELECT trust FROM memory WHERE memory_id = ?", first.memory)
+    assert stood == [(first.trust.value,)] * 2
+    return clinic, first.memory
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_trust_of_every_version_is_compared_with_the_log(
+    changed: tuple[Clinic, str], version: int
+) -> None:
+    clinic, memory_id = changed
+    assert clinic.audit().verify().passed
+    clinic.sql("UPDATE memory SET trust = 'revoked' WHERE memory_id = ? AND version = ?", memory_id, version)
+    (finding,) = clinic.audit().verify().row_findings
+    assert (finding.check, finding.got) == (ROW_TRUST, "'revoked'")
+    assert finding.expected.endswith(f"for version {version} of {memory_id}")
+
+
+def test_a_change_of_trust_holds_from_the_version_on_that_it_was_made_to() -> None:
+    def row(version: int, trust: str, leaf_index: int) -> RowDigest:
+        return RowDigest("mem_a", version, version == 3, trust, leaf_index, f"{version:02}", ())
+
+    def entry(index: int, payload: str) -> StoredEntry:
+        return StoredEntry(index, "", b"", payload)
+
+    entries = [
+        entry(0, '{"digests":["01"],"memories":["mem_a"],"trust":["candidate"]}'),
+        entry(1, '{"digests":["02"],"memories":["mem_a"],"version":2}'),
+        entry(2, '{"links":[],"memories":["mem_a"],"trust":["verified"]}'),
+        entry(3, '{"digests":["03"],"memories":["mem_a"],"version":3}'),
+        entry(4, '{"links":[],"memories":["mem_a"],"trust":["disputed"]}'),
+    ]
+
+    def wrong(*words: str) -> list[str]:
+        rows = [row(nth + 1, word, (0, 1, 3)[nth]) for nth, word in enumerate(words)]
+        found = compare_rows("clinic", entries, Rows(rows, [], [], []))
+        return [one.expected.split(" of ")[0] for one in found.findings]
+
+    assert wrong("candidate", "verified", "disputed") == []
+    assert wrong("verified", "verified", "disputed") == ["candidate for version 1"]
+    assert wrong("candidate", "disputed", "disputed") == ["verified for version 2"]
+    assert wrong("candidate", "verified", "verified") == ["disputed for version 3"]
+    assert wrong("disputed", "candidate", "candidate") == [
+        "candidate for version 1",
+        "verified for version 2",
+        "disputed for version 3",
+    ]
+
+
+def test_an_erased_change_of_trust_is_no_tampering_and_what_came_after_it_is_compared(
+    changed: tuple[Clinic, str],
+) -> None:
+    clinic, memory_id = changed
+    (index,) = (entry.index for entry in clinic.log() if entry.event == "memory.organize")
+    job = PayloadErasure(clinic.vault.parts)
+    job.erase(ADMINISTRATOR, Purpose.OPERATIONS, [index], ErasureReason.RETENTION)
+    found = clinic.audit().verify()
+    assert found.passed
+    assert [warning.check for warning in found.row_warnings] == [ROWS_UNTOLD]
+    later = clinic.mem(OWNER).extract("tea at four", subject="Ana").memory_ids[0]
+    assert clinic.audit().verify().passed
+    clinic.sql("UPDATE memory SET trust = 'revoked' WHERE memory_id IN (?, ?)", memory_id, later)
+    (finding,) = clinic.audit().verify().row_findings
+    assert finding.expected.endswith(later), "of the other nobody can say"
+
+
+def test_before_an_erased_change_of_trust_nobody_can_say_what_a_version_had() -> None:
+    header = '"event":"memory.organize","outcome":"ok"'
+    entries = [
+        StoredEntry(0, "", b"", '{"digests":["01"],"memories":["mem_a"],"trust":["candidate"]}'),
+        StoredEntry(1, "", b"", '{"digests":["02"],"memories":["mem_a"],"version":2}'),
+        StoredEntry(2, header, None, None),
+        StoredEntry(3, "", b"", '{"links":[],"memories":["mem_a"],"trust":["disputed"]}'),
+    ]
+
+    def wrong(first: str, second: str) -> list[str]:
+        rows = [
+            RowDigest("mem_a", 1, is_current=False, trust=first, leaf_index=0, digest="01", subjects=()),
+            RowDigest("mem_a", 2, is_current=True, trust=second, leaf_index=1, digest="02", subjects=()),
+        ]
+        return [one.check for one in compare_rows("clinic", entries, Rows(rows, [], [], [])).findings]
+
+    assert wrong("candidate", "disputed") == wrong("verified", "disputed") == []
+    assert wrong("candidate", "candidate") == [ROW_TRUST]
+
+
+def test_a_row_whose_index_is_no_number_breaks_no_comparison() -> None:
+    later = RowDigest(
+        "mem_a", 2, is_current=True, trust="x", leaf_index=cast("Any", "a"), digest="", subjects=()
+    )
+    rows = Rows([replace(later, version=1, is_current=False), later], [], [], [])
+    entry = StoredEntry(0, "", b"", '{"digests":["01"],"memories":["mem_a"],"trust":["candidate"]}')
+    found = {one.check for one in compare_rows("clinic", [entry], rows).findings}
+    assert found == {ROW_DIGEST, ROW_PRESENT, ROW_TRUST}
 
 
 def test_findings_of_rows_are_bounded_and_show_nothing_unprintable(monkeypatch: pytest.MonkeyPatch) -> None:

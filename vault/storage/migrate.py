@@ -18,7 +18,7 @@ def upgrade(engine: Engine, database: Literal["rows", "keys"]) -> None:
 
     Raises:
         StoreVersionError: its schema is of a newer version, or of another program.
-        StoreCorruptError: an object of its schema was added, changed or dropped.
+        TamperedError: an object of its schema was added, changed or dropped.
     """
     present = _revision(engine)
     if present != HEADS[database]:

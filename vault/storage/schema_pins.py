@@ -15,7 +15,7 @@ from typing import Final, Literal
 from sqlalchemy import Connection, text
 
 from vault.crypto.encoding import frame
-from vault.errors import StoreCorruptError
+from vault.errors import TamperedError
 
 _DIGITS: Final = 32
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
@@ -76,7 +76,7 @@ def check_schema(connection: Connection, database: Literal["rows", "keys"]) -> N
     """See that a database has the objects that its migrations made, no other, and each unchanged.
 
     Raises:
-        StoreCorruptError: it has not; the kind and name of one such object are named.
+        TamperedError: it has not; the kind and name of one such object are named.
     """
     expected, found = PINS[database], standing(connection)
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -84,7 +84,7 @@ def check_schema(connection: Connection, database: Literal["rows", "keys"]) -> N
         return
     first = wrong[0]
     what = "is missing" if first not in found else "was changed" if first in expected else "was added"
-    raise StoreCorruptError(f"the schema of the store is not what was made: {_shown(first)} {what}")
+    raise TamperedError(f"the schema of the store is not what was made: {_shown(first)} {what}")
 
 
 def standing(connection: Connection) -> dict[str, str]:

@@ -90,6 +90,7 @@ class Store:
 
         Raises:
             StoreCorruptError: the file is damaged.
+            TamperedError: its schema is not what was made.
             StoreVersionError: a newer version wrote it.
         """
         self._path = path
@@ -248,6 +249,13 @@ class Store:
         query = select(MEMORY_SUBJECT.c.subject_id, MEMORY_SUBJECT.c.memory_id)
         for row in connection.execute(query.where(MEMORY_SUBJECT.c.tenant_id == tenant)):
             yield row.subject_id, row.memory_id
+
+    def subject_names(self, tenant: str) -> Iterator[tuple[str, Sealed]]:
+        """Yield every subject's vault id and its sealed name."""
+        query = select(SUBJECT.c.subject_id, SUBJECT.c.name).where(SUBJECT.c.tenant_id == tenant)
+        with self._reading(tenant) as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield row.subject_id, row.name
 
     def edge_rows(self, connection: Connection, tenant: str) -> Iterator[EdgePlace]:
         """Yield every edge with the entry that wrote it, like `digests`."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from vault.errors import StoreCorruptError
+from vault.errors import TamperedError
 from vault.storage.engine import writer_engine
 from vault.storage.migrate import upgrade
 from vault.storage.schema_pins import PINS, standing
@@ -79,7 +79,7 @@ def test_an_object_that_was_added_changed_or_dropped_is_refused_and_named(
 ) -> None:
     table = "edge" if database == "rows" else "keys"
     raw.execute(planted.format(table))
-    with pytest.raises(StoreCorruptError, match=shown.format(table)):
+    with pytest.raises(TamperedError, match=shown.format(table)):
         _open(file, database)
 
 
@@ -87,7 +87,7 @@ def test_a_planted_object_cannot_make_its_name_a_message(
     file: Path, database: Database, raw: sqlite3.Connection
 ) -> None:
     raw.execute('CREATE VIEW "call 555-123-4567 \x1b[31m" AS SELECT 1')
-    with pytest.raises(StoreCorruptError, match="a view was added") as caught:
+    with pytest.raises(TamperedError, match="a view was added") as caught:
         _open(file, database)
     assert "555" not in str(caught.value)
 
@@ -99,7 +99,7 @@ def test_a_table_rewritten_in_the_schema_itself_is_refused(
     raw.execute(
         "UPDATE sqlite_master SET sql = replace(sql, 'version_num VARCHAR(32) NOT NULL', 'version_num VARCHAR(32)')"
     )
-    with pytest.raises(StoreCorruptError, match="the table alembic_version was changed"):
+    with pytest.raises(TamperedError, match="the table alembic_version was changed"):
         _open(file, database)
 
 
@@ -109,7 +109,7 @@ def test_a_guard_of_the_log_that_was_dropped_is_missed(tmp_path: Path, guard: st
     _open(path, "rows")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"DROP {guard}")
-    with pytest.raises(StoreCorruptError, match=f"the {guard} is missing"):
+    with pytest.raises(TamperedError, match=f"the {guard} is missing"):
         _open(path, "rows")
 
 
@@ -122,5 +122,5 @@ def test_a_guard_that_was_replaced_by_one_that_lets_all_pass_is_missed(tmp_path:
             "CREATE TRIGGER audit_leaf_keep BEFORE DELETE ON audit_leaf WHEN 0 BEGIN"
             " SELECT RAISE(ABORT, 'audit log: leaves are never deleted'); END"
         )
-    with pytest.raises(StoreCorruptError, match="the trigger audit_leaf_keep was changed"):
+    with pytest.raises(TamperedError, match="the trigger audit_leaf_keep was changed"):
         _open(path, "rows")
