@@ -165,8 +165,6 @@ class LogStream:
         self._next = asked.start
         self._announced = asked.start
         """First index that no entry of this session speaks for."""
-        self._stop: int | None = None
-        """Where a narrowed session with an end ends; None before its first look."""
         self._last = b""
         self._begun = False
         self.entries_written = 0
@@ -185,7 +183,7 @@ class LogStream:
     @property
     def end(self) -> int:
         """Leaf index after the last entry that this session looks at, as far as it knows."""
-        return self._announced if self._stop is None else self._stop
+        return self._announced
 
     @property
     def reached(self) -> Anchored | None:
@@ -204,14 +202,16 @@ class LogStream:
         Raises:
             TamperedError: an entry is not what its leaf says.
         """
-        if self._narrowed is not None:
-            return self._take_fitting(self._narrowed)
         if self._next >= self._announced and not self._announce():
             return []
         with self._parts.store.log_connection(self._grant.tenant) as connection:
             size = self._parts.log.head(connection, self._grant.tenant).size
             stop = min(size, self._announced, self._next + BATCH)
-            return [item for _, item in self._look(connection, size, stop)]
+            looked = self._look(connection, size, stop)
+        if self._narrowed is None:
+            return [item for _, item in looked]
+        fits = predicate(self._narrowed.node, size)
+        return [item for entry, item in looked if fits(row_of(entry))]
 
     def batches(self) -> Iterator[list[LogItem]]:
         """Yield batches until there is nothing more to give; an empty one where nothing fits of what was looked at."""
@@ -233,31 +233,16 @@ class LogStream:
             self._last = looked[-1][1].leaf_hash
         return looked
 
-    def _take_fitting(self, narrowed: _Narrowed) -> list[LogItem]:
-        first = self._next
-        with self._parts.store.log_connection(self._grant.tenant) as connection:
-            size = self._parts.log.head(connection, self._grant.tenant).size
-            if not self._asked.follow:
-                self._stop = max(self._next, self._end(size)) if self._stop is None else self._stop
-            end = size if self._stop is None else self._stop
-            if self._next >= end or self._is_silent(connection, size):
-                return []
-            fits = predicate(narrowed.node, size)
-            stop = min(end, self._next + BATCH)
-            items = [item for entry, item in self._look(connection, size, stop) if fits(row_of(entry))]
-        if items and items[-1].index >= self._announced:
-            # An entry for the range of this session, or of so many that follow; before the first of them leaves.
-            self._announced = first + AHEAD if self._stop is None else self._stop
-            self._write_entry(first, self._announced, size)
-        return items
-
     def _is_silent(self, connection: Connection, size: int) -> bool:
         """Say whether all that comes next was written for streams."""
         rest = self._parts.log.entries(connection, self._grant.tenant, self._next, size)
         return all(_tells_of_a_stream(entry) for entry in rest)
 
     def _announce(self) -> bool:
-        """Write the entry for what leaves next; say whether anything does."""
+        """Write the entry for what is looked at next; say whether anything is.
+
+        A query whose answer is that nothing fits tells something of the log, too: it is an entry like any other.
+        """
         if self._begun and not self._asked.follow:
             return False
         with self._parts.store.log_connection(self._grant.tenant) as connection:

@@ -267,7 +267,7 @@ def test_a_query_gives_what_fits_and_the_place_moves_behind_what_was_looked_at(
     assert places == [*range(3, len(before), 3), len(before)], "behind batches in which nothing fits, too"
     (told,) = clinic.log()[len(before) :]
     assert told.payload == {
-        "first": wanted[0] // 3 * 3,
+        "first": 0,
         "follow": False,
         "format": "ocsf",
         "query": "event:memory.write",
@@ -276,13 +276,26 @@ def test_a_query_gives_what_fits_and_the_place_moves_behind_what_was_looked_at(
     }
 
 
-def test_a_stream_in_which_nothing_fits_writes_nothing_and_can_be_gone_on_with(clinic: Clinic) -> None:
+def test_a_stream_in_which_nothing_fits_is_an_entry_all_the_same_and_can_be_gone_on_with(
+    clinic: Clinic,
+) -> None:
+    """That nobody did a thing is an answer, too, and answers are logged."""
     clinic.mem(OWNER).extract("a note")
     size = len(clinic.log())
     stream = clinic.audit().stream(StreamRequest(Format.OCSF, query="actor:nobody-1"))
     assert fitting(stream) == []
     assert stream.reached is not None
-    assert (stream.reached.start, stream.entries_written, len(clinic.log())) == (size, 0, size)
+    assert (stream.reached.start, stream.entries_written, len(clinic.log())) == (size, 1, size + 1)
+    told = clinic.log()[size]
+    assert (told.event, told.payload["first"], told.payload["stop"]) == ("audit.export", 0, size)
+    assert str(told.payload["query"]).startswith("actor:")
+    assert (
+        fitting(clinic.audit().stream(StreamRequest(Format.OCSF, query="actor:nobody-1"), stream.reached))
+        == []
+    )
+    assert len(clinic.log()) == size + 1, (
+        "and there is no end of entries about looking at entries about looking"
+    )
     clinic.mem(OWNER).extract("another")
     again = clinic.audit().stream(StreamRequest(Format.OCSF, query="actor:agent-1"), stream.reached)
     assert [clinic.log()[index].event for index in fitting(again)] == ["memory.write"]
