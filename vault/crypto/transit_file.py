@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from vault.crypto.local_root import check_file, write_new
+from vault.crypto.local_root import check_file, sync_folder, write_new
 from vault.crypto.transit_root import RootName, version_of
 from vault.errors import (
     InputInvalidError,
@@ -73,11 +73,7 @@ def replace_root_file(path: Path, name: RootName) -> None:
         beside.unlink(missing_ok=True)  # left by a process that was killed
         write_new(beside, _encoded(name))
         beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"the root's file cannot be replaced: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ A rewrap puts another ciphertext into the same place and touches nothing else.
 
 The root proves which key it is by 32 bytes that were encrypted when it was made. Threats: an engine that makes
 a new key under the old name after a deletion, where its policy allows that; an answer of garbage. What was
-wrapped is had back from the server, together with the proof, before anybody relies on it.
+wrapped is had back from the server, together with the proof, before anybody relies on it; what was rewrapped, too.
 """
 
 import hashlib
@@ -213,9 +213,13 @@ class TransitRoot:
         return [key for batch in _batches(wrapped, MAX_BATCH) for key in self._unwrap(batch)]
 
     def rewrap_many(self, wrapped: Sequence[bytes]) -> list[bytes | VaultError]:
-        """Return wrapped keys anew under the newest version of the transit key; no key is opened.
+        """Return wrapped keys anew under the newest version of the transit key; no subject's key is opened.
+
+        Threat: a server that answers with another ciphertext of the right form. It would take the place of the
+        only one there is, so each is seen to hold the wrapping key that the old one held.
 
         Raises:
+            RootAnswerError: the server does not give back what it encrypted anew.
             RootUnusableError: or one of its kinds: none was.
         """
         return [box for batch in _batches(wrapped, MAX_BATCH) for box in self._rewrap(batch)]
@@ -312,7 +316,7 @@ class TransitRoot:
     def _rewrap(self, wrapped: Sequence[bytes]) -> Iterator[bytes | VaultError]:
         parsed = [_outcome(self._parsed, box) for box in wrapped]
         whole = [one[0] for one in parsed if not isinstance(one, VaultError)]
-        renewed = iter(self._client.rewrap_many(whole) if whole else [])
+        renewed = iter(self._renewed(whole) if whole else [])
         for one in parsed:
             if isinstance(one, VaultError):
                 yield one
@@ -321,8 +325,20 @@ class TransitRoot:
             if isinstance(ciphertext, Refusal):
                 yield _refused(ciphertext)
                 continue
-            version_of(ciphertext)
             yield _HEAD.pack(self._prefix, FORMAT, len(ciphertext)) + ciphertext.encode() + one[1]
+
+    def _renewed(self, ciphertexts: Sequence[str]) -> list[str | Refusal]:
+        """Return ciphertexts under the newest version, each of what the old one is of."""
+        before = self._client.decrypt_many(ciphertexts)
+        renewed = self._client.rewrap_many(ciphertexts)
+        fresh = [one for one in renewed if not isinstance(one, Refusal)]
+        for one in fresh:
+            version_of(one)
+        after = iter(self._client.decrypt_many(fresh) if fresh else [])
+        for old, new in zip(before, renewed, strict=True):
+            if not isinstance(new, Refusal) and (isinstance(old, Refusal) or next(after) != old):
+                raise RootAnswerError("the transit server does not give back what it encrypted anew")
+        return renewed
 
     def _parsed(self, wrapped: bytes) -> tuple[str, bytes]:
         """Return the transit ciphertext and the box behind it."""

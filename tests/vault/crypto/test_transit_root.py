@@ -239,6 +239,21 @@ def test_a_rewrap_changes_the_transit_part_alone_and_outlives_the_old_version(si
     TransitRoot(site.client(), name, system_entropy).check()
 
 
+@pytest.mark.parametrize("which", ["of another key", "of nothing that was encrypted"])
+def test_a_rewrap_that_holds_anything_else_takes_no_key_s_place(site: Site, which: str) -> None:
+    root = site.root()
+    wrapped = root.wrap(CONTEXT, SECRET_KEY)
+    strange = site.client().encrypt_many([bytes(32)])[0] if "key" in which else "vault:v1:" + "A" * 80
+
+    def swap(path: str, _body: dict[str, Any]) -> tuple[int, object] | None:
+        return (200, {"data": {"batch_results": [{"ciphertext": strange}]}}) if "rewrap" in path else None
+
+    site.server.over = swap
+    with pytest.raises(RootAnswerError, match="give back"):
+        root.rewrap_many([wrapped])
+    assert root.unwrap(CONTEXT, wrapped) == SECRET_KEY
+
+
 def test_a_proof_below_min_decryption_version_is_told_as_that(site: Site) -> None:
     root = site.root()
     site.server.rotate()
