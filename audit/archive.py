@@ -10,7 +10,7 @@ for links, devices, absolute names, `..`, other case, other owners, other times 
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -89,65 +89,62 @@ class Member:
     offset: int
     size: int
 
+    @property
+    def end(self) -> int:
+        """Where the next file's header stands."""
+        return self.offset + self.size + padding_of(self.size)
+
 
 class ArchiveReader:
-    """Finds files by their path, in an archive that can be sought in.
+    """Reads an archive that can be sought in, and holds nothing of it.
 
-    The headers are read at once; they are at most as many as `MAX_MEMBERS`. Contents are read when asked for.
-
-    Raises:
-        BundleMalformedError: it is not of the one form, or it breaks off.
+    Args:
+        file: The archive.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._length = file.seek(0, os.SEEK_END)
-        self._members: dict[str, Member] = {}
-        for member in self._scan():
-            if member.path in self._members:
-                raise BundleMalformedError("expected each file once in the bundle, got one twice")
-            self._members[member.path] = member
 
-    @property
-    def members(self) -> Mapping[str, Member]:
-        """All files, in the order in which they stand."""
-        return self._members
-
-    def read(self, path: str, limit: int) -> bytes:
-        """Return a file's content.
+    def members(self) -> Iterator[Member]:
+        """Yield all files from the first on, in the order in which they stand; at most `MAX_MEMBERS`.
 
         Raises:
-            BundleMalformedError: there is no such file, or it is larger than `limit`.
+            BundleMalformedError: it is not of the one form, or it breaks off.
         """
-        member = self._members.get(path)
-        if member is None:
-            raise BundleMalformedError("expected a file of the manifest's, got none")
-        if member.size > limit:
-            raise BundleMalformedError(f"expected a file of at most {limit} bytes, got {member.size}")
-        self._file.seek(member.offset)
-        size = member.size + padding_of(member.size)
-        content = self._file.read(size)
-        if len(content) != size or any(content[member.size :]):
-            raise BundleMalformedError("expected a file's content and zeros behind it")
-        return content[: member.size]
-
-    def _scan(self) -> Iterator[Member]:
         offset = 0
         for _ in range(MAX_MEMBERS):
-            self._file.seek(offset)
-            header = self._file.read(BLOCK)
+            header = self.slice(offset, BLOCK)
             if header == bytes(BLOCK):
                 break
             path, size = _parse_header(header)
-            yield Member(path, offset + BLOCK, size)
-            offset += BLOCK + size + padding_of(size)
+            member = Member(path, offset + BLOCK, size)
+            offset = member.end
             if offset > self._length:
                 raise BundleMalformedError("expected a whole bundle, got one that breaks off")
+            yield member
         else:
             raise BundleMalformedError(f"expected at most {MAX_MEMBERS} files in a bundle")
-        self._file.seek(offset)
-        if self._length - offset != len(_END) or self._file.read(len(_END)) != _END:
+        if self._length - offset != len(_END) or self.slice(offset, len(_END)) != _END:
             raise BundleMalformedError("expected two empty blocks at the bundle's end, and nothing after")
+
+    def read(self, member: Member, limit: int) -> bytes:
+        """Return a file's content.
+
+        Raises:
+            BundleMalformedError: it is larger than `limit`, or something stands behind it.
+        """
+        if member.size > limit:
+            raise BundleMalformedError(f"expected a file of at most {limit} bytes, got {member.size}")
+        content = self.slice(member.offset, member.end - member.offset)
+        if len(content) != member.end - member.offset or any(content[member.size :]):
+            raise BundleMalformedError("expected a file's content and zeros behind it")
+        return content[: member.size]
+
+    def slice(self, offset: int, size: int) -> bytes:
+        """Return so many bytes of the archive, fewer where it ends."""
+        self._file.seek(offset)
+        return self._file.read(size)
 
 
 def _parse_header(header: bytes) -> tuple[str, int]:

@@ -1,8 +1,8 @@
 """Evidence bundles: logs in one file, to be carried away and verified elsewhere.
 
-Owns what the files of a bundle hold, writing them as a stream and reading them strictly. It leaves the
-container to `audit.archive`, the list of files to `audit.manifest` and judging to `audit.verify_bundle`:
-whoever made the bundle chose what is in it.
+Owns what the files of a bundle hold, and writing them as a stream. It leaves the container to `audit.archive`,
+which files there are to `audit.bundle_section`, the list of them to `audit.manifest`, reading them to
+`audit.bundle_reading` and judging to `audit.verify_bundle`: whoever made the bundle chose what is in it.
 
     evidence/clinic-a/checkpoint                  the last checkpoint, as C2SP tlog-tiles serves it
     evidence/clinic-a/checkpoints/000000000.jsonl all of them, one JSON text a line, with cosignatures
@@ -15,44 +15,23 @@ Unpacked, the folder of a log is a C2SP tile log, which any monitor can follow.
 """
 
 import json
-import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice
-from typing import BinaryIO, Final, TypeGuard, TypeVar, overload
+from typing import BinaryIO, Final
 
-from audit.archive import TOP, ArchiveReader, ArchiveWriter
-from audit.canonical import MAX_INTEGER
-from audit.errors import BundleMalformedError, MalformedError
+from audit.archive import TOP, ArchiveWriter
+from audit.bundle_section import CHECKPOINTS_A_FILE, LogSection
 from audit.evidence import LogEvidence, StoredEntry
 from audit.growing_tree import GrowingTree
-from audit.manifest import (
-    CHECKPOINTS_A_FILE,
-    MANIFEST,
-    MAX_MANIFEST_SIZE,
-    Export,
-    FileLine,
-    LogSection,
-    Manifest,
-    parse_manifest,
-)
+from audit.manifest import MANIFEST, Export, FileLine, Manifest
 from audit.merkle import HASH_SIZE, CompactRange, leaf_hash
-from audit.note import MAX_NOTE_SIZE, is_key_name, parse_base64
+from audit.note import is_key_name
 from audit.signing import VerifierKey
-from audit.tiles import (
-    MAX_ENTRY_SIZE,
-    TILE_WIDTH,
-    encode_entry_bundle,
-    entries_path,
-    parse_entry_bundle,
-    tile_path,
-)
+from audit.tiles import MAX_ENTRY_SIZE, TILE_WIDTH, encode_entry_bundle, entries_path, tile_path
 
-MAX_CHECKPOINTS_SIZE: Final = 64 << 20
-MAX_ENTRIES_SIZE: Final = TILE_WIDTH * 65537
-MAX_PAYLOADS_SIZE: Final = 320 << 20
 _MAX_DIGITS: Final = 19
 
 _Line = dict[str, object]
@@ -101,7 +80,8 @@ class _Writer:
     def __init__(self, file: BinaryIO, terms: BundleTerms) -> None:
         self._archive = ArchiveWriter(file)
         self._terms = terms
-        self._files: list[FileLine] = []
+        self._lines = bytearray()
+        """Of the files, as the manifest lists them."""
         self._logs: list[LogSection] = []
 
     def write_log(self, log: LogEvidence) -> None:
@@ -156,15 +136,15 @@ class _Writer:
             policy=self._terms.policy,
             exported=self._terms.exported,
             logs=tuple(self._logs),
-            files=tuple(self._files),
         )
-        self._archive.add(f"{TOP}/{MANIFEST}", manifest.encode())
+        self._archive.add(f"{TOP}/{MANIFEST}", manifest.encode(bytes(self._lines)))
         self._archive.end()
         return sum(log.stop - log.start for log in self._logs)
 
     def _add(self, path: str, content: bytes) -> None:
         self._archive.add(f"{TOP}/{path}", content)
-        self._files.append(FileLine(path, len(content), sha256(content).hexdigest()))
+        line = FileLine(path, len(content), sha256(content).hexdigest()).encode()
+        self._lines += b"," + line if self._lines else line
 
 
 def _kept_notes(log: LogEvidence, section: LogSection) -> list[bytes]:
@@ -211,188 +191,3 @@ def _payload_line(entry: StoredEntry) -> _Line:
     if entry.erased_by is not None:
         line["erased_by"] = entry.erased_by
     return line
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A bundle whose manifest was read; `logs` reads on as it is iterated, in order."""
-
-    manifest: Manifest
-    logs: Iterator[LogEvidence]
-    altered: Mapping[str, None] = field(default_factory=dict)
-    """Paths of files, read so far, that are not those which the manifest lists; each once."""
-
-
-def read_bundle(file: BinaryIO) -> Bundle:
-    """Open a bundle, in bounded memory; the file must be one that can be sought in.
-
-    Raises:
-        BundleMalformedError: now or while `logs` is iterated: not a bundle, or it breaks off.
-    """
-    archive = ArchiveReader(file)
-    manifest = parse_manifest(archive.read(f"{TOP}/{MANIFEST}", MAX_MANIFEST_SIZE))
-    listed = [(f"{TOP}/{line.path}", line.size) for line in manifest.files]
-    found = [(member.path, member.size) for member in archive.members.values()][:-1]
-    if listed != found:
-        raise BundleMalformedError("expected the files that the manifest lists, in its order, and it last")
-    reader = _Reader(archive, manifest)
-    return Bundle(manifest, reader.logs(), reader.altered)
-
-
-class _Reader:
-    """Reads a bundle's files, each against its digest."""
-
-    def __init__(self, archive: ArchiveReader, manifest: Manifest) -> None:
-        self._archive = archive
-        self._manifest = manifest
-        self._digests = {line.path: line.digest for line in manifest.files}
-        self.altered: dict[str, None] = {}
-
-    def read(self, path: str, limit: int) -> bytes:
-        content = self._archive.read(f"{TOP}/{path}", limit)
-        if sha256(content).hexdigest() != self._digests[path]:
-            self.altered[path] = None
-        return content
-
-    def logs(self) -> Iterator[LogEvidence]:
-        for section in self._manifest.logs:
-            whole = section.start == 0 and section.stop == section.size
-            yield LogEvidence(
-                tenant=section.log,
-                checkpoints=_BundleNotes(self, section),
-                entries=self._entries(section),
-                tiles=_BundleTiles(self, section.log),
-                start=section.start,
-                size=None if whole else section.size,
-            )
-
-    def _entries(self, section: LogSection) -> Iterator[StoredEntry]:
-        for nth in range(section.start // TILE_WIDTH, -(-section.stop // TILE_WIDTH)):
-            first = nth * TILE_WIDTH
-            width = min(TILE_WIDTH, section.size - first)
-            content = self.read(f"{section.log}/{entries_path(nth, width)}", MAX_ENTRIES_SIZE)
-            headers = _parse_headers(content, width)
-            if not section.payloads:
-                for offset, header in enumerate(headers):
-                    yield StoredEntry(first + offset, header, None, None, withheld=True)
-                continue
-            lines = _lines(self.read(section.payloads_path(nth), MAX_PAYLOADS_SIZE), width)
-            if len(lines) != width:
-                raise BundleMalformedError(f"expected {width} lines of payloads, got {len(lines)}")
-            for header, line in zip(headers, lines, strict=True):
-                yield _parse_entry(header, _parse_line(line, dict))
-
-
-class _BundleNotes(Sequence[bytes]):
-    """Checkpoints of one log in a bundle, read file by file each time they are gone through."""
-
-    def __init__(self, reader: _Reader, section: LogSection) -> None:
-        self._reader = reader
-        self._section = section
-        if section.checkpoints:
-            last = reader.read(f"{section.log}/checkpoint", MAX_NOTE_SIZE)
-            if self[-1] != last:
-                raise BundleMalformedError("expected the last checkpoint alone, too")
-
-    def __len__(self) -> int:
-        return self._section.checkpoints
-
-    @overload
-    def __getitem__(self, at: int) -> bytes: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[bytes]: ...
-    def __getitem__(self, at: int | slice) -> bytes | Sequence[bytes]:
-        if isinstance(at, slice):
-            return [self[nth] for nth in range(*at.indices(len(self)))]
-        nth = range(len(self))[at]
-        return _parse_note_line(self._lines_of(nth // CHECKPOINTS_A_FILE)[nth % CHECKPOINTS_A_FILE])
-
-    def __iter__(self) -> Iterator[bytes]:
-        for nth in range(-(-len(self) // CHECKPOINTS_A_FILE)):
-            yield from map(_parse_note_line, self._lines_of(nth))
-
-    def _lines_of(self, nth: int) -> list[bytes]:
-        due = min(CHECKPOINTS_A_FILE, len(self) - nth * CHECKPOINTS_A_FILE)
-        lines = _lines(self._reader.read(self._section.checkpoints_path(nth), MAX_CHECKPOINTS_SIZE), due)
-        if len(lines) != due:
-            raise BundleMalformedError(f"expected {due} checkpoints in a file, got {len(lines)}")
-        return lines
-
-
-def _parse_note_line(line: bytes) -> bytes:
-    return _parse_line(line, str).encode(errors="surrogatepass")
-
-
-@dataclass(frozen=True, slots=True)
-class _BundleTiles:
-    """Tiles of one log in a bundle; see `audit.evidence.HashReader`."""
-
-    reader: _Reader
-    log: str
-
-    def __call__(self, level: int, index: int, width: int) -> bytes | None:
-        path = f"{self.log}/{tile_path(level, index, width)}"
-        held = path in self.reader._digests  # noqa: SLF001  # the two are one thing
-        return self.reader.read(path, TILE_WIDTH * HASH_SIZE) if held else None
-
-
-def _parse_headers(content: bytes, width: int) -> list[str]:
-    try:
-        return [leaf.decode() for leaf in parse_entry_bundle(content, width)]
-    except (MalformedError, UnicodeDecodeError) as error:
-        raise BundleMalformedError("expected an entry bundle of texts") from error
-
-
-def _lines(content: bytes, most: int) -> list[bytes]:
-    # Counted before they are split: a file of newlines alone would become an object for each byte.
-    if content.count(b"\n") > most:
-        raise BundleMalformedError(f"expected at most {most} lines, got more")
-    lines = content.split(b"\n")
-    if lines.pop():
-        raise BundleMalformedError("expected lines that end with a newline")
-    return lines
-
-
-_Kind = TypeVar("_Kind", str, dict[str, object])
-_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_MEMBER: Final = rb'"[a-z_]{1,16}":(?:' + _STRING + rb"|[0-9]{1,19}+)"
-_FORMS: Final[Mapping[type, re.Pattern[bytes]]] = {
-    str: re.compile(_STRING),
-    dict: re.compile(rb"\{" + _MEMBER + rb"(?:," + _MEMBER + rb"){0,8}\}"),
-}
-
-
-def _parse_line(line: bytes, kind: type[_Kind]) -> _Kind:
-    # Its outer form first: what is nested would cost a parser twenty times its bytes.
-    if not _FORMS[kind].fullmatch(line):
-        raise BundleMalformedError("expected lines of JSON without values inside values")
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise BundleMalformedError("expected lines of JSON") from error
-    if not isinstance(value, kind) or dump(value)[:-1] != line:
-        raise BundleMalformedError("expected lines of JSON in the one form that is written")
-    return value
-
-
-def _parse_entry(header: str, line: _Line) -> StoredEntry:
-    index, erased_by = line.get("index"), line.get("erased_by")
-    payload, salt = line.get("payload"), line.get("salt")
-    if not line.keys() <= {"erased_by", "index", "payload", "salt"} or not _is_index(index):
-        raise BundleMalformedError("expected a line of index, payload and salt")
-    if not isinstance(payload, str | None) or not (erased_by is None or _is_index(erased_by)):
-        raise BundleMalformedError("expected a payload as text, and the index of what erased it")
-    return StoredEntry(index, header, _parse_salt(salt), payload, erased_by=erased_by)
-
-
-def _is_index(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER
-
-
-def _parse_salt(text: object) -> bytes | None:
-    if text is None:
-        return None
-    salt = parse_base64(text) if isinstance(text, str) else None
-    if salt is None:
-        raise BundleMalformedError("expected a salt in base64")
-    return salt

@@ -1,7 +1,8 @@
 """The manifest of an evidence bundle: what is in it, from whom, for what, and which files lie where.
 
-Owns the manifest's form, its strict reading, and the one list of files that follows from it. It leaves
-the archive to `audit.archive` and contents to `audit.bundle`. Canonical JSON (RFC 8785):
+Owns the manifest's form and its strict reading: of the list of files as a stream, of the rest whole. It leaves
+which files follow from a log to `audit.bundle_section`, comparing them with the archive to
+`audit.bundle_files`, and contents to `audit.bundle`. Canonical JSON (RFC 8785):
 
     {"complete":false,
      "exported":{"by":"auditor-1","entry":41,"purpose":"audit","time":"2026-11-22T18:51:27.000001Z"},
@@ -16,14 +17,15 @@ tree, whose root is signed.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from audit.bundle_section import LogSection
 from audit.canonical import JsonValue, canonical, parse_canonical
 from audit.errors import BundleMalformedError, MalformedError
 from audit.event import is_id
-from audit.tiles import TILE_WIDTH, entries_path, tile_path
+from audit.tiles import TILE_WIDTH
 
 FORMAT: Final = "memos-vault-audit/2"
 MANIFEST: Final = "manifest.json"
@@ -31,10 +33,26 @@ MAX_MANIFEST_SIZE: Final = 24 << 20
 MAX_LOGS: Final = 10_000
 _SLACK: Final = 4_096
 MAX_SIZE: Final = 2**40
-CHECKPOINTS_A_FILE: Final = 4096
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _WORD: Final = re.compile(r"[ -~]{1,255}")
+_STRING: Final = rb'"(?:[^"\\\x00-\x1f]|\\.){0,600}+"'
+_HEAD: Final = re.compile(
+    rb'\{"complete":(?:true|false),"exported":(?:null|\{"by":'
+    + _STRING
+    + rb',"entry":[0-9]{1,16},"purpose":'
+    + _STRING
+    + rb',"time":'
+    + _STRING
+    + rb'\}),"files":\[',
+    re.DOTALL,
+)
+"""What stands before the list of files: bounded, as a word is."""
+_MAX_HEAD: Final = 4_096
+_LINE: Final = re.compile(rb'\["([a-z0-9._/-]{1,300})",(0|[1-9][0-9]{0,12}),"([0-9a-f]{64})"\]')
+_MAX_LINE: Final = 400
+_CHUNK: Final = 1 << 16
+_NO_FILES: Final = b'"files":[]'
 _KEYS: Final = frozenset({"complete", "exported", "files", "format", "keys", "logs", "policy", "witnesses"})
 _EXPORT_KEYS: Final = frozenset({"by", "entry", "purpose", "time"})
 _LOG_KEYS: Final = frozenset(
@@ -54,82 +72,17 @@ class Export:
     """Leaf index of the entry that records the export."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogSection:
-    """What the bundle holds of one log."""
-
-    log: str
-    """Tenant's id."""
-    origin: str
-    size: int
-    """Of the tree at the export."""
-    root: str
-    """Of that tree, 64 hex digits."""
-    start: int
-    """First entry: a multiple of 256."""
-    stop: int
-    """Behind the last entry: a multiple of 256, or the size."""
-    checkpoints: int
-    """Number of notes."""
-    left_out: int
-    """Checkpoints that entries outside the range would be needed for."""
-    payloads: bool
-    """Whether salts and payloads are there, but for those that were erased."""
-
-    def paths(self) -> Iterator[str]:
-        """Yield the paths of the section's files, in the order in which they are written."""
-        for nth in range(self.start // TILE_WIDTH, -(-self.stop // TILE_WIDTH)):
-            width = min(TILE_WIDTH, self.size - nth * TILE_WIDTH)
-            yield f"{self.log}/{entries_path(nth, width)}"
-            yield f"{self.log}/{tile_path(0, nth, width)}"
-            if self.payloads:
-                yield self.payloads_path(nth)
-        for level, nth, width in self.upper_tiles():
-            yield f"{self.log}/{tile_path(level, nth, width)}"
-        if self.checkpoints:
-            yield f"{self.log}/checkpoint"
-            yield from self.checkpoints_paths()
-
-    def payloads_path(self, nth: int) -> str:
-        """Return the path of the salts and payloads of the entries of a tile."""
-        return f"{self.log}/payloads/{nth:09d}.jsonl"
-
-    def checkpoints_paths(self) -> Iterator[str]:
-        """Yield the paths of the files of checkpoints, so many in each."""
-        for nth in range(-(-self.checkpoints // CHECKPOINTS_A_FILE)):
-            yield self.checkpoints_path(nth)
-
-    def checkpoints_path(self, nth: int) -> str:
-        """Return the path of one of the files of checkpoints."""
-        return f"{self.log}/checkpoints/{nth:09d}.jsonl"
-
-    def upper_tiles(self) -> Iterator[tuple[int, int, int]]:
-        """Yield level, index and width of the tiles that speak for entries outside the range, too."""
-        if self.size % TILE_WIDTH and self.stop < self.size:
-            yield 0, self.size // TILE_WIDTH, self.size % TILE_WIDTH
-        level, hashes = 1, self.size // TILE_WIDTH
-        while hashes:
-            for nth in range(-(-hashes // TILE_WIDTH)):
-                yield level, nth, min(TILE_WIDTH, hashes - nth * TILE_WIDTH)
-            level, hashes = level + 1, hashes // TILE_WIDTH
-
-    def covers(self, size: int) -> bool:
-        """Tell whether the tree of `size` can be computed from what the bundle holds."""
-        edge = size - size % TILE_WIDTH
-        in_range = self.start <= edge < self.stop
-        return 0 <= size <= self.size and (
-            edge == size or in_range or edge == self.size - self.size % TILE_WIDTH
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class FileLine:
+class FileLine(NamedTuple):
     """One file, as the manifest lists it."""
 
     path: str
     size: int
     digest: str
     """SHA-256, 64 hex digits."""
+
+    def encode(self) -> bytes:
+        """Return the line whose reading is this."""
+        return b'["%s",%d,"%s"]' % (self.path.encode(), self.size, self.digest.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +97,15 @@ class Manifest:
     policy: str | None
     exported: Export | None
     logs: tuple[LogSection, ...]
-    files: tuple[FileLine, ...]
 
-    def encode(self) -> bytes:
-        """Return the bytes whose `parse_manifest` is this."""
+    def encode(self, files: bytes = b"") -> bytes:
+        """Return the bytes whose `parse_manifest` is this.
+
+        Args:
+            files: Lines of the files, joined by commas.
+        """
         exported = self.exported
-        return canonical(
+        text = canonical(
             {
                 "complete": self.complete,
                 "exported": None
@@ -160,25 +116,102 @@ class Manifest:
                     "purpose": exported.purpose,
                     "time": exported.time,
                 },
-                "files": [[line.path, line.size, line.digest] for line in self.files],
+                "files": [],
                 "format": FORMAT,
                 "keys": list(self.keys),
                 "logs": [{name: getattr(log, name) for name in sorted(_LOG_KEYS)} for log in self.logs],
                 "policy": self.policy,
                 "witnesses": list(self.witnesses),
             }
-        ).encode()
+        )
+        # In a text of somebody's a quote has a backslash before it: the first is the key.
+        return text.encode().replace(_NO_FILES, b'"files":[%s]' % files, 1)
+
+
+class ListedFiles:
+    """The list of files in a manifest, read as a stream: it may be longer than all the rest together.
+
+    Args:
+        read: Returns so many bytes of the manifest from an offset on, fewer where it ends.
+        size: Of the manifest.
+
+    Raises:
+        BundleMalformedError: it does not begin as one.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        if size > MAX_MANIFEST_SIZE:
+            raise BundleMalformedError(
+                f"expected a manifest of at most {MAX_MANIFEST_SIZE} bytes, got {size}"
+            )
+        self._read = read
+        self._size = size
+        head = _HEAD.match(read(0, _MAX_HEAD))
+        if head is None:
+            raise BundleMalformedError(f"expected a manifest of canonical JSON, of format {FORMAT}")
+        self._head = head[0]
+
+    def lines(self) -> Iterator[tuple[int, FileLine]]:
+        """Yield each line with its offset.
+
+        Raises:
+            BundleMalformedError: a line is not of the form, or the list does not end.
+        """
+        for at, match in self._matches():
+            yield at, _line_of(match)
+
+    def lines_between(self, start: int, stop: int) -> bytes:
+        """Return the bytes of the lines from one offset to another."""
+        return self._read(start, stop - start)
+
+    def end(self) -> int:
+        """Return the offset of the bracket behind the list."""
+        end = len(self._head)
+        for at, match in self._matches():
+            end = at + match.end() - match.start()
+        return end
+
+    def rest(self) -> bytes:
+        """Return the manifest without the lines of its list."""
+        end = self.end()
+        return self._head + self._read(end, self._size - end)
+
+    def _matches(self) -> Iterator[tuple[int, re.Match[bytes]]]:
+        offset = len(self._head)
+        chunk, at = self._read(offset, _CHUNK), 0
+        if chunk[:1] == b"]":
+            return
+        while True:
+            if len(chunk) - at < _MAX_LINE:
+                offset, at = offset + at, 0
+                chunk = self._read(offset, _CHUNK)
+            match = _LINE.match(chunk, at)
+            behind = b"" if match is None else chunk[match.end() : match.end() + 1]
+            if match is None or behind not in {b",", b"]"}:
+                raise BundleMalformedError("expected files of path, size and digest")
+            yield offset + at, match
+            if behind == b"]":
+                return
+            at = match.end() + 1
+
+
+def parse_lines(content: bytes) -> list[FileLine]:
+    """Return the lines in a part of a list that was read before."""
+    return [_line_of(match) for match in _LINE.finditer(content)]
+
+
+def _line_of(match: re.Match[bytes]) -> FileLine:
+    return FileLine(match[1].decode(), int(match[2]), match[3].decode())
 
 
 def parse_manifest(content: bytes) -> Manifest:
-    """Return the manifest, whose sections and list of files fit each other.
+    """Return the manifest in these bytes, which hold no lines of files; see `ListedFiles.rest`.
 
     Raises:
-        BundleMalformedError: of another format, not canonical, a value not of its form, or a list of
-            files that is not the one that follows from the sections.
+        BundleMalformedError: of another format, not canonical, a value not of its form.
     """
-    # Threat: many small values in few bytes, which a parser turns into fifty times their size. A line of
-    # a file takes some ninety bytes, and holds one bracket and three commas.
+    # Threat: many small values in few bytes, which a parser turns into fifty times their size. A section
+    # takes some two hundred bytes, and holds one bracket and nine commas.
     if (content.count(b"[") + content.count(b"{")) * 40 + content.count(b",") * 16 > len(content) + _SLACK:
         raise BundleMalformedError("expected a manifest of files and logs, got more values than they have")
     try:
@@ -188,30 +221,15 @@ def parse_manifest(content: bytes) -> Manifest:
     fields = _object(value, _KEYS, f"of format {FORMAT}")
     if fields["format"] != FORMAT or not isinstance(fields["complete"], bool):
         raise BundleMalformedError(f"expected a manifest of format {FORMAT}")
-    manifest = Manifest(
+    _list(fields["files"], 0)
+    return Manifest(
         complete=fields["complete"],
         keys=tuple(_word(one) for one in _list(fields["keys"], 100)),
         witnesses=tuple(_word(one) for one in _list(fields["witnesses"], 100)),
         policy=None if fields["policy"] is None else _word(fields["policy"]),
         exported=None if fields["exported"] is None else _parse_export(fields["exported"]),
         logs=tuple(_parse_log(one) for one in _list(fields["logs"], MAX_LOGS)),
-        files=tuple(_parse_file(one) for one in _list(fields["files"], MAX_SIZE)),
     )
-    _check_files(manifest)
-    return manifest
-
-
-def _check_files(manifest: Manifest) -> None:
-    """Compare the list of files with the one that follows, no further than one of them reaches.
-
-    Threat: a section that claims ten million entries. The first path that is not listed ends it.
-    """
-    due = (path for log in manifest.logs for path in log.paths())
-    for line in manifest.files:
-        if next(due, None) != line.path:
-            raise BundleMalformedError("expected the files that follow from the sections, got another")
-    if next(due, None) is not None:
-        raise BundleMalformedError("expected the files that follow from the sections, got fewer")
 
 
 def _parse_export(value: JsonValue) -> Export:
@@ -240,13 +258,6 @@ def _parse_log(value: JsonValue) -> LogSection:
     if section.start % TILE_WIDTH or not section.start <= section.stop <= section.size or not whole:
         raise BundleMalformedError("expected a range of whole tiles within the log")
     return section
-
-
-def _parse_file(value: JsonValue) -> FileLine:
-    match value:
-        case [str() as path, int() as size, str() as digest] if not isinstance(size, bool):
-            return FileLine(path, _number(size), _digest(digest))
-    raise BundleMalformedError("expected files of path, size and digest")
 
 
 def _object(value: JsonValue, keys: frozenset[str], what: str) -> Mapping[str, JsonValue]:

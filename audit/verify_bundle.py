@@ -1,6 +1,7 @@
 """Verifying a bundle whole: its logs, and that its files and its manifest are what they say.
 
-Owns what only a bundle can be wrong about. It leaves logs to `audit.verify` and the form to `audit.bundle`.
+Owns what only a bundle can be wrong about. It leaves logs to `audit.verify` and the form to
+`audit.bundle_reading`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,11 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
-from audit.bundle import Bundle, read_bundle
+from audit.bundle_reading import Bundle, read_bundle
+from audit.bundle_section import LogSection
 from audit.errors import BundleMalformedError, MalformedError
 from audit.event import EventType, parse_header
 from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
-from audit.manifest import Export, LogSection, Manifest
+from audit.manifest import Export, Manifest
 from audit.report import MAX_FINDINGS, Check, Finding, Report
 from audit.signing import VerifierKey
 from audit.trust import Trust

@@ -11,8 +11,9 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Final
 
+from audit.bundle_section import CHECKPOINTS_A_FILE
 from audit.event import COMMITMENT_DOMAIN, ERASABLE, HEADER_PATTERN, ID_PATTERN, MAX_HEADER_SIZE, EventType
-from audit.manifest import CHECKPOINTS_A_FILE, FORMAT
+from audit.manifest import FORMAT
 from audit.replay import CLOCK_INVARIANTS, CLOCK_SKEW, Invariant
 from audit.report import Check
 from audit.signing import HANDOVER_TITLE, MAX_RETIRED

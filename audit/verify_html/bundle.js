@@ -1,5 +1,5 @@
 // Bundles: the archive, the manifest, and what the files hold.
-// The same rules as audit/archive.py, audit/manifest.py and audit/bundle.py.
+// The same rules as audit/archive.py, audit/manifest.py, audit/bundle_section.py and audit/bundle_reading.py.
 
 const BLOCK = 512;
 const TOP = "evidence";
@@ -139,6 +139,8 @@ function parseManifest(content) {
   need(told, "expected who exported it");
   need(Array.isArray(value.logs) && value.logs.length <= 10000, "expected a list of logs");
   value.logs.forEach(checkSection);
+  const withFiles = value.logs.filter((section) => !sectionPaths(section).next().done).map((section) => section.log);
+  need(new Set(withFiles).size === withFiles.length, "expected each file once in the bundle, got a log's twice");
   need(Array.isArray(value.files), "expected a list of files");
   checkFiles(value);
   return value;

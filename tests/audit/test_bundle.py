@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from audit.archive import BLOCK, TOP, ArchiveReader
-from audit.bundle import BundleTerms, read_bundle, write_bundle
+from audit.archive import BLOCK, TOP
+from audit.bundle import BundleTerms, write_bundle
+from audit.bundle_reading import read_bundle
 from audit.canonical import JsonValue
 from audit.checkpoint import Checkpoint, sign_checkpoint
 from audit.errors import BundleMalformedError
@@ -27,6 +28,7 @@ from audit.trust import Trust
 from audit.verify import verify_logs
 from audit.verify_bundle import verify_bundle
 from audit.verify_run import Recorded
+from tests.audit.measure_verify import made_entries
 from tests.simulators.evidence_bundles import (
     MANIFEST,
     checks,
@@ -292,7 +294,7 @@ def test_cosignatures_travel_in_the_notes(lived: SmallDeployment) -> None:
 
 
 def test_checkpoints_come_so_many_in_a_file(lived: SmallDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("audit.manifest", "audit.bundle"):
+    for module in ("audit.bundle_section", "audit.bundle", "audit.bundle_reading"):
         monkeypatch.setattr(f"{module}.CHECKPOINTS_A_FILE", 1)
     bundle = export(lived, A)
     assert [path for path in unpacked(bundle) if "/checkpoints/" in path] == [
@@ -328,7 +330,7 @@ def test_checkpoints_that_do_not_come_by_size_are_a_finding(*, beyond: bool, lon
 def test_a_checkpoint_after_each_entry_takes_no_more_memory_than_a_few(
     deployment: SmallDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("audit.manifest", "audit.bundle"):
+    for module in ("audit.bundle_section", "audit.bundle", "audit.bundle_reading"):
         monkeypatch.setattr(f"{module}.CHECKPOINTS_A_FILE", 64)
     deployment.open_logs(A)
     for nth in range(600):
@@ -643,6 +645,7 @@ BAD_BUNDLES: dict[str, Callable[[bytes], bytes]] = {
     ),
     "a million empty lines": file_as(PAYLOADS, lambda _: b"\n" * 1_000_000),
     "a manifest of a million empty lists": lambda bundle: with_manifest(bundle, files=[[]] * 1_000_000),
+    "keys of a million empty lists": lambda bundle: with_manifest(bundle, keys=[[]] * 1_000_000),
     "a line without an index": first_line(index=...),
     "an index that is a truth value": first_line(index=False),
     "an index that is negative": first_line(index=-1),
@@ -680,7 +683,7 @@ def test_the_same_file_twice_is_refused(lived: SmallDeployment) -> None:
     bundle = export(lived, A)
     size = BLOCK * (2 + int(bundle[124:135], 8) // BLOCK)
     with pytest.raises(BundleMalformedError, match="each file once"):
-        ArchiveReader(io.BytesIO(bundle[:size] + bundle))
+        verify(lived, bundle[:size] + bundle)
 
 
 def test_an_archive_of_too_many_files_is_refused(
@@ -694,8 +697,16 @@ def test_an_archive_of_too_many_files_is_refused(
 def test_a_file_beyond_its_limit_is_refused_before_it_is_read(
     lived: SmallDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audit.bundle.MAX_PAYLOADS_SIZE", 10)
+    monkeypatch.setattr("audit.bundle_reading.MAX_PAYLOADS_SIZE", 10)
     with pytest.raises(BundleMalformedError, match="at most 10 bytes"):
+        verify(lived, export(lived, A))
+
+
+def test_a_manifest_beyond_its_limit_is_refused_before_it_is_read(
+    lived: SmallDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.manifest.MAX_MANIFEST_SIZE", 100)
+    with pytest.raises(BundleMalformedError, match="manifest of at most 100 bytes"):
         verify(lived, export(lived, A))
 
 
@@ -777,6 +788,71 @@ print(*sorted({{name.split('.')[0] for name in set(sys.modules) - before}} - sys
         timeout=120,
     )
     assert set(run.stdout.split()) <= {"audit", "cryptography", "_cffi_backend", "_openssl"}
+
+
+@pytest.mark.parametrize("kept", [1, 3, 7, 4096])
+def test_files_are_found_whatever_share_of_their_places_is_kept(
+    kept: int, long: SmallDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.bundle_files._KEPT", kept)
+    verify(long, export(long)).report.require()
+    bundle = edited(export(long, A), f"{A}/tile/0/001", lambda old: bytes(32) + old[32:], refit=False)
+    assert checks(verify(long, bundle)) == {Check.FILE, Check.TILE}
+
+
+@pytest.mark.parametrize("kept", [1, 4096])
+def test_a_bundle_that_is_changed_while_it_is_verified_is_refused(
+    kept: int, lived: SmallDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checkpoints are gone through twice: whoever writes the file could show others the second time."""
+    monkeypatch.setattr("audit.bundle_files._KEPT", kept)
+    file = io.BytesIO(export(lived, A))
+    logs = read_bundle(file).logs
+    content = file.getvalue()
+    at = content.rindex(b'"]],"format"') - 1
+    file.seek(at)
+    file.write(b"0" if content[at : at + 1] != b"0" else b"1")
+    with pytest.raises(BundleMalformedError, match="stays as it is"):
+        verify_logs(logs, lived.key)
+
+
+def test_what_a_strangers_altered_files_are_called_is_kept_of_so_many_alone(
+    lived: SmallDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.bundle_files.MAX_ALTERED", 1)
+    files = unpacked(export(lived, A))
+    for path in (TILE, NOTES):
+        files[f"{TOP}/{path}"] = b"\0" + files[f"{TOP}/{path}"][1:]
+    found = verify(lived, packed(files))
+    assert [one.check for one in found.report.findings].count(Check.FILE) == 1
+
+
+def test_four_times_the_entries_take_no_more_memory() -> None:
+    """The list of files, the ids that were written, tiles: all of them are of the log's length."""
+    peaks = []
+    for count in (5_000, 20_000):
+        bundle = made_bundle(count)
+        tracemalloc.start()
+        found = verify_bundle(bundle, Trust((LOG_KEY.verifier,)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        found.report.require()
+        assert found.report.logs[0].size == count
+    # When the list of files and the ids that were written were held, they were 2.8 MB.
+    assert peaks[1] - peaks[0] < 64_000, peaks
+
+
+def made_bundle(count: int) -> io.BytesIO:
+    """Return a bundle of so many made-up writes under one checkpoint."""
+    tree = GrowingTree()
+    for entry in made_entries(count):
+        tree.add(leaf_hash(entry.header.encode()))
+    checkpoint = Checkpoint(f"{LOG_KEY.name}/{A}", tree.size, tree.root())
+    note = sign_checkpoint(checkpoint, [LOG_KEY.for_log(A)]).note
+    file = io.BytesIO()
+    log = LogEvidence(A, [note], made_entries(count))
+    write_bundle(file, [LOG_KEY.verifier], [log], BundleTerms(complete=False))
+    return file
 
 
 def test_reading_goes_on_only_as_logs_are_asked_for(lived: SmallDeployment) -> None:

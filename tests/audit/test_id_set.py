@@ -1,16 +1,19 @@
 """The set of ids says of each id what a set would, whatever its size."""
 
+import sqlite3
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.id_set import IdSet
+from audit.id_set import _FRESH, IdSet
 
 
 @given(st.lists(st.lists(st.text(max_size=3), max_size=20), max_size=20), st.lists(st.text(max_size=3)))
 def test_it_holds_what_was_added_and_nothing_else(batches: list[list[str]], asked: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("audit.id_set._RUN", 4)
+        patch.setattr("audit.id_set._FRESH", 4)
         ids = IdSet()
         for batch in batches:
             ids.update(batch)
@@ -20,11 +23,28 @@ def test_it_holds_what_was_added_and_nothing_else(batches: list[list[str]], aske
     }
 
 
-def test_it_takes_about_eight_bytes_an_id() -> None:
+def test_most_of_it_lies_on_the_disk() -> None:
     ids = IdSet()
-    ids.update(f"mem_{nth:08d}" for nth in range(1 << 16))
-    ids.update(f"mem_{nth:08d}" for nth in range(1 << 16, 1 << 17))
-    assert sum(len(run) * run.itemsize for run in ids._runs) == 8 << 17
-    assert not ids._fresh
-    assert "mem_00070000" in ids
-    assert "mem_00999999" not in ids
+    ids.update(f"mem_{nth:08d}" for nth in range(_FRESH - 1))
+    assert ids._table is None, "a small log writes no file"
+    tracemalloc.start()
+    ids.update(f"mem_{nth:08d}" for nth in range(_FRESH, 16 * _FRESH))
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert grown < 100 * _FRESH, "as a set, all of them took fifteen times as much"
+    assert len(ids._fresh) < _FRESH
+    assert all(f"mem_{nth:08d}" in ids for nth in range(1, 15 * _FRESH, 997))
+    assert "mem_99999999" not in ids
+
+
+def test_a_disk_that_is_full_ends_the_verification(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a use of a memory that was never written would pass, or one that was would be a finding."""
+
+    def refuse(*_given: object, **_named: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr("audit.id_set.sqlite3.connect", refuse)
+    ids = IdSet()
+    with pytest.raises(OSError, match="room for a temporary file"):
+        ids.update(f"mem_{nth:08d}" for nth in range(_FRESH))
+    assert "mem_00000000" in ids, "what was seen is not forgotten"
