@@ -53,6 +53,8 @@ class Role(StrEnum):
     """Sees the log and no content."""
     ADMINISTRATOR = "administrator"
     """Runs the vault and sees no content."""
+    PRIVACY_OFFICER = "privacy-officer"
+    """Answers for the rights of persons: erases, holds, restricts and tells them what is known of them."""
     SERVICE = "service"
     """A job or an integration: writes and organizes, reveals nothing."""
 
@@ -94,7 +96,15 @@ class Action(StrEnum):
     AUDIT = "audit"
     """Read entries and checkpoints of the audit log."""
     ADMINISTER = "administer"
-    """See the vault's health, keys' states and figures."""
+    """See the vault's health, keys' states and figures; run its jobs, keys and snapshots."""
+    ERASE = "erase"
+    """Erase what is known of a person."""
+    HOLD = "hold"
+    """Place, review and release legal holds."""
+    DISCLOSE = "disclose"
+    """Tell a person what is known of them, in clear."""
+    RESTRICT = "restrict"
+    """Restrict the use of what is known of a person, as that person asks."""
 
 
 class Purpose(StrEnum):

@@ -10,7 +10,10 @@ VaultError
 │   └── IdentifierInvalidError   a malformed tenant, principal, subject or memory id
 ├── ScreeningRefusedError        the privacy rules refuse this content
 ├── NotFoundError                no such thing for this principal
-├── ConflictError                the thing changed, exists already, or is held
+├── ConflictError                the thing changed or exists already
+│   ├── HeldError                a legal hold forbids it: nothing was removed
+│   ├── ErasedError              it was erased, and is not written again
+│   └── LeaseLostError           whoever wrote does not hold the job's lease any more: nothing was written
 ├── BusyError                    retry later, or elsewhere
 │   ├── VaultInUseError          another process has this vault open
 │   ├── OverloadedError          a queue or a time limit was reached
@@ -81,6 +84,28 @@ class NotFoundError(VaultError):
 
 class ConflictError(VaultError):
     """The state does not allow the change."""
+
+
+class HeldError(ConflictError):
+    """A legal hold forbids what was asked for; nothing of it was done.
+
+    Args:
+        memories: Ids of the memories that are held.
+        holds: Ids of the holds that are in force.
+    """
+
+    def __init__(self, memories: tuple[str, ...], holds: tuple[str, ...]) -> None:
+        super().__init__(f"{len(memories)} memories stand under {len(holds)} legal holds")
+        self.memories = memories
+        self.holds = holds
+
+
+class ErasedError(ConflictError):
+    """What is to be written was erased: it is not written again."""
+
+
+class LeaseLostError(ConflictError):
+    """The lease of a job ran out, or is another's."""
 
 
 class BusyError(VaultError):

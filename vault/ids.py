@@ -25,6 +25,9 @@ class IdKind(StrEnum):
     MEMORY = "mem"
     EPISODE = "epi"
     CREDENTIAL = "crd"
+    HOLD = "hld"
+    ERASURE = "era"
+    SNAPSHOT = "snp"
 
 
 _PATTERNS: Final = {kind: re.compile(rf"{kind}_[{_ALPHABET}]{{26}}", re.ASCII) for kind in IdKind}

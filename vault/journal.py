@@ -29,6 +29,10 @@ EVENTS: Final[Mapping[Action, EventType]] = {
     Action.ORGANIZE: EventType.MEMORY_ORGANIZE,
     Action.AUDIT: EventType.AUDIT_READ,
     Action.ADMINISTER: EventType.VAULT_READ,
+    Action.ERASE: EventType.SUBJECT_ERASE,
+    Action.HOLD: EventType.HOLD_PLACE,
+    Action.DISCLOSE: EventType.SUBJECT_REPORT,
+    Action.RESTRICT: EventType.SUBJECT_RESTRICT,
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from policies.issued import issued
 from policies.model import AccessTier
@@ -50,6 +50,22 @@ class MemoryTier(StrEnum):
     REFERENCE = "reference"
     ACTIVATION = "activation"
     PLAINTEXT = "plaintext"
+
+
+class Retention(NamedTuple):
+    """How long a memory is kept, and why."""
+
+    class_id: str
+    """Id of the class, which says the term and what comes at its end."""
+    rule: str
+    """Id of the rule that chose the class."""
+    start: int
+    """From when the term runs: microseconds since 1970 UTC."""
+
+    @classmethod
+    def unclassified(cls, start: int) -> "Retention":
+        """Return what holds where no rule was asked: it has no term."""
+        return cls("unclassified", "none", start)
 
 
 class EdgeKind(StrEnum):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from policies.model import AccessTier
+from policies.model import AccessTier, Purpose
 from vault.clock import Entropy
 from vault.content import (
     EpisodeAttributes,
@@ -25,7 +25,7 @@ from vault.crypto.keyring import TenantKeys
 from vault.crypto.sealed import Sealed, SealedField
 from vault.crypto.sealing_key import SealingKey
 from vault.indexes import Indexed
-from vault.model import Annotations, MemoryTier, Screened, Span, SpeakerRole, TrustState
+from vault.model import Annotations, MemoryTier, Retention, Screened, Span, SpeakerRole, TrustState
 from vault.privacy.tokens import SubjectTokens
 from vault.search.lexical import TermHasher, embedding_text
 from vault.search.record import pack
@@ -73,6 +73,8 @@ class RecordPlace(NamedTuple):
     memory_tier: MemoryTier
     trust: TrustState
     recorded: int
+    purpose: Purpose
+    retention: Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class SubjectSealer:
             trust=place.trust,
             subjects=self.subjects,
             recorded=place.recorded,
+            purpose=place.purpose,
+            retention=place.retention,
             leaf_index=-1,
             detector=content.text.detector,
             text=sealer.seal(SealedField.TEXT, content.text.text.encode()),

@@ -148,5 +148,7 @@ class UpdatePath:
             memory_tier=before.memory_tier,
             trust=before.trust,
             recorded=microseconds(self._parts.clock()),
+            purpose=before.purpose,
+            retention=before.retention,
         )
         return sealer.seal_memory(place, content)

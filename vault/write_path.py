@@ -29,7 +29,7 @@ from vault.ids import IdKind, new_id
 from vault.indexes import Indexed
 from vault.intents import Effects
 from vault.journal import Call
-from vault.model import Chat, MemoryTier, Passage, Receipt, Screened, Source, SourceKind
+from vault.model import Chat, MemoryTier, Passage, Receipt, Retention, Screened, Source, SourceKind
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.pipeline.guard import first_trust
@@ -234,6 +234,8 @@ class WritePath:
             memory_tier=MemoryTier.PLAINTEXT,
             trust=first_trust(passage.role, kind_of(work.request.source)),
             recorded=microseconds(work.recorded),
+            purpose=work.request.purpose,
+            retention=Retention.unclassified(microseconds(work.recorded)),
         )
         return work.sealer.seal_memory(place, content)
 

@@ -24,7 +24,7 @@ from vault.storage.engine import reading
 from vault.storage.found import FoundRows, found_rows
 from vault.storage.read_unit import ReadUnit
 from vault.storage.rows import StoredMemory, stored_memory
-from vault.storage.schema import CONTENT_TABLES, MEMORY
+from vault.storage.schema import MEMORY, WALLED_TABLES
 
 KNEE = "Maria Keller hurt her knee"
 
@@ -144,7 +144,7 @@ def test_without_the_database_wall_the_query_still_asks_for_its_own_tenant(clini
 
 
 LOG_TABLES = ("leaf", "tile", "subtree", "cosignature")
-WALLED = [*sorted(table.name for table in CONTENT_TABLES), *(f"audit_{name}" for name in LOG_TABLES)]
+WALLED = [*sorted(table.name for table in WALLED_TABLES), *(f"audit_{name}" for name in LOG_TABLES)]
 
 
 @pytest.mark.parametrize("table", WALLED)

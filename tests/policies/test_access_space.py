@@ -37,6 +37,9 @@ def meant() -> Iterator[Point]:
     yield from product(
         [Role.ADMINISTRATOR], [SystemResource.VAULT], either, [Action.ADMINISTER], [Purpose.OPERATIONS]
     )
+    rights = {Action.ERASE, Action.HOLD, Action.DISCLOSE, Action.RESTRICT}
+    yield from product([Role.PRIVACY_OFFICER], [SystemResource.VAULT], either, rights, [Purpose.LEGAL])
+    yield from product([Role.PRIVACY_OFFICER], AccessTier, either, [Action.UPDATE], [Purpose.LEGAL])
     yield from product([Role.SERVICE], AccessTier, own, [Action.WRITE, Action.UPDATE], [Purpose.OPERATIONS])
     yield from product([Role.SERVICE], AccessTier, either, [Action.ORGANIZE], [Purpose.OPERATIONS])
 
@@ -82,7 +85,9 @@ def test_laws_that_hold_over_the_whole_space() -> None:
     """What no starter rule may ever say, whatever the roles."""
     for role, resource, _relation, action, purpose in meant():
         content = isinstance(resource, AccessTier)
-        assert content or role in {Role.AUDITOR, Role.ADMINISTRATOR}
+        assert content or role in {Role.AUDITOR, Role.ADMINISTRATOR, Role.PRIVACY_OFFICER}
+        assert not (role is Role.PRIVACY_OFFICER and purpose is not Purpose.LEGAL)
+        assert not (role is Role.PRIVACY_OFFICER and content and action is not Action.UPDATE)
         assert not (content and role in {Role.AUDITOR, Role.ADMINISTRATOR})
         assert not (content and purpose is Purpose.AUDIT)
         assert not (action is Action.REVEAL and purpose is Purpose.RESEARCH)

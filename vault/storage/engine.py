@@ -20,14 +20,14 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from audit.store import COSIGNATURE, LEAF, SUBTREE, TILE
 from vault.storage.faults import translated
-from vault.storage.schema import CONTENT_TABLES
+from vault.storage.schema import WALLED_TABLES
 
 READERS: Final = 8
 _PRIVATE_FILE: Final = 0o600
 BUSY_MILLISECONDS: Final = 5_000
 # Not `audit_head` and `audit_checkpoint`: what signs looks at those of all logs at one time, and they hold
 # sizes and roots.
-_WALLED: Final = frozenset(table.name for table in (*CONTENT_TABLES, LEAF, TILE, SUBTREE, COSIGNATURE))
+_WALLED: Final = frozenset(table.name for table in (*WALLED_TABLES, LEAF, TILE, SUBTREE, COSIGNATURE))
 # Threat: a statement that takes the wall down before it looks over it, by ATTACH, PRAGMA or a view of
 # its own. What is not named here is refused.
 _QUERYING: Final = frozenset(

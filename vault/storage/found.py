@@ -51,6 +51,10 @@ class _MemoryRow(NamedTuple):
     trust: Any
     subjects: Any
     recorded: Any
+    purpose: Any
+    retention: Any
+    retention_rule: Any
+    term_start: Any
     leaf_index: Any
     detector: Any
     text: Any

@@ -12,11 +12,11 @@ from typing import Final
 
 from sqlalchemy import Row
 
-from policies.model import AccessTier
+from policies.model import AccessTier, Purpose
 from vault.clock import from_microseconds
 from vault.crypto.sealed import Sealed
 from vault.errors import TamperedError
-from vault.model import MemoryTier, TrustState
+from vault.model import MemoryTier, Retention, TrustState
 
 _FIXED: Final = (
     "memory_id",
@@ -27,6 +27,10 @@ _FIXED: Final = (
     "access_tier",
     "subjects",
     "recorded",
+    "purpose",
+    "retention",
+    "retention_rule",
+    "term_start",
     "detector",
     "text",
     "attributes",
@@ -51,6 +55,9 @@ class StoredMemory:
     subjects: tuple[str, ...]
     recorded: int
     """Microseconds since 1970 UTC."""
+    purpose: Purpose
+    """Why it was written."""
+    retention: Retention
     leaf_index: int
     detector: str
     text: Sealed
@@ -77,7 +84,12 @@ class StoredMemory:
             "trust": self.trust.value,
             "subjects": join_subjects(self.subjects),
             "recorded": self.recorded,
+            "purpose": self.purpose.value,
+            "retention": self.retention.class_id,
+            "retention_rule": self.retention.rule,
+            "term_start": self.retention.start,
             "leaf_index": -1,
+            "resealed": None,
             "detector": self.detector,
             "text": self.text,
             "attributes": self.attributes,
@@ -109,6 +121,7 @@ class StoredEpisode:
             "kind": self.kind,
             "recorded": self.recorded,
             "leaf_index": -1,
+            "resealed": None,
             "attributes": self.attributes,
         }
 
@@ -160,7 +173,7 @@ def stored_memory(row: Row[tuple[object, ...]]) -> StoredMemory:
     """
     try:
         from_microseconds(row.recorded)
-        _expect_whole_numbers(row.version, row.position, row.leaf_index)
+        _expect_whole_numbers(row.version, row.position, row.leaf_index, row.term_start)
         return StoredMemory(
             memory_id=row.memory_id,
             version=row.version,
@@ -172,6 +185,8 @@ def stored_memory(row: Row[tuple[object, ...]]) -> StoredMemory:
             trust=TrustState(row.trust),
             subjects=split_subjects(row.subjects),
             recorded=row.recorded,
+            purpose=Purpose(row.purpose),
+            retention=Retention(row.retention, row.retention_rule, row.term_start),
             leaf_index=row.leaf_index,
             detector=row.detector,
             text=row.text,

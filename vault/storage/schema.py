@@ -25,8 +25,12 @@ def _sealed(*, nullable: bool = False) -> Column[Sealed]:
     return Column(SealedColumn, nullable=nullable)
 
 
-def _integer() -> Column[int]:
-    return Column(BigInteger, nullable=False)
+def _integer(*, nullable: bool = False) -> Column[int]:
+    return Column(BigInteger, nullable=nullable)
+
+
+def _word(size: int = 16, *, key: bool = False) -> Column[str]:
+    return Column(String(size), primary_key=key, nullable=False)
 
 
 class _Row(SQLModel):
@@ -63,6 +67,7 @@ class EpisodeRow(_Row, table=True):
     kind: str = Field(sa_column=Column(String(16), nullable=False))
     recorded: int = Field(sa_column=_integer())
     leaf_index: int = Field(sa_column=_integer())
+    resealed: int | None = Field(sa_column=_integer(nullable=True))
     attributes: Sealed = Field(sa_column=_sealed())
 
 
@@ -82,14 +87,25 @@ class MemoryRow(_Row, table=True):
     trust: str = Field(sa_column=Column(String(16), nullable=False))
     subjects: str = Field(sa_column=Column(Text, nullable=False))
     recorded: int = Field(sa_column=_integer())
+    purpose: str = Field(sa_column=_word())
+    retention: str = Field(sa_column=_word(64))
+    """Id of its retention class, and of the rule that chose it."""
+    retention_rule: str = Field(sa_column=_word(64))
+    term_start: int = Field(sa_column=_integer())
+    """From when its term runs: microseconds since 1970 UTC."""
     leaf_index: int = Field(sa_column=_integer())
+    resealed: int | None = Field(sa_column=_integer(nullable=True))
+    """Index of the entry that told of its last re-encryption; none: it is as it was written."""
     detector: str = Field(sa_column=Column(String(128), nullable=False))
     text: Sealed = Field(sa_column=_sealed())
     attributes: Sealed = Field(sa_column=_sealed())
     originals: Sealed | None = Field(sa_column=_sealed(nullable=True))
     terms: Sealed = Field(sa_column=_sealed())
 
-    __table_args__ = (Index("memory_by_episode", "tenant_id", "episode_id", "position"),)
+    __table_args__ = (
+        Index("memory_by_episode", "tenant_id", "episode_id", "position"),
+        Index("memory_by_term", "tenant_id", "retention", "term_start"),
+    )
 
 
 class MemorySubjectRow(_Row, table=True):
@@ -99,6 +115,8 @@ class MemorySubjectRow(_Row, table=True):
     tenant_id: str = Field(sa_column=_id())
     subject_id: str = Field(sa_column=_id())
     memory_id: str = Field(sa_column=_id())
+
+    __table_args__ = (Index("memory_subject_by_memory", "tenant_id", "memory_id"),)
 
 
 class EmbeddingRow(_Row, table=True):
@@ -122,6 +140,8 @@ class EdgeRow(_Row, table=True):
     target_id: str = Field(sa_column=_id())
     leaf_index: int = Field(sa_column=_integer())
 
+    __table_args__ = (Index("edge_by_target", "tenant_id", "target_id"),)
+
 
 class CredentialRow(_Row, table=True):
     """How a principal shows who it is at the edge: the verifier of a secret, never the secret."""
@@ -137,6 +157,136 @@ class CredentialRow(_Row, table=True):
     """Over all the others, under a key of the tenant: see `vault.credentials`."""
 
 
+class TombstoneRow(_Row, table=True):
+    """What was removed for good, as a keyed digest: it is refused when it comes back (law 5). Never changed."""
+
+    __tablename__ = "tombstone"
+    tenant_id: str = Field(sa_column=_id())
+    digest: bytes = Field(sa_column=Column(LargeBinary(32), primary_key=True, nullable=False))
+    kind: str = Field(sa_column=_word())
+    recorded: int = Field(sa_column=_integer())
+    leaf_index: int = Field(sa_column=_integer())
+
+
+class HoldRow(_Row, table=True):
+    """A legal hold: what it names may not be removed until two people released it (law 4)."""
+
+    __tablename__ = "hold"
+    tenant_id: str = Field(sa_column=_id())
+    hold_id: str = Field(sa_column=_id())
+    scope: str = Field(sa_column=_word())
+    matter: str | None = Field(sa_column=Column(String(64), nullable=True))
+    reason: str = Field(sa_column=_word(32))
+    placed_by: str = Field(sa_column=_word(64))
+    placed: int = Field(sa_column=_integer())
+    review: int = Field(sa_column=_integer())
+    asked_by: str | None = Field(sa_column=Column(String(64), nullable=True))
+    asked: int | None = Field(sa_column=_integer(nullable=True))
+    released_by: str | None = Field(sa_column=Column(String(64), nullable=True))
+    released: int | None = Field(sa_column=_integer(nullable=True))
+    leaf_index: int = Field(sa_column=_integer())
+
+
+class HoldTargetRow(_Row, table=True):
+    """What a hold names: a subject with all that is and will be known of it, a memory, or the whole tenant."""
+
+    __tablename__ = "hold_target"
+    tenant_id: str = Field(sa_column=_id())
+    hold_id: str = Field(sa_column=_id())
+    kind: str = Field(sa_column=_word(key=True))
+    target_id: str = Field(sa_column=_id())
+    leaf_index: int = Field(sa_column=_integer())
+
+    __table_args__ = (Index("hold_target_by_target", "tenant_id", "kind", "target_id"),)
+
+
+class LeaseRow(_Row, table=True):
+    """Who may run a job now; its token grows with each taking, and fences off whoever had it before."""
+
+    __tablename__ = "lease"
+    tenant_id: str = Field(sa_column=_id())
+    name: str = Field(sa_column=_id())
+    holder: str = Field(sa_column=_word(64))
+    token: int = Field(sa_column=_integer())
+    until: int = Field(sa_column=_integer())
+
+
+class JobRow(_Row, table=True):
+    """How far a job came, and when it runs next."""
+
+    __tablename__ = "job"
+    tenant_id: str = Field(sa_column=_id())
+    name: str = Field(sa_column=_id())
+    paused: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    due: int = Field(sa_column=_integer())
+    cursor: str = Field(sa_column=Column(Text, nullable=False))
+    started: int | None = Field(sa_column=_integer(nullable=True))
+    finished: int | None = Field(sa_column=_integer(nullable=True))
+    outcome: str | None = Field(sa_column=Column(String(16), nullable=True))
+    counts: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class UsageRow(_Row, table=True):
+    """When a memory was last read, as the log tells it: for terms that run from there."""
+
+    __tablename__ = "usage"
+    tenant_id: str = Field(sa_column=_id())
+    memory_id: str = Field(sa_column=_id())
+    last_used: int = Field(sa_column=_integer())
+
+
+class QuarantineRow(_Row, table=True):
+    """A memory version that is not served, because its row is not what it should be (law 12)."""
+
+    __tablename__ = "quarantine"
+    tenant_id: str = Field(sa_column=_id())
+    memory_id: str = Field(sa_column=_id())
+    version: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    reason: str = Field(sa_column=_word(32))
+    since: int = Field(sa_column=_integer())
+    leaf_index: int = Field(sa_column=_integer())
+
+
+class ReviewRow(_Row, table=True):
+    """A memory that somebody is to decide about."""
+
+    __tablename__ = "review"
+    tenant_id: str = Field(sa_column=_id())
+    memory_id: str = Field(sa_column=_id())
+    reason: str = Field(sa_column=_word(32))
+    since: int = Field(sa_column=_integer())
+    leaf_index: int = Field(sa_column=_integer())
+
+
+class RestrictionRow(_Row, table=True):
+    """A person who restricted the use of what is known of them, or objects to a purpose."""
+
+    __tablename__ = "restriction"
+    tenant_id: str = Field(sa_column=_id())
+    subject_id: str = Field(sa_column=_id())
+    kind: str = Field(sa_column=_word(key=True))
+    purpose: str = Field(sa_column=_word(key=True))
+    """Empty: all purposes."""
+    since: int = Field(sa_column=_integer())
+    leaf_index: int = Field(sa_column=_integer())
+
+
+class ErasureRow(_Row, table=True):
+    """How far the erasure of a subject came, and its certificate."""
+
+    __tablename__ = "erasure"
+    tenant_id: str = Field(sa_column=_id())
+    erasure_id: str = Field(sa_column=_id())
+    subject_id: str = Field(sa_column=_id(key=False))
+    state: str = Field(sa_column=_word())
+    begun: int = Field(sa_column=_integer())
+    finished: int | None = Field(sa_column=_integer(nullable=True))
+    intent_leaf: int = Field(sa_column=_integer())
+    certificate: str | None = Field(sa_column=Column(Text, nullable=True))
+
+    __table_args__ = (Index("erasure_by_subject", "tenant_id", "subject_id", unique=True),)
+
+
 def table(row: type[SQLModel]) -> Table:
     """The Core table of a row class, for inserts without the object layer."""
     found = SQLModel.metadata.tables[str(row.__tablename__)]
@@ -144,7 +294,26 @@ def table(row: type[SQLModel]) -> Table:
     return found
 
 
-TENANT, SUBJECT, EPISODE, MEMORY, MEMORY_SUBJECT, EMBEDDING, EDGE, CREDENTIAL = (
+(
+    TENANT,
+    SUBJECT,
+    EPISODE,
+    MEMORY,
+    MEMORY_SUBJECT,
+    EMBEDDING,
+    EDGE,
+    CREDENTIAL,
+    TOMBSTONE,
+    HOLD,
+    HOLD_TARGET,
+    LEASE,
+    JOB,
+    USAGE,
+    QUARANTINE,
+    REVIEW,
+    RESTRICTION,
+    ERASURE,
+) = (
     table(row)
     for row in (
         TenantRow,
@@ -155,7 +324,21 @@ TENANT, SUBJECT, EPISODE, MEMORY, MEMORY_SUBJECT, EMBEDDING, EDGE, CREDENTIAL = 
         EmbeddingRow,
         EdgeRow,
         CredentialRow,
+        TombstoneRow,
+        HoldRow,
+        HoldTargetRow,
+        LeaseRow,
+        JobRow,
+        UsageRow,
+        QuarantineRow,
+        ReviewRow,
+        RestrictionRow,
+        ErasureRow,
     )
 )
 CONTENT_TABLES = (SUBJECT, EPISODE, MEMORY, MEMORY_SUBJECT, EMBEDDING, EDGE)
+"""Tables that hold what was written, and from which an erasure removes it."""
+LIFE_TABLES = (TOMBSTONE, HOLD, HOLD_TARGET, LEASE, JOB, USAGE, QUARANTINE, REVIEW, RESTRICTION, ERASURE)
+"""Tables of what time and people do to it."""
+WALLED_TABLES = (*CONTENT_TABLES, *LIFE_TABLES)
 """Tables behind the row-level tenant wall."""

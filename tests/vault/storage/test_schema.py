@@ -21,7 +21,7 @@ from vault.storage.columns import SealedColumn
 from vault.storage.engine import writer_engine
 from vault.storage.group_commit import WriteSet
 from vault.storage.migrate import HEADS, upgrade
-from vault.storage.schema import CONTENT_TABLES, CREDENTIAL, EPISODE, MEMORY, TENANT
+from vault.storage.schema import CONTENT_TABLES, CREDENTIAL, EPISODE, MEMORY, TENANT, WALLED_TABLES
 from vault.storage.store import Store
 
 CANARY = "planted content 4711"
@@ -61,7 +61,7 @@ def test_the_migrations_make_the_logs_guards(tmp_path: Path) -> None:
         triggers = {
             row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='trigger'")
         }
-        assert len(triggers) == 19
+        assert len(triggers) == 26
         connection.execute(
             "INSERT INTO audit_leaf VALUES ('t', 0, zeroblob(32), '{}', zeroblob(32), '{}', 'memory.write', 0, NULL)"
         )
@@ -84,7 +84,7 @@ def test_the_tenant_leads_every_primary_key_and_every_index(table: Table) -> Non
 
 
 def test_every_table_that_holds_content_stands_behind_the_tenant_wall() -> None:
-    walled = {table.name for table in CONTENT_TABLES}
+    walled = {table.name for table in WALLED_TABLES}
     assert {table.name for table in SQLModel.metadata.tables.values()} - walled == {
         TENANT.name,
         CREDENTIAL.name,
@@ -97,18 +97,29 @@ def test_every_table_that_holds_content_stands_behind_the_tenant_wall() -> None:
 def test_a_column_without_a_seal_holds_ids_words_and_numbers_only() -> None:
     clear = {
         (table.name, column.name)
-        for table in CONTENT_TABLES
+        for table in WALLED_TABLES
         for column in table.columns
         if not isinstance(column.type, SealedColumn)
     }
     expected = {
         "subject": "tenant_id subject_id created",
-        "episode": "tenant_id episode_id owner access_tier subjects kind recorded leaf_index",
+        "episode": "tenant_id episode_id owner access_tier subjects kind recorded leaf_index resealed",
         "memory": "tenant_id memory_id version is_current episode_id position owner access_tier memory_tier trust"
-        " subjects recorded leaf_index detector",
+        " subjects recorded purpose retention retention_rule term_start leaf_index resealed detector",
         "memory_subject": "tenant_id subject_id memory_id",
         "embedding": "tenant_id memory_id version model",
         "edge": "tenant_id source_id kind target_id leaf_index",
+        "tombstone": "tenant_id digest kind recorded leaf_index",
+        "hold": "tenant_id hold_id scope matter reason placed_by placed review asked_by asked released_by released"
+        " leaf_index",
+        "hold_target": "tenant_id hold_id kind target_id leaf_index",
+        "lease": "tenant_id name holder token until",
+        "job": "tenant_id name paused due cursor started finished outcome counts",
+        "usage": "tenant_id memory_id last_used",
+        "quarantine": "tenant_id memory_id version reason since leaf_index",
+        "review": "tenant_id memory_id reason since leaf_index",
+        "restriction": "tenant_id subject_id kind purpose since leaf_index",
+        "erasure": "tenant_id erasure_id subject_id state begun finished intent_leaf certificate",
     }
     assert clear == {(table, name) for table, names in expected.items() for name in names.split()}
 

@@ -77,7 +77,7 @@ def test_a_store_whose_schema_nobody_touched_opens_again(
 def test_an_object_that_was_added_changed_or_dropped_is_refused_and_named(
     file: Path, database: Database, raw: sqlite3.Connection, planted: str, shown: str
 ) -> None:
-    table = "edge" if database == "rows" else "keys"
+    table = "credential" if database == "rows" else "keys"  # one without an index of its own
     raw.execute(planted.format(table))
     with pytest.raises(TamperedError, match=shown.format(table)):
         _open(file, database)

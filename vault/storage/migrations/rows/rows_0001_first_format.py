@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from audit.store import GUARDS
+from vault.storage.guards import LIFE_GUARDS
 
 revision = "rows_0001"
 down_revision = None
@@ -13,92 +14,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Create the tables."""
-    op.create_table(
-        "credential",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("credential_id", sa.String(length=64), nullable=False),
-        sa.Column("principal_id", sa.String(length=64), nullable=False),
-        sa.Column("roles", sa.Text(), nullable=False),
-        sa.Column("verifier", sa.LargeBinary(), nullable=False),
-        sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.Column("seal", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "credential_id"),
-    )
-    op.create_table(
-        "edge",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("source_id", sa.String(length=64), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("target_id", sa.String(length=64), nullable=False),
-        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "source_id", "kind", "target_id"),
-    )
-    op.create_table(
-        "embedding",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("memory_id", sa.String(length=64), nullable=False),
-        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("model", sa.String(length=64), nullable=False),
-        sa.Column("vector", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
-    )
-    op.create_table(
-        "episode",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("episode_id", sa.String(length=64), nullable=False),
-        sa.Column("owner", sa.String(length=64), nullable=False),
-        sa.Column("access_tier", sa.String(length=16), nullable=False),
-        sa.Column("subjects", sa.Text(), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("recorded", sa.BigInteger(), nullable=False),
-        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
-        sa.Column("attributes", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "episode_id"),
-    )
-    op.create_table(
-        "memory",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("memory_id", sa.String(length=64), nullable=False),
-        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("is_current", sa.SmallInteger(), nullable=False),
-        sa.Column("episode_id", sa.String(length=64), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("owner", sa.String(length=64), nullable=False),
-        sa.Column("access_tier", sa.String(length=16), nullable=False),
-        sa.Column("memory_tier", sa.String(length=16), nullable=False),
-        sa.Column("trust", sa.String(length=16), nullable=False),
-        sa.Column("subjects", sa.Text(), nullable=False),
-        sa.Column("recorded", sa.BigInteger(), nullable=False),
-        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
-        sa.Column("detector", sa.String(length=128), nullable=False),
-        sa.Column("text", sa.LargeBinary(), nullable=False),
-        sa.Column("attributes", sa.LargeBinary(), nullable=False),
-        sa.Column("originals", sa.LargeBinary(), nullable=True),
-        sa.Column("terms", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
-    )
-    op.create_index("memory_by_episode", "memory", ["tenant_id", "episode_id", "position"], unique=False)
-    op.create_table(
-        "memory_subject",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("subject_id", sa.String(length=64), nullable=False),
-        sa.Column("memory_id", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "subject_id", "memory_id"),
-    )
-    op.create_table(
-        "subject",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("subject_id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.LargeBinary(), nullable=False),
-        sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "subject_id"),
-    )
-    op.create_table(
-        "tenant",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id"),
-    )
     op.create_table(
         "audit_checkpoint",
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
@@ -167,5 +82,208 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "level", "tile_index"),
         comment="Full tiles of C2SP tlog-tiles, 256 hashes each, stored when they become full.",
     )
-    for statement in GUARDS.get(op.get_bind().dialect.name, ()):
+    op.create_table(
+        "credential",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("credential_id", sa.String(length=64), nullable=False),
+        sa.Column("principal_id", sa.String(length=64), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("verifier", sa.LargeBinary(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("seal", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "credential_id"),
+    )
+    op.create_table(
+        "edge",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("source_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("target_id", sa.String(length=64), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "source_id", "kind", "target_id"),
+    )
+    op.create_index("edge_by_target", "edge", ["tenant_id", "target_id"], unique=False)
+    op.create_table(
+        "embedding",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
+    )
+    op.create_table(
+        "episode",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("episode_id", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("access_tier", sa.String(length=16), nullable=False),
+        sa.Column("subjects", sa.Text(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("recorded", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.Column("resealed", sa.BigInteger(), nullable=True),
+        sa.Column("attributes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "episode_id"),
+    )
+    op.create_table(
+        "erasure",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("erasure_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("begun", sa.BigInteger(), nullable=False),
+        sa.Column("finished", sa.BigInteger(), nullable=True),
+        sa.Column("intent_leaf", sa.BigInteger(), nullable=False),
+        sa.Column("certificate", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("tenant_id", "erasure_id"),
+    )
+    op.create_index("erasure_by_subject", "erasure", ["tenant_id", "subject_id"], unique=True)
+    op.create_table(
+        "hold",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("hold_id", sa.String(length=64), nullable=False),
+        sa.Column("scope", sa.String(length=16), nullable=False),
+        sa.Column("matter", sa.String(length=64), nullable=True),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("placed_by", sa.String(length=64), nullable=False),
+        sa.Column("placed", sa.BigInteger(), nullable=False),
+        sa.Column("review", sa.BigInteger(), nullable=False),
+        sa.Column("asked_by", sa.String(length=64), nullable=True),
+        sa.Column("asked", sa.BigInteger(), nullable=True),
+        sa.Column("released_by", sa.String(length=64), nullable=True),
+        sa.Column("released", sa.BigInteger(), nullable=True),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "hold_id"),
+    )
+    op.create_table(
+        "hold_target",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("hold_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("target_id", sa.String(length=64), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "hold_id", "kind", "target_id"),
+    )
+    op.create_index("hold_target_by_target", "hold_target", ["tenant_id", "kind", "target_id"], unique=False)
+    op.create_table(
+        "job",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("paused", sa.SmallInteger(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=False),
+        sa.Column("started", sa.BigInteger(), nullable=True),
+        sa.Column("finished", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("counts", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "name"),
+    )
+    op.create_table(
+        "lease",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "name"),
+    )
+    op.create_table(
+        "memory",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("is_current", sa.SmallInteger(), nullable=False),
+        sa.Column("episode_id", sa.String(length=64), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("access_tier", sa.String(length=16), nullable=False),
+        sa.Column("memory_tier", sa.String(length=16), nullable=False),
+        sa.Column("trust", sa.String(length=16), nullable=False),
+        sa.Column("subjects", sa.Text(), nullable=False),
+        sa.Column("recorded", sa.BigInteger(), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("retention", sa.String(length=64), nullable=False),
+        sa.Column("retention_rule", sa.String(length=64), nullable=False),
+        sa.Column("term_start", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.Column("resealed", sa.BigInteger(), nullable=True),
+        sa.Column("detector", sa.String(length=128), nullable=False),
+        sa.Column("text", sa.LargeBinary(), nullable=False),
+        sa.Column("attributes", sa.LargeBinary(), nullable=False),
+        sa.Column("originals", sa.LargeBinary(), nullable=True),
+        sa.Column("terms", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
+    )
+    op.create_index("memory_by_episode", "memory", ["tenant_id", "episode_id", "position"], unique=False)
+    op.create_index("memory_by_term", "memory", ["tenant_id", "retention", "term_start"], unique=False)
+    op.create_table(
+        "memory_subject",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "subject_id", "memory_id"),
+    )
+    op.create_index("memory_subject_by_memory", "memory_subject", ["tenant_id", "memory_id"], unique=False)
+    op.create_table(
+        "quarantine",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
+    )
+    op.create_table(
+        "restriction",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "subject_id", "kind", "purpose"),
+    )
+    op.create_table(
+        "review",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id"),
+    )
+    op.create_table(
+        "subject",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.LargeBinary(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "subject_id"),
+    )
+    op.create_table(
+        "tenant",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id"),
+    )
+    op.create_table(
+        "tombstone",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("recorded", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "digest"),
+    )
+    op.create_table(
+        "usage",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("memory_id", sa.String(length=64), nullable=False),
+        sa.Column("last_used", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id"),
+    )
+    dialect = op.get_bind().dialect.name
+    for statement in (*GUARDS.get(dialect, ()), *LIFE_GUARDS.get(dialect, ())):
         op.execute(statement)
