@@ -41,6 +41,8 @@ class Label(StrEnum):
     """Seals of a tenant's credentials: which secret stands for whom."""
     SURROGATES = "surrogates"
     """Choice of stand-ins for tokens in the text that is embedded."""
+    TOMBSTONE = "tombstone"
+    """Keyed digests of what was removed for good."""
 
 
 def derive(secret: bytes | bytearray, label: Label, context: bytes = b"", size: int = KEY_BYTES) -> bytes:

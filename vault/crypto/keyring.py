@@ -240,6 +240,14 @@ class TenantKeys:
         """
         return self._keys.subkey(self.tenant, KeyKind.SUBJECT_IDS, "", Label.CREDENTIAL)
 
+    def tombstone_key(self) -> bytes:
+        """Return the key of the digests of what was removed for good: of the one key that never changes.
+
+        Raises:
+            KeyMissingError: the tenant was never established.
+        """
+        return self._keys.subkey(self.tenant, KeyKind.SUBJECT_IDS, "", Label.TOMBSTONE)
+
     def has_key(self, subject: str) -> bool:
         """Say whether a subject has, or had, a key here: cheap while its key is leased. Creates nothing.
 

@@ -415,3 +415,20 @@ def test_a_key_that_may_not_be_created_is_missing_and_none_is_made_for_the_other
         keys.sealing_key([anna, ben], create=False)
     assert list(store.records()) == before
     assert keys.sealing_key([anna], create=False) is keys.sealing_key([anna])
+
+
+def test_the_key_of_tombstones_is_the_same_for_ever_and_serves_nothing_else(
+    keys: TenantKeys, keyring: Keyring, make_keyring: MakeKeyring
+) -> None:
+    """A tombstone is asked for years after it was set: its key may neither rotate nor be of a subject."""
+    anna = keys.subject_id("Anna")
+    keys.provide([anna])
+    key = keys.tombstone_key()
+    assert len(key) == 32
+    assert keyring.establish("bank").tombstone_key() != key
+    assert key not in {keys.search_key(), keys.query_key(), keys.surrogate_key(), keys.credential_key()}
+    keys.rotate(anna)
+    keyring.close()
+    assert make_keyring().tenant("clinic").tombstone_key() == key
+    with pytest.raises(KeyMissingError):
+        make_keyring().tenant("nobody").tombstone_key()
