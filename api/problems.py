@@ -157,6 +157,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
             "tile-folder", 409, "The folder holds something else than this log's tiles", Exit.CONFLICT
         ),
         audit.TileMalformedError: Problem("tile-malformed", 500, "A tile is malformed", Exit.NOT_CHECKED),
+        audit.CertificateMalformedError: Problem(
+            "certificate-malformed", 500, "A certificate is malformed", Exit.NOT_CHECKED
+        ),
         audit.SubmissionMalformedError: Problem("submission-malformed", 400, "A submission is malformed"),
         audit.VerificationError: Problem(
             "verification-failed", 500, "A verification failed", Exit.VERIFICATION_FAILED

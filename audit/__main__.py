@@ -23,9 +23,10 @@ NOT_CHECKED: Final = 9
 def main(arguments: Sequence[str]) -> int:
     """Verify the file that the arguments name, say what was found, and return the exit code."""
     parser = ArgumentParser(
-        "python -m audit", description="Verify a bundle or a proof of an audit log, offline."
+        "python -m audit",
+        description="Verify a bundle or a proof of an audit log, or an erasure certificate, offline.",
     )
-    parser.add_argument("file", type=Path, help="an evidence bundle, or a .tlog-proof")
+    parser.add_argument("file", type=Path, help="an evidence bundle, a .tlog-proof, or a certificate")
     parser.add_argument(
         "--key", action="append", required=True, help="verifier key of the log, or a file of them"
     )

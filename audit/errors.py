@@ -17,6 +17,7 @@ AuditError
 │   ├── KeyMalformedError
 │   ├── SubmissionMalformedError
 │   ├── TileMalformedError
+│   ├── CertificateMalformedError
 │   └── BundleMalformedError
 └── VerificationError        raise the alarm: a check failed (names check, expected and got)
     └── LogDamagedError      the stored log contradicts itself: serve nothing from it
@@ -99,6 +100,10 @@ class SubmissionMalformedError(MalformedError):
 
 class TileMalformedError(MalformedError):
     """A tile's path or an entry bundle is not in the form of C2SP tlog-tiles."""
+
+
+class CertificateMalformedError(MalformedError):
+    """A file is not an erasure certificate, or a field of it is not of its form."""
 
 
 class BundleMalformedError(MalformedError):

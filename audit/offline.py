@@ -1,7 +1,7 @@
 """Verifying one file with nothing but public keys: what it takes, and what is said of it.
 
-Owns telling bundles from proofs, reading keys as people give them, and the words for people. It leaves
-judging to `audit.verify_bundle` and `audit.proof`, and printing and ending to `python -m audit` and to
+Owns telling bundles, proofs and certificates apart, reading keys as people give them, and the words for people. It leaves
+judging to `audit.verify_bundle`, `audit.proof` and `audit.certificate_check`, and printing and ending to `python -m audit` and to
 the command line. Nothing here needs a vault.
 """
 
@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from audit.certificate import FIRST_BYTES, MAX_CERTIFICATE_SIZE
+from audit.certificate_check import ProvenErasure, describe_erasure, verify_certificate
 from audit.cosignature import WitnessVerifierKey
 from audit.errors import BundleMalformedError
 from audit.evidence import SYSTEM_LOG
@@ -34,6 +36,8 @@ MAX_KEYS_SIZE: Final = 64 * 1024
 MAX_KEPT_SIZE: Final = 1_000_001
 
 _WIDTH: Final = 16
+
+Proven = BundleReport | ProvenEntry | ProvenErasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,8 @@ class Terms:
         object.__setattr__(self, "trust", Trust(keys, tuple(witnesses), self.required, self.may_lag))
 
 
-def verify_file(path: Path, terms: Terms, *, now: datetime | None = None) -> BundleReport | ProvenEntry:
-    """Verify a bundle or a proof.
+def verify_file(path: Path, terms: Terms, *, now: datetime | None = None) -> Proven:
+    """Verify a bundle, a proof or a certificate.
 
     Args:
         path: The file.
@@ -73,24 +77,33 @@ def verify_file(path: Path, terms: Terms, *, now: datetime | None = None) -> Bun
 
     Raises:
         OSError: a file cannot be read.
-        MalformedError: it is neither, or cannot be read as one.
-        VerificationError: it is a proof, and does not hold. What is found in a bundle is in its report.
+        MalformedError: it is none of them, or cannot be read as one.
+        VerificationError: it is a proof or a certificate, and does not hold. What is found in a bundle is in its report.
     """
     kept = [_limited(file, MAX_KEPT_SIZE) for file in terms.remembered]
     with path.open("rb") as file:
-        if not _is_proof(file, path):
+        certified = _starts_with(file, FIRST_BYTES)
+        if not certified and not _is_proof(file, path):
             return verify_bundle(file, terms.trust, remembered=kept, now=now)
+        if kept:
+            raise BundleMalformedError(
+                "expected checkpoints that were kept with a bundle, not with a proof or a certificate"
+            )
+        if certified:
+            return verify_certificate(file.read(MAX_CERTIFICATE_SIZE + 1), terms.trust)
         proof = parse_proof(file.read(MAX_PROOF_SIZE + 1))
-    if kept:
-        raise BundleMalformedError("expected checkpoints that were kept with a bundle, not with a proof")
     entry = None if terms.entry is None else CarriedEntry(_limited(terms.entry, MAX_ENTRY_SIZE + 1))
     return verify_proof(proof, terms.trust, entry)
 
 
 def _is_proof(file: BinaryIO, path: Path) -> bool:
-    start = file.read(len(FIRST_LINE))
+    return _starts_with(file, FIRST_LINE.encode()) or path.suffix == SUFFIX
+
+
+def _starts_with(file: BinaryIO, first: bytes) -> bool:
+    start = file.read(len(first))
     file.seek(0)
-    return start == FIRST_LINE.encode() or path.suffix == SUFFIX
+    return start == first
 
 
 def _limited(path: Path, limit: int) -> bytes:
@@ -110,8 +123,10 @@ def _keys_of(given: Iterable[str | Path]) -> Iterator[str]:
         yield from filter(None, map(str.strip, text.splitlines()))
 
 
-def describe(found: BundleReport | ProvenEntry) -> list[str]:
+def describe(found: Proven) -> list[str]:
     """Return lines for people: what was checked, what was found, what it shows and what it does not."""
+    if isinstance(found, ProvenErasure):
+        return describe_erasure(found)
     return list(_bundle_lines(found) if isinstance(found, BundleReport) else _proof_lines(found))
 
 
@@ -166,6 +181,7 @@ def _log_lines(log: LogSummary) -> Iterator[str]:
     for count, what in (
         (log.erased, "erased"),
         (log.withheld, "without payload"),
+        (log.beside, "erasing entries shown beside"),
         (log.unproven, "claims unproven"),
         (log.earlier, "checkpoints by a key before yours alone"),
     ):
