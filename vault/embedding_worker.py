@@ -8,7 +8,7 @@ from it; it is derived from a memory that has its entry, and brings none of its 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,6 +100,19 @@ class EmbeddingWorker:
         with self._changed:
             held = {one.place for one in (*self._queue, *self._at_work)}
             self.put([one for one in pending if one.place not in held])
+
+    def forget(self, tenant: str, memory_ids: Collection[str]) -> None:
+        """Drop the texts of memories that wait for their vector: they were removed.
+
+        One that is at work at this moment gets no vector either: its row is gone when it is to be added.
+        """
+        with self._changed:
+            kept = [
+                one for one in self._queue if one.tenant != tenant or one.memory.memory_id not in memory_ids
+            ]
+            self._unfinished -= len(self._queue) - len(kept)
+            self._queue = deque(kept)
+            self._changed.notify_all()
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until nothing is left; say whether that happened in time."""

@@ -104,6 +104,15 @@ class Indexes:
         with self.following(tenant):
             self._state(tenant).index.add_vector(memory_id, vector)
 
+    def remove(self, tenant: str, memory_ids: Sequence[str]) -> None:
+        """Let memories be found no more, for good: their terms and vectors leave the index."""
+        with self.following(tenant):
+            state = self._state(tenant)
+            for memory_id in memory_ids:
+                state.index.remove(memory_id)
+                state.subjects.pop(memory_id, None)
+                state.revoked.discard(memory_id)
+
     def set_trust(self, tenant: str, memory_id: str, trust: TrustState) -> None:
         """Take note of a memory's trust; a revoked one is found no more."""
         with self.following(tenant):

@@ -22,6 +22,7 @@ from vault.storage.store import EdgePlace, EpisodeDigest, RowDigest
 
 ROW_DIGEST: Final = "row against log"
 ROW_PRESENT: Final = "row of an entry"
+ROW_GONE: Final = "removed rows stay away"
 ROW_CURRENT: Final = "newest version is the current one"
 ROW_TRUST: Final = "trust of a version"
 ROW_SUBJECT: Final = "subjects of a memory"
@@ -31,7 +32,7 @@ ENTRY_FORM: Final = "entry that names rows"
 ROWS_UNTOLD: Final = "rows of erased entries"
 _TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
 """Write entries name the trust of each memory by its first letter."""
-_NAMING: Final = re.compile('"(?:digests|trust|links|edges)":')
+_NAMING: Final = re.compile('"(?:digests|trust|links|edges|gone)":')
 _OF_PRINCIPALS: Final = '"event":"principal.'
 _WROTE: Final = re.compile('"event":"memory[.](?:organize|update|write)","outcome":"ok"')
 """In a header, whose keys are sorted and whose strings are of no such letters."""
@@ -113,6 +114,11 @@ class _Logged:
     credentials: dict[str, int] = field(default_factory=dict)
     """Those that stand, with the entry that made them."""
     revoked: dict[str, int] = field(default_factory=dict)
+    gone: dict[str, int] = field(default_factory=dict)
+    """Memories that were removed for good, with the entry that says so."""
+    resealed: dict[tuple[str, int], tuple[int, str]] = field(default_factory=dict)
+    """By memory and version: the last entry that told of a re-encryption, and the digest it names."""
+    resealed_episodes: dict[str, tuple[int, str]] = field(default_factory=dict)
     unsaid: set[int] = field(default_factory=set)
     """Entries that were erased, or are not of the form of one."""
     untold: list[int] = field(default_factory=list)
@@ -205,6 +211,10 @@ class _Comparison:
         if not isinstance(payload, Mapping):
             raise _FormError
         logged, index = self.logged, entry.index
+        logged.gone.update(dict.fromkeys(_texts(payload.get("gone", [])), index))
+        if "versions" in payload:
+            self._note_resealed(index, payload)
+            return
         written = _texts(payload.get("written", []))
         named = written or _texts(payload.get("memories", []))
         digests, trust = _texts(payload.get("digests", [])), _words(payload.get("trust", []))
@@ -227,27 +237,48 @@ class _Comparison:
             logged.links[index - part] = logged.links.get(index - part, frozenset()) | edges
             logged.parts[index] = parts
 
+    def _note_resealed(self, index: int, payload: Mapping[str, JsonValue]) -> None:
+        """Take the word of an entry of a re-encryption, which named what it sealed anew."""
+        versions = payload.get("versions")
+        if not isinstance(versions, list):
+            raise _FormError
+        places = zip(_texts(payload.get("memories", [])), versions, strict=False)
+        digests = _texts(payload.get("digests", []))
+        for (memory_id, version), digest in zip(places, digests, strict=False):
+            if not isinstance(version, int):
+                raise _FormError
+            self.logged.resealed[memory_id, version] = (index, digest)
+        episodes = _texts(payload.get("episodes", []))
+        told = zip(episodes, _texts(payload.get("episode_digests", [])), strict=False)
+        self.logged.resealed_episodes.update({episode: (index, digest) for episode, digest in told})
+
     def memories(self, rows: Iterable[RowDigest]) -> set[tuple[str, str]]:
         """Compare memories; return what their rows say that they are about."""
         subjects: set[tuple[str, str]] = set()
         unseen = {(index, memory) for index, named in self.logged.digests.items() for memory in named}
         for memory_id, group in groupby(rows, key=attrgetter("memory_id")):
             versions = list(group)
+            if memory_id in self.logged.gone:
+                self.add(self.logged.gone[memory_id], ROW_GONE, "no row", f"a row of {_shown(memory_id)}")
             for row in versions:
                 unseen.discard((row.leaf_index, memory_id))
                 subjects.update((subject, memory_id) for subject in row.subjects)
                 self._memory(row)
             self._newest(versions)
         for index, memory_id in sorted(unseen):
-            self.add(index, ROW_PRESENT, f"a row of {_shown(memory_id)}", "none")
+            if memory_id not in self.logged.gone:
+                self.add(index, ROW_PRESENT, f"a row of {_shown(memory_id)}", "none")
         return subjects
 
     def _memory(self, row: RowDigest) -> None:
-        if row.leaf_index in self.logged.unsaid:
+        resealed = self.logged.resealed.get((row.memory_id, row.version))
+        if resealed is None and row.leaf_index in self.logged.unsaid:
             return
         self.checked += 1
         named = self.logged.digests.get(row.leaf_index, {})
         expected = named.get(row.memory_id, "an entry that wrote this row")
+        if resealed is not None:
+            expected = resealed[1]
         if expected != row.digest:
             got = f"{row.digest} in version {_shown(row.version)} of {_shown(row.memory_id)}"
             self.add(row.leaf_index, ROW_DIGEST, expected, got)
@@ -271,16 +302,21 @@ class _Comparison:
         for row in rows:
             if unseen.get(row.episode_id) == row.leaf_index:
                 del unseen[row.episode_id]
-            if row.leaf_index in self.logged.unsaid:
-                continue
             episode, digest = self.logged.episodes.get(row.leaf_index, ("", None))
+            anew = self.logged.resealed_episodes.get(row.episode_id)
+            if anew is not None:
+                episode, digest = row.episode_id, anew[1]
+            elif row.leaf_index in self.logged.unsaid:
+                continue
             if episode != row.episode_id:
                 got = f"{row.digest} of {_shown(row.episode_id)}"
                 self.add(row.leaf_index, ROW_DIGEST, "an entry that wrote this row", got)
             elif digest not in (None, row.digest):
                 self.add(row.leaf_index, ROW_DIGEST, str(digest), f"{row.digest} of {_shown(episode)}")
         for episode, index in sorted(unseen.items()):
-            self.add(index, ROW_PRESENT, f"a row of {_shown(episode)}", "none")
+            # One of which no memory is left goes with the last of them.
+            if not self.logged.digests.get(index, {}).keys() <= self.logged.gone.keys():
+                self.add(index, ROW_PRESENT, f"a row of {_shown(episode)}", "none")
 
     def subjects(self, expected: set[tuple[str, str]], stored: set[tuple[str, str]]) -> None:
         for subject, memory in sorted(expected - stored, key=repr):
@@ -298,6 +334,8 @@ class _Comparison:
         }
         for row in rows:
             edge, index = (row.kind, row.source_id, row.target_id), row.leaf_index
+            if self._touches_gone(edge):
+                self.add(index, ROW_GONE, "no edge of a memory that was removed", _shown_edge(edge))
             unseen.pop(edge, None)
             if index in unsaid:
                 continue
@@ -306,7 +344,11 @@ class _Comparison:
             if not named and self.logged.counts[index] < 0:
                 self.add(index, ROW_EDGE, "an entry that names this edge", _shown_edge(edge))
         for edge, index in sorted(unseen.items()):
-            self.add(index, ROW_PRESENT, f"the edge {_shown_edge(edge)}", "none")
+            if not self._touches_gone(edge):
+                self.add(index, ROW_PRESENT, f"the edge {_shown_edge(edge)}", "none")
+
+    def _touches_gone(self, edge: _Edge) -> bool:
+        return edge[1] in self.logged.gone or edge[2] in self.logged.gone
 
     def credentials(self, rows: Iterable[str]) -> None:
         """Compare credentials: one that was revoked and put back would open its door again."""

@@ -41,6 +41,7 @@ from vault.privacy.tokens import SubjectTokens
 from vault.search.lexical import TermHasher
 from vault.storage.rows import StoredEpisode, StoredMemory
 from vault.subject_sealer import FIRST_VERSION, REF, SPEAKER, TEXT, SubjectSealer, TokenScope
+from vault.tombstones import Tombstones
 
 _QUERY_DIGEST_BYTES: Final = 16
 
@@ -89,6 +90,14 @@ class Sealers:
     def key_records(self, tenant: str) -> Iterator[KeyRecord]:
         """Go through what is known of a tenant's keys; nothing is unwrapped."""
         return self._keyring.tenant(tenant).records()
+
+    def tombstones(self, tenant: str) -> Tombstones:
+        """Return what makes the digests by which the removed is known again.
+
+        Raises:
+            KeyMissingError: the tenant was never established.
+        """
+        return Tombstones(self._keyring.tenant(tenant).tombstone_key())
 
     def establish(self, tenant: str) -> None:
         """Make a tenant's own keys, if it has none yet."""

@@ -13,6 +13,7 @@ from vault.clock import microseconds
 from vault.embedding_worker import Pending
 from vault.errors import (
     ConflictError,
+    ErasedError,
     InputInvalidError,
     NotFoundError,
     ScreeningRefusedError,
@@ -56,6 +57,7 @@ class UpdatePath:
             NotFoundError: there is no such memory within reach.
             ConflictError: the memory has another version than expected, or got one meanwhile.
             InputInvalidError, ScreeningRefusedError: the text cannot be kept.
+            ErasedError: the text says what was erased before.
         """
         parts = self._parts
         check_vault_id(IdKind.MEMORY, change.memory_id)
@@ -68,6 +70,8 @@ class UpdatePath:
         after = self._seal(grant, before, former, text, sealer)
         parts.probe("sealed")
         unit = parts.store.write(grant)
+        tombstones = parts.sealers.tombstones(grant.tenant)
+        unit.refuse_erased(lambda: tombstones.of_write(before.subjects, [text]))
         unit.add_version(after.stored)
         payload: dict[str, JsonValue] = {
             "memories": [change.memory_id],
@@ -76,7 +80,11 @@ class UpdatePath:
         }
         unit.entry(parts.journal.allowed(grant, payload, resource=change.memory_id))
         # By the thread that commits, so that the index takes versions in the order in which they were committed.
-        leaf = unit.commit(finish=lambda: parts.indexes.replace(grant.tenant, after))[0]
+        try:
+            leaf = unit.commit(finish=lambda: parts.indexes.replace(grant.tenant, after))[0]
+        except ErasedError:
+            parts.journal.note(grant, {}, resource=change.memory_id, outcome=Outcome.REFUSED)
+            raise
         parts.probe("durable")
         with parts.indexes.following(grant.tenant):
             parts.embedding.put([Pending(grant.tenant, after.stored, after.embedding_text)])

@@ -23,7 +23,13 @@ from policies.model import AccessTier, Action, Principal, Purpose, Relation
 from vault.clock import Stock, microseconds
 from vault.crypto.subject_name import normal_name
 from vault.embedding_worker import Pending
-from vault.errors import IdentifierInvalidError, InputInvalidError, KeyMissingError, ScreeningRefusedError
+from vault.errors import (
+    ErasedError,
+    IdentifierInvalidError,
+    InputInvalidError,
+    KeyMissingError,
+    ScreeningRefusedError,
+)
 from vault.grant import Grant, authorise
 from vault.ids import IdKind, new_id
 from vault.indexes import Indexed
@@ -99,6 +105,7 @@ class WritePath:
             DeniedError: the principal may not write to this access tier for this purpose.
             InputInvalidError: or one of its kinds: the source cannot be kept as it is.
             ScreeningRefusedError: the privacy rules refuse it; an entry says so.
+            ErasedError: it was erased before; an entry says so.
             KeyAccessError, StorageError: nothing was written.
         """
         parts = self._parts
@@ -120,7 +127,11 @@ class WritePath:
         )
         unit = parts.store.write(grant)
         # 4. Guard, 5. Seal, 6. Commit, by whichever writer leads: for all who wait, one after another
-        (leaf,) = unit.commit(prepare=lambda: self._seal(unit, work), finish=lambda: self._index(work))
+        try:
+            (leaf,) = unit.commit(prepare=lambda: self._seal(unit, work), finish=lambda: self._index(work))
+        except ErasedError:
+            parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
+            raise
         # 7. Receipt
         return Receipt(
             memory_ids=tuple([item.stored.memory_id for item in work.written]),
@@ -248,6 +259,9 @@ class WritePath:
             for passage, screened in zip(work.passages, work.screens.texts, strict=True)
         ]
         memories = [item.stored for item in work.written]
+        unit.refuse_erased(
+            lambda: parts.sealers.tombstones(grant.tenant).of_write(work.sealer.subjects, work.screens.texts)
+        )
         for subject_id, name in parts.sealers.unrecorded(grant.tenant, work.sealer).items():
             unit.add_subject(subject_id, name, microseconds(work.recorded))
         payload: dict[str, JsonValue] = {

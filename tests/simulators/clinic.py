@@ -35,6 +35,8 @@ CLINICIAN: Final = person("dr-a", Role.CLINICIAN)
 ADVISER: Final = person("adviser-a", Role.ADVISER)
 AUDITOR: Final = person("auditor-a", Role.AUDITOR)
 ADMINISTRATOR: Final = person("admin-a", Role.ADMINISTRATOR)
+OFFICER: Final = person("officer-a", Role.PRIVACY_OFFICER)
+SECOND_OFFICER: Final = person("officer-b", Role.PRIVACY_OFFICER)
 SERVICE: Final = person("job-1", Role.SERVICE)
 STRANGER: Final = person("agent-1", Role.OWNER_AGENT, Role.CLINICIAN, tenant=BANK)
 """Has the owner's very id, and more roles, at another tenant."""

@@ -63,6 +63,8 @@ class RowDigest:
     leaf_index: int
     digest: str
     subjects: tuple[str, ...]
+    resealed: int | None = None
+    """The entry that told of its last re-encryption."""
 
 
 class EpisodeDigest(NamedTuple):
@@ -71,6 +73,7 @@ class EpisodeDigest(NamedTuple):
     episode_id: str
     leaf_index: int
     digest: str
+    resealed: int | None = None
 
 
 class EdgePlace(NamedTuple):
@@ -234,7 +237,14 @@ class Store:
             current = row.is_current == 1
             subjects = split_subjects(str(row.subjects))
             yield RowDigest(
-                row.memory_id, row.version, current, str(row.trust), row.leaf_index, digest, subjects
+                row.memory_id,
+                row.version,
+                current,
+                str(row.trust),
+                row.leaf_index,
+                digest,
+                subjects,
+                row.resealed,
             )
 
     def episode_digests(self, connection: Connection, tenant: str) -> Iterator[EpisodeDigest]:
@@ -242,7 +252,7 @@ class Store:
         query = select(EPISODE).where(EPISODE.c.tenant_id == tenant)
         for row in connection.execute(query, execution_options={"yield_per": 1000}):
             digest = episode_digest({column.name: row[place] for place, column in enumerate(EPISODE.c)})
-            yield EpisodeDigest(row.episode_id, row.leaf_index, digest)
+            yield EpisodeDigest(row.episode_id, row.leaf_index, digest, row.resealed)
 
     def subject_rows(self, connection: Connection, tenant: str) -> Iterator[tuple[str, str]]:
         """Yield subject and memory of every row that says what a memory is about, like `digests`."""

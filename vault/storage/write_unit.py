@@ -4,7 +4,7 @@ Owns what a grant's action allows to be added. It leaves the commit to `vault.st
 form of rows to `vault.storage.rows`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, and_, update
@@ -19,6 +19,7 @@ from vault.grant import Grant
 from vault.model import EdgeKind, TrustState
 from vault.storage.group_commit import GroupCommit, Row, WriteSet
 from vault.storage.read_unit import within
+from vault.storage.removal import TombstoneKind, expect_not_erased, has_tombstones
 from vault.storage.rows import StoredEpisode, StoredMemory, episode_digest, row_digest
 from vault.storage.schema import EDGE, EMBEDDING, EPISODE, MEMORY, MEMORY_SUBJECT, SUBJECT
 
@@ -49,6 +50,20 @@ class WriteUnit:
         """
         if self._grant.action is not action:
             raise DeniedError(f"a grant to {self._grant.action} is none to {action}")
+
+    def refuse_erased(self, tombstones: Callable[[], Mapping[bytes, TombstoneKind]]) -> None:
+        """Refuse the write where it would bring back what was erased, as the commit's transaction sees it.
+
+        Args:
+            tombstones: Makes the digests under which what is written would be known; asked only where
+                anything was ever removed.
+        """
+
+        def check(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            if has_tombstones(connection, self._grant.tenant):
+                expect_not_erased(connection, self._grant.tenant, tombstones())
+
+        self._work.changes.append(check)
 
     def add_subject(self, subject_id: str, name: Sealed, created: int) -> None:
         """Add a subject; one that is there already, by another thread, is left as it is."""
