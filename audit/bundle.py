@@ -9,6 +9,7 @@ which files there are to `audit.bundle_section`, the list of them to `audit.mani
     evidence/clinic-a/tile/entries/000.p/42       headers: two bytes of length, then the leaf's bytes
     evidence/clinic-a/tile/0/000.p/42             leaf hashes, and so on upwards
     evidence/clinic-a/payloads/000000000.jsonl    {"index":0,"payload":"{…}","salt":"…"}
+    evidence/clinic-a/beside/000000000.tlog-proof of a range: an entry behind it that erased payloads in it
     evidence/manifest.json                        last, as it holds the digests of the others
 
 Unpacked, the folder of a log is a C2SP tile log, which any monitor can follow.
@@ -24,11 +25,12 @@ from typing import BinaryIO, Final
 
 from audit.archive import TOP, ArchiveWriter
 from audit.bundle_section import CHECKPOINTS_A_FILE, LogSection
-from audit.evidence import LogEvidence, StoredEntry
+from audit.evidence import EntryBeside, LogEvidence, StoredEntry
 from audit.growing_tree import GrowingTree
 from audit.manifest import MANIFEST, Export, FileLine, Manifest
 from audit.merkle import HASH_SIZE, CompactRange, leaf_hash
 from audit.note import is_key_name
+from audit.proof import CarriedEntry, TlogProof
 from audit.signing import VerifierKey
 from audit.tiles import MAX_ENTRY_SIZE, TILE_WIDTH, encode_entry_bundle, entries_path, tile_path
 
@@ -109,10 +111,14 @@ class _Writer:
         notes = _kept_notes(log, section)
         if notes:
             self._add(f"{log.tenant}/checkpoint", notes[-1])
-        section = replace(section, checkpoints=len(notes), left_out=len(log.checkpoints) - len(notes))
+        left_out = len(log.checkpoints) - len(notes)
+        beside = list(log.beside) if notes and self._terms.payloads else []
+        section = replace(section, checkpoints=len(notes), left_out=left_out, beside=len(beside))
         lines = (dump(note.decode(errors="replace")) for note in notes)
         for path in section.checkpoints_paths():
             self._add(path, b"".join(islice(lines, CHECKPOINTS_A_FILE)))
+        for nth, one in enumerate(beside):
+            self._add(section.beside_path(nth), _proof_of(one, notes[-1]))
         self._logs.append(section)
 
     def _write_entries(self, log: LogEvidence, nth: int, batch: list[StoredEntry], tree: GrowingTree) -> None:
@@ -145,6 +151,12 @@ class _Writer:
         self._archive.add(f"{TOP}/{path}", content)
         line = FileLine(path, len(content), sha256(content).hexdigest()).encode()
         self._lines += b"," + line if self._lines else line
+
+
+def _proof_of(beside: EntryBeside, note: bytes) -> bytes:
+    entry = beside.entry
+    carried = CarriedEntry(entry.header.encode(), entry.salt, entry.payload)
+    return TlogProof(entry.index, beside.path, note, carried.encode()).encode()
 
 
 def _kept_notes(log: LogEvidence, section: LogSection) -> list[bytes]:

@@ -15,10 +15,11 @@ from audit.bundle_files import BundleFiles
 from audit.bundle_section import CHECKPOINTS_A_FILE, LogSection
 from audit.canonical import MAX_INTEGER
 from audit.errors import BundleMalformedError, MalformedError
-from audit.evidence import LogEvidence, StoredEntry
+from audit.evidence import EntryBeside, LogEvidence, StoredEntry
 from audit.manifest import Manifest
 from audit.merkle import HASH_SIZE
 from audit.note import MAX_NOTE_SIZE, parse_base64
+from audit.proof import MAX_PROOF_SIZE, parse_carried, parse_proof
 from audit.tiles import TILE_WIDTH, parse_entry_bundle
 
 MAX_CHECKPOINTS_SIZE: Final = 64 << 20
@@ -69,6 +70,7 @@ class _LogFiles:
             tiles=self._tile,
             start=section.start,
             size=None if section.whole else section.size,
+            beside=self._beside(),
         )
 
     def _tile(self, level: int, index: int, width: int) -> bytes | None:
@@ -91,6 +93,18 @@ class _LogFiles:
                 raise BundleMalformedError(f"expected {width} lines of payloads, got {len(lines)}")
             for header, line in zip(headers, lines, strict=True):
                 yield _parse_entry(header, _parse_line(line, dict))
+
+    def _beside(self) -> Iterator[EntryBeside]:
+        """Yield the entries beside a range, of proofs that go by the checkpoint that the bundle ends with."""
+        section = self.section
+        note = self.read(section.checkpoint_place, MAX_NOTE_SIZE) if section.beside else b""
+        for nth in range(section.beside):
+            proof = parse_proof(self.read(section.beside_place(nth), MAX_PROOF_SIZE))
+            if proof.checkpoint != note or proof.extra is None:
+                raise BundleMalformedError("expected an entry beside the range, and the last checkpoint")
+            carried = parse_carried(proof.extra)
+            header = carried.header.decode(errors="replace")
+            yield EntryBeside(StoredEntry(proof.index, header, carried.salt, carried.payload), proof.path)
 
 
 class _BundleNotes(Sequence[bytes]):

@@ -37,6 +37,8 @@ class LogSection:
     """Checkpoints that entries outside the range would be needed for."""
     payloads: bool
     """Whether salts and payloads are there, but for those that were erased."""
+    beside: int = 0
+    """Number of entries behind the range that are shown because they erased payloads in it."""
 
     def paths(self) -> Iterator[str]:
         """Yield the paths of the section's files, in the order in which they are written."""
@@ -51,10 +53,15 @@ class LogSection:
         if self.checkpoints:
             yield f"{self.log}/checkpoint"
             yield from self.checkpoints_paths()
+        yield from map(self.beside_path, range(self.beside))
 
     def payloads_path(self, nth: int) -> str:
         """Return the path of the salts and payloads of the entries of a tile."""
         return f"{self.log}/payloads/{nth:09d}.jsonl"
+
+    def beside_path(self, nth: int) -> str:
+        """Return the path of the proof of an entry beside the range."""
+        return f"{self.log}/beside/{nth:09d}.tlog-proof"
 
     def checkpoints_paths(self) -> Iterator[str]:
         """Yield the paths of the files of checkpoints, so many in each."""
@@ -91,11 +98,7 @@ class LogSection:
     @property
     def files(self) -> int:
         """Number of files."""
-        return (
-            self.checkpoints_place(-(-self.checkpoints // CHECKPOINTS_A_FILE))
-            if self.checkpoints
-            else self._notes
-        )
+        return self.beside_place(self.beside)
 
     def entries_place(self, nth: int) -> int:
         """Return the place of the headers of the entries of a tile; its hashes and payloads stand right behind."""
@@ -124,6 +127,11 @@ class LogSection:
     def checkpoints_place(self, nth: int) -> int:
         """Return the place of one of the files of checkpoints."""
         return self._notes + 1 + nth
+
+    def beside_place(self, nth: int) -> int:
+        """Return the place of the proof of an entry beside the range."""
+        notes = -(-self.checkpoints // CHECKPOINTS_A_FILE)
+        return (self.checkpoints_place(notes) if notes else self._notes) + nth
 
     @property
     def _has_edge(self) -> bool:

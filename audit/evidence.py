@@ -36,6 +36,15 @@ class StoredEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryBeside:
+    """An entry that is shown beside a range, with its path to the root of the whole tree."""
+
+    entry: StoredEntry
+    path: tuple[bytes, ...]
+    """Hashes from the leaf's sibling up."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCosignature:
     """A signature line that a witness gave for the checkpoint of one size."""
 
@@ -66,3 +75,5 @@ class LogEvidence:
     """Index of the first entry: above 0 where only a range is shown, and tiles speak for the rest."""
     size: int | None = None
     """Size of the tree that the range was taken from; None where all entries are shown."""
+    beside: Iterable[EntryBeside] = ()
+    """With a range: entries behind it that erased payloads in it, by index."""

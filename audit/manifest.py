@@ -55,9 +55,13 @@ _CHUNK: Final = 1 << 16
 _NO_FILES: Final = b'"files":[]'
 _KEYS: Final = frozenset({"complete", "exported", "files", "format", "keys", "logs", "policy", "witnesses"})
 _EXPORT_KEYS: Final = frozenset({"by", "entry", "purpose", "time"})
+_BESIDE: Final = "beside"
+"""Left out of a section where nothing is shown beside it."""
 _LOG_KEYS: Final = frozenset(
     {"checkpoints", "left_out", "log", "origin", "payloads", "root", "size", "start", "stop"}
 )
+MAX_BESIDE: Final = 1_000
+"""Entries that are shown beside a range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ class Manifest:
                 "files": [],
                 "format": FORMAT,
                 "keys": list(self.keys),
-                "logs": [{name: getattr(log, name) for name in sorted(_LOG_KEYS)} for log in self.logs],
+                "logs": [_section_fields(log) for log in self.logs],
                 "policy": self.policy,
                 "witnesses": list(self.witnesses),
             }
@@ -232,6 +236,11 @@ def parse_manifest(content: bytes) -> Manifest:
     )
 
 
+def _section_fields(section: LogSection) -> dict[str, JsonValue]:
+    names = _LOG_KEYS | {_BESIDE} if section.beside else _LOG_KEYS
+    return {name: getattr(section, name) for name in sorted(names)}
+
+
 def _parse_export(value: JsonValue) -> Export:
     fields = _object(value, _EXPORT_KEYS, "with who exported it")
     by, purpose, time = (_word(fields[name]) for name in ("by", "purpose", "time"))
@@ -239,7 +248,8 @@ def _parse_export(value: JsonValue) -> Export:
 
 
 def _parse_log(value: JsonValue) -> LogSection:
-    fields = _object(value, _LOG_KEYS, "with sections")
+    beside = isinstance(value, Mapping) and _BESIDE in value
+    fields = _object(value, _LOG_KEYS | {_BESIDE} if beside else _LOG_KEYS, "with sections")
     log, origin, payloads = _word(fields["log"]), _word(fields["origin"]), fields["payloads"]
     if not is_id(log) or not isinstance(payloads, bool):
         raise BundleMalformedError("expected a section with a log's id, with payloads or without")
@@ -253,10 +263,14 @@ def _parse_log(value: JsonValue) -> LogSection:
         checkpoints=_number(fields["checkpoints"]),
         left_out=_number(fields["left_out"]),
         payloads=payloads,
+        beside=_number(fields[_BESIDE]) if beside else 0,
     )
     whole = section.stop == section.size or section.stop % TILE_WIDTH == 0
     if section.start % TILE_WIDTH or not section.start <= section.stop <= section.size or not whole:
         raise BundleMalformedError("expected a range of whole tiles within the log")
+    shows = not section.whole and section.payloads and section.checkpoints > 0
+    if beside and not (shows and 1 <= section.beside <= MAX_BESIDE):
+        raise BundleMalformedError(f"expected 1 to {MAX_BESIDE} entries beside a range with payloads")
     return section
 
 

@@ -8,7 +8,7 @@ said: a clock that was wrong, or set, is worth a warning (`CLOCK_INVARIANTS`) an
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -173,6 +173,18 @@ class Erasures:
             if 0 <= one < self._start:
                 self.not_shown += 1
             elif not 0 <= one < index or not self._is_gone(one):
+                yield one
+            self._awaited.get(index, set()).discard(one)
+
+    def observe_beside(self, index: int, named: Sequence[int]) -> Iterator[int]:
+        """Yield entries of a range that one behind it says it erased and that stand; settle the others.
+
+        Args:
+            index: Of the entry behind the range.
+            named: Entries of the range that it names.
+        """
+        for one in named:
+            if not self._is_gone(one):
                 yield one
             self._awaited.get(index, set()).discard(one)
 

@@ -23,6 +23,7 @@ class Check(StrEnum):
     COMMITMENT = "payload commitment"
     PAYLOAD = "payload form"
     ERASURE = "erasure"
+    BESIDE = "erasing entry beside a range"
     CHECKPOINT_NOTE = "checkpoint signature"
     CHECKPOINT_ROOT = "checkpoint root"
     CHECKPOINT_ORDER = "checkpoints by size"
@@ -91,6 +92,8 @@ class LogSummary:
     earlier: int = 0
     """Checkpoints signed by nobody but a key that went before those that were given: held against the log,
     while nothing rests on them."""
+    beside: int = 0
+    """Entries behind the range that were shown because they erased payloads in it."""
     handovers: tuple[str, ...] = ()
     """Roll-overs of the log's key that this log shows, each in words."""
 

@@ -35,6 +35,20 @@ _SINCE: Final = select(func.count()).where(
     LEAF.c.time_us >= bindparam("time_us"),
     LEAF.c.event == bindparam("event"),
 )
+_ERASERS: Final = (
+    select(LEAF.c.erased_by)
+    .distinct()
+    .where(
+        LEAF.c.tenant_id == bindparam("tenant"),
+        LEAF.c.leaf_index >= bindparam("start"),
+        LEAF.c.leaf_index < bindparam("stop"),
+        LEAF.c.payload.is_(None),
+        LEAF.c.erased_by >= bindparam("stop"),
+        LEAF.c.erased_by < bindparam("size"),
+    )
+    .order_by(LEAF.c.erased_by)
+    .limit(bindparam("limit"))
+)
 _ERASED: Final = select(func.count()).where(
     LEAF.c.tenant_id == bindparam("tenant"),
     LEAF.c.leaf_index >= bindparam("start"),
@@ -74,6 +88,12 @@ def count_erased(connection: Connection, tenant: str, span: range) -> int:
     """Return how many payloads in a span of indexes were erased."""
     values = {"tenant": tenant, "start": span.start, "stop": span.stop}
     return int(connection.execute(_ERASED, values).scalar_one())
+
+
+def erasers_behind(connection: Connection, tenant: str, span: range, *, size: int, limit: int) -> list[int]:
+    """Return the indexes of the first entries behind a span, below `size`, that erased payloads in it."""
+    values = {"tenant": tenant, "start": span.start, "stop": span.stop, "size": size, "limit": limit}
+    return [int(index) for index in connection.execute(_ERASERS, values).scalars()]
 
 
 def count_since(connection: Connection, tenant: str, event: EventType, time_us: int) -> int:

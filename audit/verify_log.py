@@ -29,6 +29,7 @@ from audit.replay import CLOCK_INVARIANTS, Erasures, Replay
 from audit.report import Check, LogSummary
 from audit.succession import KeyWatch
 from audit.tiles import TILE_WIDTH
+from audit.verify_beside import SignedTree, erased_by
 from audit.verify_checkpoints import Checkpoints
 from audit.verify_run import Recorded, Run
 
@@ -45,6 +46,8 @@ class LogRun:
         self._tree = GrowingTree(self._check_tile)
         self._range = None if log.size is None else RangeTree(log.size, log.tiles or (lambda *_: None))
         self._erased = self._withheld = 0
+        self._beside: set[int] = set()
+        """Entries behind the range that were shown; at most as many as a manifest may list."""
         self._erasures = Erasures(log.tenant, log.start)
         self._intents = IntentLedger()
         self._replay = Replay(log.tenant, run.now, run.policies, begun=log.start > 0)
@@ -87,6 +90,7 @@ class LogRun:
             withheld=self._withheld,
             unchecked=seen.unchecked,
             earlier=seen.earlier,
+            beside=len(self._beside),
             handovers=self._keys.followed(),
         )
 
@@ -210,8 +214,34 @@ class LogRun:
                 None, Check.TILE, f"tile {nth} of level {level} as the tile above says", "another or none"
             )
 
+    def _check_beside(self) -> None:
+        """Take note of the entries behind a range that erased payloads in it; only a signed tree shows them."""
+        seen = self._checkpoints
+        reach = seen.cosigned_size if self._run.trust.required else seen.signed_size
+        root = self._root(self._size) if reach == self._size else None
+        shown = range(self._log.start, self._log.start + self._tree.size)
+        above = shown.stop - 1
+        for beside in self._log.beside:
+            index = beside.entry.index
+            if root is None:
+                continue  # read all the same: each file is held against its digest
+            tree = SignedTree(self._log.tenant, self._size, root)
+            try:
+                named = erased_by(beside, tree, shown, above)
+            except VerificationError as error:
+                self._add(index, Check.BESIDE, error.expected, error.got)
+                continue
+            except MalformedError as error:
+                self._add(index, Check.BESIDE, "an entry in its form", str(error))
+                continue
+            above = index
+            self._beside.add(index)
+            for standing in self._erasures.observe_beside(index, named):
+                self._add(standing, Check.ERASURE, f"erased, as entry {index} says", "something else")
+
     def _check_end(self) -> None:
         self._check_head()
+        self._check_beside()
         self._check_erasures()
         for intent in self._intents.unmatched():
             self._warn_of_effect(intent.index, "an outcome", "none: nobody knows what became of it")
@@ -257,7 +287,7 @@ class LogRun:
     def _is_answerable(self, eraser: int) -> bool:
         """Say whether an entry that is said to have erased another would have to be seen here."""
         shown = self._log.start <= eraser < self._log.start + self._tree.size
-        return eraser >= self._size or (shown and not self._withheld)
+        return eraser >= self._size or eraser in self._beside or (shown and not self._withheld)
 
     def _unsettled(self) -> Iterator[tuple[int, int]]:
         return self._erasures.unsettled()

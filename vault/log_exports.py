@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from audit.bundle import BundleTerms, size_of, write_bundle
 from audit.canonical import JsonValue
 from audit.event import EntryDraft, EventType
-from audit.evidence import SYSTEM_LOG, LogEvidence, StoredEntry
-from audit.manifest import FORMAT, Export
+from audit.evidence import SYSTEM_LOG, EntryBeside, LogEvidence, StoredEntry
+from audit.manifest import FORMAT, MAX_BESIDE, Export
 from audit.proof import CarriedEntry, TlogProof
+from audit.selection import erasers_behind
 from audit.tiles import TILE_WIDTH
 from policies.model import Principal, Purpose
 from vault.auditing import LOG_RESOURCE, AuditView
@@ -166,7 +167,18 @@ class LogExports(AuditView):
         if (start, stop) == (0, size):
             return log
         entries = self._parts.log.entries(connection, log.tenant, start, stop)
-        return replace(log, entries=entries, start=start, size=size)
+        beside = [] if signed is None else self._beside(connection, log.tenant, range(start, stop), size)
+        return replace(log, entries=entries, start=start, size=size, beside=beside)
+
+    def _beside(self, connection: Connection, tenant: str, shown: range, size: int) -> list[EntryBeside]:
+        """Return the entries behind a range that erased payloads in it: without them they would lie there gone."""
+        log = self._parts.log
+        erasers = erasers_behind(connection, tenant, shown, size=size, limit=MAX_BESIDE)
+        return [
+            EntryBeside(entry, tuple(log.inclusion_proof(connection, tenant, index, size)))
+            for index in erasers
+            for entry in log.entries(connection, tenant, index, index + 1)
+        ]
 
     def _erased_behind(self, connection: Connection, log: LogEvidence, signed: int) -> bool:
         """Say whether an entry behind the signed end erased payloads: without it they would lie there gone."""

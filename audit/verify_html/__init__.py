@@ -13,7 +13,7 @@ from typing import Final
 
 from audit.bundle_section import CHECKPOINTS_A_FILE
 from audit.event import COMMITMENT_DOMAIN, ERASABLE, HEADER_PATTERN, ID_PATTERN, MAX_HEADER_SIZE, EventType
-from audit.manifest import FORMAT
+from audit.manifest import FORMAT, MAX_BESIDE
 from audit.replay import CLOCK_INVARIANTS, CLOCK_SKEW, Invariant
 from audit.report import Check
 from audit.signing import HANDOVER_TITLE, MAX_RETIRED
@@ -68,6 +68,7 @@ def _constants() -> str:
         "header": _javascript(HEADER_PATTERN),
         "id": _javascript(ID_PATTERN),
         "invariants": {invariant.name: invariant.value for invariant in Invariant},
+        "maxBeside": MAX_BESIDE,
         "maxHandovers": MAX_RETIRED,
         "maxHeaderSize": MAX_HEADER_SIZE,
         "payloadDomain": COMMITMENT_DOMAIN.decode(),

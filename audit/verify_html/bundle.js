@@ -90,6 +90,8 @@ const payloadsPath = (log, nth) => `${log}/payloads/${String(nth).padStart(9, "0
 
 const checkpointsPath = (log, nth) => `${log}/checkpoints/${String(nth).padStart(9, "0")}.jsonl`;
 
+const besidePath = (log, nth) => `${log}/beside/${String(nth).padStart(9, "0")}.tlog-proof`;
+
 function* checkpointsPaths({ log, checkpoints }) {
   for (let nth = 0; nth < Math.ceil(checkpoints / CONSTANTS.checkpointsAFile); nth += 1) {
     yield checkpointsPath(log, nth);
@@ -114,6 +116,7 @@ function* sectionPaths(section) {
     yield `${log}/checkpoint`;
     yield* checkpointsPaths(section);
   }
+  for (let nth = 0; nth < (section.beside ?? 0); nth += 1) yield besidePath(log, nth);
 }
 
 const hasKeys = (value, keys) => isObject(value) && Object.keys(value).sort().join() === keys;
@@ -148,13 +151,16 @@ function parseManifest(content) {
 
 function checkSection(section) {
   const fields = "checkpoints,left_out,log,origin,payloads,root,size,start,stop";
-  need(hasKeys(section, fields), "expected a section of a log");
+  const beside = isObject(section) && section.beside !== undefined;
+  need(hasKeys(section, beside ? `beside,${fields}` : fields), "expected a section of a log");
   need(isWord(section.log) && isId(section.log) && isWord(section.origin), "expected a section with a log's id");
   need(typeof section.payloads === "boolean" && HASH_HEX.test(section.root), "expected a section with a root");
   const { size, start, stop, checkpoints, left_out: leftOut } = section;
   need([size, start, stop, checkpoints, leftOut].every(isCount), "expected counts");
   const whole = stop === size || stop % TILE_WIDTH === 0;
   need(start % TILE_WIDTH === 0 && start <= stop && stop <= size && whole, "expected a range of whole tiles within the log");
+  const shows = (start > 0 || stop < size) && section.payloads && checkpoints > 0 && isCount(section.beside);
+  need(!beside || (shows && section.beside >= 1 && section.beside <= CONSTANTS.maxBeside), "expected some entries beside a range with payloads");
 }
 
 function checkFiles(manifest) {

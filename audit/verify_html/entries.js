@@ -148,6 +148,14 @@ class Erasures {
     }
   }
 
+  /** Yield entries of a range that one behind it says it erased and that stand; settle the others. */
+  *observeBeside(index, named) {
+    for (const one of named) {
+      if (!this.gone.has(one)) yield one;
+      this.awaited.get(index)?.delete(one);
+    }
+  }
+
   *unsettled() {
     for (const [eraser, entries] of this.awaited) for (const one of entries) yield [one, eraser];
   }

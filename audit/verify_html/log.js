@@ -2,7 +2,7 @@
 
 class LogRun {
   constructor(run, section) {
-    Object.assign(this, { run, section, log: section.log, erased: 0, withheld: 0 });
+    Object.assign(this, { run, section, log: section.log, erased: 0, withheld: 0, beside: new Set() });
     this.whole = section.start === 0 && section.stop === section.size;
     this.first = section.start / TILE_WIDTH;
     this.tree = new GrowingTree((level, nth, hashes) => this.checkTile(level, nth, hashes));
@@ -47,7 +47,7 @@ class LogRun {
       log: this.log, size: this.section.size, root: root ? hex(root) : "", signedSize, checkpoints: count,
       cosignedSize, witnesses: [...witnesses].sort(),
       start: this.section.start, stop: this.section.stop, erased: this.erased, withheld: this.withheld,
-      unproven: this.replay.unproven, unchecked, earlier, handovers: await this.keys.followed(),
+      unproven: this.replay.unproven, unchecked, earlier, beside: this.beside.size, handovers: await this.keys.followed(),
     };
   }
 
@@ -187,12 +187,61 @@ class LogRun {
     }
   }
 
+  /** Take note of the entries behind a range that erased payloads in it; only a signed tree shows them. */
+  async checkBeside() {
+    const { size, stop } = this.section;
+    const { signedSize, cosignedSize } = this.checkpoints;
+    const reach = this.run.trust.required ? cosignedSize : signedSize;
+    const root = this.range && reach === size ? await this.range.root(size) : null;
+    let above = stop - 1;
+    for (let nth = 0; nth < (this.section.beside ?? 0); nth += 1) {
+      const proof = parseProof(await this.run.read(besidePath(this.log, nth)));
+      const note = await this.run.read(`${this.log}/checkpoint`, MAX_NOTE_SIZE);
+      need(proof.extra && equal(proof.checkpoint, note), "expected an entry beside the range, and the last checkpoint");
+      const entry = parseCarried(proof.extra);
+      const index = Number(proof.index);
+      if (!root) continue; // read all the same: each file is held against its digest
+      try {
+        const named = await this.erasedBy(proof, entry, root, above);
+        above = index;
+        this.beside.add(index);
+        for (const standing of this.erasures.observeBeside(index, named)) {
+          this.add(standing, CHECK.ERASURE, `erased, as entry ${index} says`, "something else");
+        }
+      } catch (error) {
+        if (error instanceof Failed) this.add(index, CHECK.BESIDE, error.expected, error.got);
+        else if (error instanceof Malformed) this.add(index, CHECK.BESIDE, "an entry in its form", error.message);
+        else throw error;
+      }
+    }
+  }
+
+  /** Return the entries of the range that an entry behind it says it erased; see audit/verify_beside.py. */
+  async erasedBy({ index, path }, { leaf, salt, payload }, root, above) {
+    const expect = (holds, expected, got) => {
+      if (!holds) throw new Failed(CHECK.BESIDE, expected, got);
+    };
+    expect(index > BigInt(above), `one behind entry ${above}`, String(index));
+    await verifyInclusion(index, BigInt(this.section.size), await leafHash(leaf), path, root);
+    const header = parseHeader(decodeUtf8(leaf, "an entry"));
+    expect(salt && payload !== null, "its payload", "none");
+    expect(salt.length === 32 && (await commitPayload(salt, payload)) === header.commitment, header.commitment, "another");
+    const value = parseCanonical(payload);
+    const told = isObject(value) && value.log === header.tenant && Array.isArray(value.entries) ? value.entries : [];
+    const { start, stop } = this.section;
+    const inside = told.filter((one) => Number.isInteger(one) && one >= start && one < stop);
+    const erases = header.event === EVENT.PAYLOAD_ERASE && header.outcome === "ok" && header.tenant === this.log;
+    expect(erases && inside.length, "one that erased payloads in the range", "another");
+    return inside;
+  }
+
   async checkEnd() {
     const size = this.section.size;
+    await this.checkBeside();
     this.replay.unproven += this.erasures.notShown;
     for (const [index, eraser] of this.erasures.unsettled()) {
       const shown = this.section.start <= eraser && eraser < this.section.stop;
-      if (eraser >= size || (shown && !this.withheld)) this.add(index, CHECK.ERASURE, `entry ${eraser} to say that it erased it`, "no such entry");
+      if (eraser >= size || this.beside.has(eraser) || (shown && !this.withheld)) this.add(index, CHECK.ERASURE, `entry ${eraser} to say that it erased it`, "no such entry");
       else this.replay.unproven += 1;
     }
     for (const index of this.intents.open.keys()) this.warnOfEffect(index, "an outcome", "none: nobody knows what became of it");

@@ -25,6 +25,7 @@ def sections(draw: st.DrawFn) -> LogSection:
         checkpoints=draw(st.integers(0, 3 * CHECKPOINTS_A_FILE)),
         left_out=0,
         payloads=draw(st.booleans()),
+        beside=draw(st.integers(0, 3)),
     )
 
 
@@ -49,6 +50,8 @@ def test_every_file_has_its_place(section: LogSection) -> None:
         placed[section.checkpoint_place] = "a/checkpoint"
     for nth, path in enumerate(section.checkpoints_paths()):
         placed[section.checkpoints_place(nth)] = path
+    for nth in range(section.beside):
+        placed[section.beside_place(nth)] = section.beside_path(nth)
     assert [placed[place] for place in range(len(paths))] == paths
 
 

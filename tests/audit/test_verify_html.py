@@ -15,13 +15,15 @@ from audit.canonical import JsonValue
 from audit.cosignature import WitnessVerifierKey
 from audit.errors import AuditError, BundleMalformedError, VerificationError
 from audit.event import EventType
-from audit.evidence import SYSTEM_LOG
+from audit.evidence import SYSTEM_LOG, EntryBeside
 from audit.proof import TlogProof, parse_proof, verify_proof
 from audit.report import Report
 from audit.signing import VerifierKey
 from audit.trust import Trust
 from audit.verify_bundle import verify_bundle
 from audit.verify_html import build_page
+from tests.audit.test_beside import ERASER, FORGED, LOOKALIKES, MALFORMED, erased
+from tests.audit.test_beside import PROOF as PROOF_BESIDE
 from tests.audit.test_bundle import (
     BAD_BUNDLES,
     MANIFEST_LIES,
@@ -40,7 +42,7 @@ from tests.audit.test_proof import BAD_FILES, WITNESSES, WRONG, cosigned, proof_
 from tests.audit.test_verification_of_tampered_logs import SCENARIOS, erase
 from tests.golden.make_evidence import BUNDLE, PROOF
 from tests.golden.make_evidence import WITNESS as GOLDEN_WITNESS
-from tests.simulators.evidence_bundles import export, export_range
+from tests.simulators.evidence_bundles import beside_of, edited, export, export_range
 from tests.simulators.small_deployment import LOG_KEY, SmallDeployment, draft
 from tests.simulators.tampering_store import TamperingStore
 
@@ -54,7 +56,7 @@ TRUST = Trust((LOG_KEY.verifier,))
 Said = tuple[str, frozenset[tuple[str, str]]]
 """Outcome, and place and check of each finding."""
 
-__all__ = ["long"]
+__all__ = ["erased", "long"]
 
 
 class Browser:
@@ -146,6 +148,30 @@ def test_the_browser_says_the_same_of_ranges(browser: Browser, long: SmallDeploy
         assert browser.verify("evidence.tar", bundle) == python_says(bundle) == ("passed", frozenset())
     bundle = range_with_an_eraser(long)
     assert browser.verify("evidence.tar", bundle) == python_says(bundle) == ("passed", frozenset())
+
+
+@needs_chromium
+def test_the_browser_says_the_same_of_entries_beside_a_range(
+    browser: Browser, erased: SmallDeployment
+) -> None:
+    honest = beside_of(erased, A, ERASER)
+    cases: dict[str, list[EntryBeside]] = {
+        "honest": [honest],
+        "twice": [honest, honest],
+        **{name: [change(honest)] for name, change in FORGED.items()},
+        **{name: [beside_of(erased, A, ERASER + 1 + nth)] for nth, name in enumerate(LOOKALIKES)},
+    }
+    bundles = {name: export_range(erased, A, 0, 256, beside=beside) for name, beside in cases.items()}
+    bundles |= {name: change(bundles["honest"]) for name, change in MALFORMED.items()}
+    bundles["altered"] = edited(bundles["honest"], PROOF_BESIDE, lambda old: old[:-9] + bytes(9), refit=False)
+    TamperingStore(erased.connection).alter(A, 4, salt=None, payload=None, erased_by=ERASER)
+    bundles["not named"] = export_range(erased, A, 0, 256, beside=[honest])
+    differing = {}
+    for name, bundle in bundles.items():
+        said, expected = browser.verify("evidence.tar", bundle), python_says(bundle)
+        if said != expected:
+            differing[name] = (said, expected)
+    assert differing == {}
 
 
 @needs_chromium

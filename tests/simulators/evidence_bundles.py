@@ -6,13 +6,13 @@ Owns rewriting a bundle as somebody would who knows the format: with a manifest 
 import io
 import json
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from audit.archive import TOP, ArchiveWriter
 from audit.bundle import BundleTerms, write_bundle
-from audit.evidence import LogEvidence
+from audit.evidence import EntryBeside, LogEvidence
 from audit.trust import Trust
 from audit.verify_bundle import BundleReport, verify_bundle
 from tests.simulators.small_deployment import SmallDeployment
@@ -31,16 +31,30 @@ def export(deployment: SmallDeployment, *tenants: str, payloads: bool = True) ->
 
 
 def export_range(
-    deployment: SmallDeployment, tenant: str, start: int, stop: int, *, payloads: bool = True
+    deployment: SmallDeployment,
+    tenant: str,
+    start: int,
+    stop: int,
+    *,
+    payloads: bool = True,
+    beside: Sequence[EntryBeside] = (),
 ) -> bytes:
-    """Return a bundle of a range of whole tiles."""
+    """Return a bundle of a range of whole tiles, and of entries beside it."""
     (log,) = deployment.log.evidence(deployment.connection, [tenant])
     size = deployment.log.head(deployment.connection, tenant).size
     entries = deployment.log.entries(deployment.connection, tenant, start, min(stop, size))
-    shown: LogEvidence = replace(log, entries=entries, start=start, size=size)
+    shown: LogEvidence = replace(log, entries=entries, start=start, size=size, beside=beside)
     file = io.BytesIO()
     write_bundle(file, [deployment.key], [shown], BundleTerms(complete=False, payloads=payloads))
     return file.getvalue()
+
+
+def beside_of(deployment: SmallDeployment, tenant: str, index: int) -> EntryBeside:
+    """Return an entry with its path to the root, as it is shown beside a range."""
+    size = deployment.log.head(deployment.connection, tenant).size
+    (entry,) = deployment.log.entries(deployment.connection, tenant, index, index + 1)
+    path = deployment.log.inclusion_proof(deployment.connection, tenant, index, size)
+    return EntryBeside(entry, tuple(path))
 
 
 def verify(deployment: SmallDeployment, bundle: bytes, *remembered: bytes) -> BundleReport:

@@ -1,6 +1,7 @@
 """What leaves a vault as evidence: decided, recorded, signed, and of the caller's own log alone."""
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -91,6 +92,24 @@ def test_a_range_is_of_whole_tiles_and_verifies(clinic: Clinic) -> None:
     with parts.store.log_connection(CLINIC) as connection:
         assert log.size == told.size == parts.log.head(connection, CLINIC).size
     assert log.signed_size == log.size
+
+
+def test_a_range_shows_who_erased_payloads_in_it(clinic: Clinic) -> None:
+    index = clinic.mem(OWNER).extract("I met Anna.").leaf_index
+    journal = clinic.vault.parts.journal
+    journal.write([journal.event(EventType.VAULT_READ, CLINIC, {"nth": nth}) for nth in range(600)])
+    erasure = PayloadErasure(clinic.vault.parts)
+    erasure.erase(ADMINISTRATOR, Purpose.OPERATIONS, [index], ErasureReason.RETENTION)
+    before, behind = ExportTerms(0, 256), ExportTerms(256)
+    found = verified(clinic, exported(clinic, before))
+    found.report.require()
+    (log,) = found.report.logs
+    assert (log.erased, log.unproven, log.beside) == (1, 0, 1)
+    found = verified(clinic, exported(clinic, behind))
+    assert found.report.logs[0].beside == 0, "the eraser stands in it, and what it erased does not"
+    found = verified(clinic, exported(clinic, replace(before, payloads=False)))
+    found.report.require()
+    assert found.report.logs[0].beside == 0
 
 
 def test_every_entry_can_be_proved_and_no_other(clinic: Clinic) -> None:
