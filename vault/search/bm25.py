@@ -64,10 +64,17 @@ def scores(field: FieldView) -> NDArray[np.float32]:
     total = np.zeros(len(field.lengths), np.float32)
     damping = field.lengths * np.float32(K1 * B / mean) + np.float32(K1 * (1 - B))
     for posting in field.postings:
-        counts = posting.counts
         if isinstance(posting, Everywhere):
-            weight = np.float32(rarity(field.units, posting.having) * (K1 + 1))
-            total += weight * counts / (counts + damping)
-        elif weight := np.float32(rarity(field.units, len(posting.units)) * (K1 + 1)):
-            total[posting.units] += weight * counts / (counts + damping[posting.units])
+            total += _shares(posting.counts, damping, rarity(field.units, posting.having))
+        elif len(posting.units):
+            rare = rarity(field.units, len(posting.units))
+            total[posting.units] += _shares(posting.counts, damping.take(posting.units), rare)
     return total
+
+
+def _shares(counts: NDArray[np.float32], damping: NDArray[np.float32], rarity: float) -> NDArray[np.float32]:
+    """What one term adds to the score of each unit."""
+    shares = counts + damping
+    np.divide(counts, shares, out=shares)
+    shares *= np.float32(rarity * (K1 + 1))
+    return shares

@@ -32,6 +32,8 @@ _WRITTEN: Final = tuple(
         rf"\b{_YEAR}\b",
     )
 )
+_CUE: Final = re.compile("[0-9]|" + "|".join(_MONTHS), re.IGNORECASE)
+"""Stands in every date that is written; most questions have none."""
 _ONE_DAY: Final = timedelta(days=1)
 _A_WEEK: Final = timedelta(days=8)
 _A_MONTH: Final = timedelta(days=31)
@@ -54,6 +56,8 @@ def terms_of_question(text: str) -> set[str]:
     """Terms of the calendar dates written in a question."""
     found: set[str] = set()
     rest = text[:MAX_CHARACTERS]
+    if not _CUE.search(rest):
+        return found
     for pattern in _WRITTEN:
         for match in pattern.finditer(rest):
             found.update(_terms(*_parts(match.groupdict())))

@@ -198,13 +198,12 @@ class TenantIndex:
         total = summed(share.values())
         chosen = _Choice(candidates, candidates.said_between(query.since, query.until), accept)
         firsts = [first for arm in ARMS for first in chosen.first_hit(getattr(candidates.signs, arm))]
-        return [  # 4. rank, and keep each arm's first hit
-            Found(
-                memory_id=memory_id,
-                score=float(total[place]),
-                why={name: float(values[place]) for name, values in share.items()},
-            )
-            for place in keep_first_hits(chosen.best(total, k), firsts, k)
+        places = keep_first_hits(chosen.best(total, k), firsts, k)  # 4. rank, and keep each arm's first hit
+        scores = total[places].tolist()
+        parts = zip(*(values[places].tolist() for values in share.values()), strict=True)
+        return [
+            Found(memory_id, score, dict(zip(share, part, strict=True)))
+            for place, score, part in zip(places, scores, parts, strict=True)
             if (memory_id := candidates.memory_id(place)) is not None
         ]
 

@@ -139,6 +139,7 @@ class Partition:
             episode=self._episode[:rows],
             episode_length=self._episode_length[: len(self._episodes)],
             neighbours=self._neighbours[:rows],
+            room=len(self._neighbours),
             question=self._question[:rows],
             after_question=self._after_question[:rows],
             speaker=self._speaker[:rows],

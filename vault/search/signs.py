@@ -83,17 +83,22 @@ def _named(view: PartitionView) -> NDArray[np.float32]:
 
 def _mean_beside(view: PartitionView, dense: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean over the row and the one before and after it, as far as they have vectors; else NaN."""
-    rows = len(dense)
-    scores, present = np.zeros((2, rows + 1), np.float32)  # the place past the end stands for no neighbour
-    np.isfinite(dense, out=present[:rows], casting="unsafe")
-    np.copyto(scores[:rows], dense, where=present[:rows] > 0)
+    rows, absent = len(dense), np.isnan(dense)
+    scores, present = view.scratch(), view.scratch()
+    scores[:rows], present[:rows] = dense, ~absent
+    some_absent = bool(absent.any())
+    if some_absent:
+        scores[:rows][absent] = 0
     total, count = scores[:rows].copy(), present[:rows].copy()
     for side in BESIDE:
-        beside = view.beside(side)
+        beside = view.neighbours[:, side]
         total += scores.take(beside)
         count += present.take(beside)
-    total[count == 0] = np.nan
-    return np.divide(total, np.maximum(count, 1), dtype=np.float32)
+    if some_absent:
+        total[count == 0] = np.nan
+        np.maximum(count, 1, out=count)
+    total /= count
+    return total
 
 
 def _chosen(signs: Signs, rows: NDArray[np.int64]) -> Signs:

@@ -43,6 +43,8 @@ class PartitionView:
     """One entry an episode."""
     neighbours: NDArray[np.int32]
     """(rows, 4): the rows two before, one before, one after, two after; -1 for none."""
+    room: int
+    """No neighbour's row is as great as this: one may have come after the view."""
     question: NDArray[np.bool_]
     after_question: NDArray[np.bool_]
     speaker: NDArray[np.int32]
@@ -83,22 +85,32 @@ class PartitionView:
         found = [vectors.scores(query) for vectors in self.vectors]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
-    def beside(self, side: int) -> NDArray[np.uint32]:
-        """One column of the neighbours; the number of rows where there was none at the time of the view."""
-        return _or_past_the_end(self.neighbours[:, side], len(self.alive))
+    def scratch(self) -> NDArray[np.float32]:
+        """Zeros for every row, and behind them for what a neighbour may be: none (-1, the last) or a later row."""
+        return np.zeros(self.room + 1, np.float32)
 
     def _spread(self, posting: Posting) -> Posting | Everywhere:
         if not len(posting.units):
             return EMPTY
-        rows = len(self.alive)
-        near = _or_past_the_end(self.neighbours.take(posting.units, axis=0), rows)
+        rows, near = len(self.alive), self.neighbours.take(posting.units, axis=0)
+        if near.size * _SPARSE > rows:
+            total = self.scratch()
+            total[posting.units] = posting.counts
+            np.add.at(total, near.ravel(), posting.counts.repeat(near.shape[1]))
+            return Everywhere(total[:rows])
         units = np.concatenate((posting.units[:, None], near.astype(np.int64)), axis=1).ravel()
-        return _summed(units, posting.counts.repeat(1 + near.shape[1]), rows)
+        seen = (units >= 0) & (units < rows)
+        return _summed(units[seen], posting.counts.repeat(1 + near.shape[1])[seen])
 
     def _gathered(self, posting: Posting) -> Posting | Everywhere:
         if not len(posting.units):
             return EMPTY
-        return _summed(self.episode[posting.units], posting.counts, len(self.episode_length))
+        episodes, size = self.episode.take(posting.units), len(self.episode_length)
+        if len(episodes) * _SPARSE > size:
+            total = np.zeros(size, np.float32)
+            np.add.at(total, episodes, posting.counts)
+            return Everywhere(total)
+        return _summed(episodes, posting.counts)
 
 
 def joined(views: Sequence[PartitionView]) -> PartitionView:
@@ -129,6 +141,7 @@ def joined(views: Sequence[PartitionView]) -> PartitionView:
         neighbours=np.concatenate(
             [_renumbered(view, start) for view, start in zip(views, rows, strict=True)]
         ),
+        room=sum(len(view.alive) for view in views),
         question=np.concatenate([view.question for view in views]),
         after_question=np.concatenate([view.after_question for view in views]),
         speaker=np.concatenate(
@@ -173,22 +186,9 @@ def _renumbered(view: PartitionView, start: int) -> NDArray[np.int32]:
     return np.where(known, neighbours + np.int32(start), np.int32(ABSENT))
 
 
-def _or_past_the_end(neighbours: NDArray[np.int32], rows: int) -> NDArray[np.uint32]:
-    """Neighbours, with the place past the end for none; so, too, for one that came after the view."""
-    return np.minimum(neighbours.view(np.uint32), np.uint32(rows))  # -1 reads as the greatest of all
-
-
-def _summed(
-    units: NDArray[np.int64] | NDArray[np.int32], counts: NDArray[np.float32], size: int
-) -> Posting | Everywhere:
-    """Add up the counts of each unit; what stands past the end is left out."""
-    if len(units) * _SPARSE > size:
-        total = np.zeros(size + 1, np.float32)
-        np.add.at(total, units, counts)
-        return Everywhere(total[:size])
+def _summed(units: NDArray[np.int64] | NDArray[np.int32], counts: NDArray[np.float32]) -> Posting:
+    """Add up the counts of each unit."""
     order = units.argsort(kind="stable")
     ordered = units[order]
     firsts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    found, sums = ordered[firsts], np.add.reduceat(counts[order], firsts)
-    inside = len(found) - int(found[-1] == size)
-    return Posting(found[:inside].astype(np.int64), sums[:inside])
+    return Posting(ordered[firsts].astype(np.int64), np.add.reduceat(counts[order], firsts))

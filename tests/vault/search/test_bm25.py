@@ -113,4 +113,6 @@ def test_a_neighbour_that_came_after_the_view_counts_for_nothing() -> None:
     seen = part.view((HASHER.hash("lantern"),), (), ())
     part.add("m1", "e", 1, record("a boat"))
     assert counts_of(seen.windows()) == {0: 1}
-    assert seen.beside(2).tolist() == [1], "past the end of the view"
+    assert seen.neighbours[0, 2] == 1, "and the view knows of it"
+    assert seen.scratch().shape == (seen.room + 1,)
+    assert seen.room > 1, "so that what is added up for it has a place, past the end of the view"
