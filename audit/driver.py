@@ -10,7 +10,7 @@ threads each release costs the leader its turn.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection, Dialect, Table, insert
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -39,7 +39,7 @@ class DriverStatement:
         cursor = _cursor(connection)
         try:
             self._execute(connection.dialect, cursor.execute, values)
-            return [tuple(row) for row in cursor.fetchall()]
+            return cast("list[tuple[Any, ...]]", cursor.fetchall())
         finally:
             cursor.close()
 

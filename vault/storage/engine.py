@@ -67,9 +67,16 @@ def writer_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _execute(connection, "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    """Run a statement without values past SQLAlchemy's execution layer, which every look would pay for."""
+    cursor = connection.connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
 
 
 def _make_private(path: Path) -> None:
@@ -109,7 +116,7 @@ def reader_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        _execute(connection, "BEGIN")
 
     return engine
 

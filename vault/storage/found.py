@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import Connection, Dialect, Row, and_, bindparam, select
+from sqlalchemy import Connection, Dialect, Row, Table, and_, bindparam, select
 
 from audit.driver import DriverStatement
+from vault.crypto.sealed import Sealed
 from vault.errors import TamperedError
 from vault.grant import Grant
 from vault.storage.columns import SealedColumn
@@ -78,7 +79,6 @@ _COLUMNS: Final = [
     *(MEMORY.c[name] for name in _MemoryRow._fields),
     *(EPISODE.c[name] for name in _EpisodeRow._fields),
 ]
-_CONTENT: Final = [place for place, column in enumerate(_COLUMNS) if isinstance(column.type, SealedColumn)]
 
 
 def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) -> FoundRows:
@@ -90,18 +90,21 @@ def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) 
     values: dict[str, object] = {**constants, "tenant": grant.tenant, "me": grant.principal.id}
     values.update((f"id_{place}", memory_id) for place, memory_id in enumerate(memory_ids))
     values.update((f"id_{place}", None) for place in range(len(memory_ids), size))
-    found = FoundRows()
+    found, dialect = FoundRows(), connection.dialect
     for row in statement.rows(connection, values):
-        memory, episode = _parted(row, connection.dialect)
+        memory = _MemoryRow._make(_wrapped(row[:_MEMORY_COLUMNS], _MEMORY_CONTENT, dialect))
         try:
             stored = stored_memory(cast("_Row", memory))
         except TamperedError:
             found.damaged.append(str(memory.memory_id))
             continue
         found.memories[stored.memory_id] = stored
-        if episode.episode_id is not None and episode.episode_id not in found.episodes:
+        of_episode = row[_MEMORY_COLUMNS:]
+        episode_id = of_episode[0]
+        if episode_id is not None and episode_id not in found.episodes:
+            episode = _EpisodeRow._make(_wrapped(of_episode, _EPISODE_CONTENT, dialect))
             with suppress(TamperedError):  # its memories stand without a title
-                found.episodes[episode.episode_id] = stored_episode(cast("_Row", episode))
+                found.episodes[episode_id] = stored_episode(cast("_Row", episode))
     return found
 
 
@@ -128,9 +131,20 @@ def _statement(reach: Reach, size: int) -> tuple[DriverStatement, dict[str, obje
     return DriverStatement(statement), constants
 
 
-def _parted(row: Sequence[Any], dialect: Dialect) -> tuple[_MemoryRow, _EpisodeRow]:
-    """Part the columns of the two tables; nulls in those of the episode where there is none within reach."""
+def _content(table: Table, names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(place for place, name in enumerate(names) if isinstance(table.c[name].type, SealedColumn))
+
+
+_MEMORY_CONTENT: Final = _content(MEMORY, _MemoryRow._fields)
+_EPISODE_CONTENT: Final = _content(EPISODE, _EpisodeRow._fields)
+
+
+def _wrapped(row: Sequence[Any], content: tuple[int, ...], dialect: Dialect) -> list[Any]:
+    """Return a row's values with the sealed ones wrapped, as their column type does it."""
     values = list(row)
-    for place in _CONTENT:
-        values[place] = _SEALED.process_result_value(values[place], dialect)
-    return _MemoryRow._make(values[:_MEMORY_COLUMNS]), _EpisodeRow._make(values[_MEMORY_COLUMNS:])
+    for place in content:
+        value = values[place]
+        values[place] = (
+            Sealed(value) if type(value) is bytes else _SEALED.process_result_value(value, dialect)
+        )
+    return values
