@@ -10,7 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar
+
+from pydantic_core import from_json
 
 from policies.privacy import EntityType
 from vault.clock import from_microseconds, microseconds
@@ -29,7 +31,6 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 _T = TypeVar("_T")
 _VERSION: Final = 1
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-_READ: Final = json.JSONDecoder().decode
 
 
 class Mark(NamedTuple):
@@ -145,12 +146,9 @@ def decode_memory_attributes(data: bytes) -> MemoryAttributes:
             text_marks=_unmarks(value["m"]),
             edited_by=None if value["e"] is None else _of(str, value["e"]),
             annotations=Annotations(
-                statements=tuple(Statement(Span(a, b), bool(q)) for a, b, q in _rows(value["st"])),
-                keyphrases=tuple(_of(str, phrase) for phrase in _of(list, value["k"])),
-                times=tuple(
-                    TimeMention(Span(a, b), from_microseconds(start), from_microseconds(end))
-                    for a, b, start, end in _rows(value["t"])
-                ),
+                statements=tuple([_unstatement(row) for row in _of(list, value["st"])]),
+                keyphrases=tuple([_of(str, phrase) for phrase in _of(list, value["k"])]),
+                times=tuple([_untime_mention(row) for row in _of(list, value["t"])]),
             ),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -186,8 +184,8 @@ def decode_episode_attributes(data: bytes) -> EpisodeAttributes:
             title=_unfield(value["t"]),
             name=_unfield(value["n"]),
             at=_untime(value["a"]),
-            tags=tuple(_unfield(tag) for tag in _of(list, value["g"])),
-            metadata=tuple((_unfield(key), _unfield(entry)) for key, entry in _of(list, value["m"])),
+            tags=tuple([_unfield(tag) for tag in _of(list, value["g"])]),
+            metadata=tuple([(_unfield(key), _unfield(entry)) for key, entry in _of(list, value["m"])]),
             originals=_unoriginals(value["x"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -217,32 +215,26 @@ def _dump(value: dict[str, Json]) -> bytes:
     return _JSON.encode(value).encode()
 
 
-def _load(data: bytes) -> dict[str, Json]:
-    value = _READ(data.decode())
-    if not isinstance(value, dict) or value.get("v") != _VERSION:
+def _load(data: bytes) -> dict[str, Any]:
+    # The parser keeps keys, which are ours, for the next time; content it must not keep.
+    value = from_json(data, cache_strings="keys")
+    if type(value) is not dict or value.get("v") != _VERSION:
         raise ValueError("expected another version")
     return value
 
 
 def _of(kind: type[_T], value: object) -> _T:
-    if not isinstance(value, kind):
+    """Return a value of JSON if it is of this very kind: true and false are no numbers."""
+    if type(value) is not kind:
         raise TypeError("expected another kind of value")
     return value
-
-
-def _rows(value: Json) -> list[list[int]]:
-    rows = _of(list, value)
-    for row in rows:
-        for cell in _of(list, row):
-            _of(int, cell)
-    return cast("list[list[int]]", rows)
 
 
 def _time(at: datetime | None) -> int | None:
     return None if at is None else microseconds(at)
 
 
-def _untime(value: Json) -> datetime | None:
+def _untime(value: object) -> datetime | None:
     return None if value is None else from_microseconds(_of(int, value))
 
 
@@ -250,28 +242,41 @@ def _span(span: Span) -> Json:
     return [span.start, span.end]
 
 
-def _unspan(value: Json) -> Span:
-    start, end = _of(list, value)
+def _unspan(value: Any) -> Span:  # noqa: ANN401  # whatever stood in the JSON
+    start, end = value
     return Span(_of(int, start), _of(int, end))
+
+
+def _unstatement(row: Any) -> Statement:  # noqa: ANN401  # as above
+    start, end, question = row
+    return Statement(Span(_of(int, start), _of(int, end)), _of(int, question) != 0)
+
+
+def _untime_mention(row: Any) -> TimeMention:  # noqa: ANN401  # as above
+    start, end, first, last = row
+    span = Span(_of(int, start), _of(int, end))
+    return TimeMention(span, from_microseconds(_of(int, first)), from_microseconds(_of(int, last)))
 
 
 def _marks(marks: Sequence[Mark]) -> Json:
     return [[mark.entity_type, mark.span.start, mark.span.end] for mark in marks]
 
 
-def _unmarks(value: Json) -> tuple[Mark, ...]:
-    return tuple(
-        Mark(EntityType(_of(str, kind)), Span(_of(int, start), _of(int, end)))
-        for kind, start, end in (_of(list, row) for row in _of(list, value))
-    )
+def _unmarks(value: object) -> tuple[Mark, ...]:
+    return tuple([_unmark(row) for row in _of(list, value)])
+
+
+def _unmark(row: Any) -> Mark:  # noqa: ANN401  # as above
+    kind, start, end = row
+    return Mark(EntityType(_of(str, kind)), Span(_of(int, start), _of(int, end)))
 
 
 def _field(value: MaskedField) -> Json:
     return [value.text, _marks(value.marks)] if value.marks else value.text
 
 
-def _unfield(value: Json) -> MaskedField:
-    if isinstance(value, str):
+def _unfield(value: object) -> MaskedField:
+    if type(value) is str:
         return MaskedField(value)
     text, marks = _of(list, value)
     return MaskedField(_of(str, text), _unmarks(marks))
@@ -281,7 +286,7 @@ def _originals(value: Originals) -> dict[str, Json]:
     return {name: list(values) for name, values in value.items()}
 
 
-def _unoriginals(value: Json) -> Originals:
+def _unoriginals(value: object) -> Originals:
     return {
         name: tuple(None if item is None else _of(str, item) for item in _of(list, values))
         for name, values in _of(dict, value).items()
