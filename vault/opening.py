@@ -32,6 +32,7 @@ from vault.checkpointing import Checkpointer, check_heads
 from vault.clock import Clock, Entropy, microseconds, monotonic, system_clock, system_entropy
 from vault.crypto.key_store import SqlKeyStore
 from vault.crypto.keyring import KeyLimits, Keyring
+from vault.crypto.ledger import Ledger
 from vault.crypto.root import RootKind
 from vault.crypto.transit_place import TransitPlace
 from vault.embedding_worker import EmbeddingWorker
@@ -344,13 +345,9 @@ def _assemble(
     stack.callback(keys_engine.dispose)
     with translated():
         upgrade(keys_engine, "keys")
+    key_store = SqlKeyStore(keys_engine)
     keyring = Keyring(
-        root,
-        SqlKeyStore(keys_engine),
-        options.clock,
-        options.entropy,
-        monotonic=monotonic,
-        limits=options.key_limits,
+        root, key_store, options.clock, options.entropy, monotonic=monotonic, limits=options.key_limits
     )
     stack.callback(keyring.close)
     stack.callback(Sweeper(keyring.sweep, options.key_limits.lease_seconds / 10).end)
@@ -376,6 +373,9 @@ def _assemble(
     stack.callback(worker.close)
     return Parts(
         store=store,
+        keyring=keyring,
+        key_store=key_store,
+        ledger=Ledger(key_store),
         sealers=sealers,
         gate=PrivacyGate(LazyDetector(lambda: (options.detector or _presidio)(rules)), rules),
         policy=policy,

@@ -6,6 +6,9 @@ from audit.log import AuditLog
 from audit.signing import VerifierKey
 from vault.assurance import Assurance
 from vault.clock import Clock, Entropy
+from vault.crypto.key_store import SqlKeyStore
+from vault.crypto.keyring import Keyring
+from vault.crypto.ledger import Ledger
 from vault.embedding_worker import EmbeddingWorker
 from vault.grant import Decider
 from vault.indexes import Indexes
@@ -24,6 +27,10 @@ class Parts:
     """Everything that one vault is made of; assembled by `vault.opening`."""
 
     store: Store
+    keyring: Keyring
+    key_store: SqlKeyStore
+    ledger: Ledger
+    """What must not come back, outside the data and its backups."""
     sealers: Sealers
     gate: PrivacyGate
     policy: Decider

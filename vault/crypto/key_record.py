@@ -89,7 +89,26 @@ class KeyStore(Protocol):
         ...
 
     def succeed(self, successor: KeyRecord) -> KeyRecord:
-        """Store the next version and retire the one before it, in one transaction; return what stands."""
+        """Store the next version and retire the one before it, in one transaction; return what stands.
+
+        Raises:
+            KeyDestroyedError: the version before it was destroyed.
+        """
+        ...
+
+    def destroy(self, tenant: str, subject: str, bury: datetime | None = None) -> list[KeyRecord]:
+        """Destroy all versions of a subject's key in one transaction; return all that stand destroyed now.
+
+        Where there is none and `bury` is given, a tombstone of that time sees to it that there never is one.
+        """
+        ...
+
+    def destroy_retired(self, names: Sequence[KeyName]) -> list[KeyRecord]:
+        """Destroy versions that are retired, in one transaction; return those that it destroyed."""
+        ...
+
+    def fold(self, seconds: float) -> bool:
+        """Leave no byte of what was destroyed beside the store; say whether that was done within the time."""
         ...
 
     def reserve(self, name: KeyName, block: int, limit: int) -> int:

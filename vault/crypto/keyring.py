@@ -1,7 +1,7 @@
 """The keyring: from the root key to the key that seals a row.
 
-Owns who reaches which key. It leaves creating, leasing and counting to `vault.crypto.leased_keys`,
-and destroying to the erasure job. The laws (ARCHITECTURE, sections 4 and 10):
+Owns who reaches which key. It leaves creating, leasing, counting and wiping to `vault.crypto.leased_keys`,
+and whether a key may be destroyed to the erasure. The laws (ARCHITECTURE, sections 4 and 10):
 
 - No key is created by a read: only `establish`, `provide`, `sealing_key` and `rotate` create, and a
   key is on the disk before it is used.
@@ -24,25 +24,33 @@ Example:
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from policies.errors import RequestInvalidError
 from policies.model import check_id
 from vault.clock import Clock, Entropy
 from vault.crypto.aead import key_versions
 from vault.crypto.derive import Label
+from vault.crypto.key_limits import KeyLimits
 from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyStore
-from vault.crypto.leased_keys import KeyLimits, LeasedKeys
+from vault.crypto.leased_keys import LeasedKeys
 from vault.crypto.root import RootKey
 from vault.crypto.sealed import Binding, Sealed
 from vault.crypto.sealing_key import SealingKey, SealingName
 from vault.crypto.subject_name import check_subject_id, subject_id
 from vault.errors import IdentifierInvalidError
 
-__all__ = ["KeyLimits", "Keyring", "TenantKeys"]
+__all__ = ["DestroyedKey", "KeyLimits", "Keyring", "TenantKeys"]
 
 _KNOWN_IDS: Final = 4_096
 _TENANT_KINDS: Final = (KeyKind.SUBJECT_IDS, KeyKind.SEARCH)
+
+
+class DestroyedKey(NamedTuple):
+    """A version of a key that is no more: what a certificate names."""
+
+    fingerprint: str
+    version: int
 
 
 class Keyring:
@@ -106,6 +114,10 @@ class Keyring:
     def sweep(self) -> None:
         """Wipe the keys whose lease has run out, also those that nobody asks for any more."""
         self._keys.sweep()
+
+    def fold(self, seconds: float) -> bool:
+        """Leave no byte of what was destroyed beside the store; say whether that was done within the time."""
+        return self._keys.fold(seconds)
 
     def close(self) -> None:
         """Wipe all keys; sealing keys that are still held somewhere stop working."""
@@ -259,6 +271,37 @@ class TenantKeys:
     def records(self) -> Iterator[KeyRecord]:
         """Go through what is known of this tenant's keys: states, counts, wrapped keys. Opens nothing."""
         return self._keys.records(self.tenant)
+
+    def destroy(self, subject: str, *, bury: bool = False) -> tuple[DestroyedKey, ...]:
+        """Destroy a subject's key in all its versions, durably and for good: crypto-shredding.
+
+        Copies in this process are wiped at once. Another process notices when its lease ends. Done twice, it says
+        the same twice. Whether anything may be destroyed, holds say, and the caller has asked them.
+
+        Args:
+            subject: Vault id.
+            bury: Whether a subject that never had a key is to get a tombstone, so that it never gets one.
+
+        Raises:
+            IdentifierInvalidError: the id is malformed.
+        """
+        gone = self._keys.destroy(self.tenant, check_subject_id(subject), bury=bury)
+        return tuple(
+            DestroyedKey(record.fingerprint, record.name.version) for record in gone if record.fingerprint
+        )
+
+    def destroy_retired(self, names: Iterable[KeyName]) -> tuple[KeyRecord, ...]:
+        """Destroy retired versions under which nothing lies any more, and return those that it destroyed.
+
+        A version that this process retired less than a lease ago stays: what it sealed may be on its way.
+
+        Raises:
+            IdentifierInvalidError: one is another tenant's.
+        """
+        chosen = list(names)
+        if any(name.tenant != self.tenant for name in chosen):
+            raise IdentifierInvalidError("expected keys of this tenant")
+        return tuple(self._keys.destroy_retired(chosen))
 
     def rotate(self, subject: str) -> int:
         """Create the next version of a subject's key and return its number; the one before is retired.

@@ -10,13 +10,13 @@ it, so that no key is wiped while it is being read.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 from weakref import WeakSet
 
 from vault.clock import Clock, Entropy
 from vault.crypto.aead import MAX_SUBJECTS, key_part
 from vault.crypto.derive import KEY_BYTES, Label, derive, fingerprint
+from vault.crypto.key_limits import KeyLimits
 from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyState, KeyStore
 from vault.crypto.root import InContext, RootKey
 from vault.crypto.sealing_key import SealingKey, SealingName
@@ -24,7 +24,6 @@ from vault.crypto.subject_name import check_subject_id
 from vault.crypto.unwrapped import Leases, SealCounter, UnwrappedKey
 from vault.errors import (
     IdentifierInvalidError,
-    InputInvalidError,
     KeyDestroyedError,
     KeyExhaustedError,
     KeyMissingError,
@@ -40,29 +39,6 @@ _SECRET_BYTES: Final = {
     KeyKind.SEARCH: KEY_BYTES,
 }
 _FIRST: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class KeyLimits:
-    """Bounds of the keyring."""
-
-    leased_keys: int = 4096
-    """Keys in the clear at one time, at least as many as one memory can have subjects."""
-    lease_seconds: float = 300.0
-    """How long a key stays in the clear; also how late another process may notice a rotation."""
-    seals: int = 2**40
-    """Seals by one key version. Random 192-bit nonces would bear 2**80 (C2SP); this bounds what one key exposes."""
-    seal_block: int = 4096
-    """Seals reserved by one durable write."""
-
-    def __post_init__(self) -> None:
-        if (
-            self.leased_keys < MAX_SUBJECTS
-            or self.lease_seconds <= 0
-            or self.seals < 1
-            or self.seal_block < 1
-        ):
-            raise InputInvalidError(f"expected at least {MAX_SUBJECTS} leased keys and positive limits")
 
 
 class LeasedKeys:
@@ -83,6 +59,7 @@ class LeasedKeys:
         self._clock = clock
         self._entropy = entropy
         self._limits = limits
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._leases = Leases(limits.leased_keys, limits.lease_seconds, monotonic, self._release)
         self._sealing: dict[SealingName, SealingKey] = {}
@@ -90,6 +67,10 @@ class LeasedKeys:
         self._newest: dict[tuple[str, KeyKind, str], KeyName] = {}
         self._made: WeakSet[SealingKey] = WeakSet()
         self._rotations = 0
+        self._retired: dict[KeyName, float] = {}
+        """When this process retired a version: until a lease later, what it sealed may be on its way."""
+        self._destroyed: set[KeyName] = set()
+        """What this process destroyed, which another thread may be about to lease."""
         self._closed = False
 
     def sweep(self) -> None:
@@ -149,11 +130,7 @@ class LeasedKeys:
             return found
         if len(_checked(name.subjects)) != len(name.versions):
             raise TamperedError("a sealed value was sealed for another number of subjects")
-        keys = [
-            KeyName(name.tenant, KeyKind.SUBJECT, *part)
-            for part in zip(name.subjects, name.versions, strict=True)
-        ]
-        return self._with_keys(keys, {}, lambda unwrapped: self._join(name, unwrapped))
+        return self._with_keys(name.parts(), {}, lambda unwrapped: self._join(name, unwrapped))
 
     def lease(self, names: Iterable[KeyName]) -> None:
         """Unwrap keys that are about to be asked for, together; one that cannot be had is left to who asks."""
@@ -214,10 +191,48 @@ class LeasedKeys:
         standing = self._store.succeed(successor)
         with self._lock:
             self._rotations += 1
+            self._retired[record.name] = self._monotonic()
             for about in [about for about in self._writing if about[0] == tenant and subject in about[1]]:
                 del self._writing[about]
             self._newest.pop((tenant, KeyKind.SUBJECT, subject), None)
         return standing.name.version
+
+    def destroy(self, tenant: str, subject: str, *, bury: bool) -> list[KeyRecord]:
+        """Destroy a subject's key in all its versions, durably; leased copies are wiped, held ones work no more."""
+        gone = self._store.destroy(tenant, subject, self._clock() if bury else None)
+        self._wipe([record.name for record in gone])
+        return gone
+
+    def destroy_retired(self, names: Iterable[KeyName]) -> list[KeyRecord]:
+        """Destroy retired versions; not one that may have sealed what another thread has still to store."""
+        with self._lock:
+            until = self._monotonic() - self._limits.lease_seconds
+            old = [name for name in names if self._retired.get(name, until) <= until]
+        gone = self._store.destroy_retired(old)
+        self._wipe([record.name for record in gone])
+        return gone
+
+    def fold(self, seconds: float) -> bool:
+        """Leave no byte of what was destroyed beside the store."""
+        return self._store.fold(seconds)
+
+    def _wipe(self, names: Sequence[KeyName]) -> None:
+        gone = frozenset(names)
+        with self._lock:
+            self._destroyed |= gone
+            for name in gone:
+                if self._leases.get(name) is not None:
+                    self._leases.end(name)
+                for about in [
+                    one for one in self._writing if name.subject in one[1] and one[0] == name.tenant
+                ]:
+                    del self._writing[about]
+                self._newest.pop(name[:3], None)
+            for key in list(self._made):
+                held = gone.intersection(key.name.parts())
+                if held:
+                    key.close(KeyDestroyedError(f"the {min(held)} was destroyed"))
+                    self._sealing.pop(key.name, None)
 
     def _create(self, names: Sequence[KeyName]) -> list[KeyRecord]:
         """Store new keys durably; where another was faster, its keys stand."""
@@ -281,6 +296,7 @@ class LeasedKeys:
             while True:
                 with self._lock:
                     self._check_open()
+                    self._expect_living(names)
                     held = {name: self._leases.get(name) or loaded.get(name) for name in names}
                     missing = [name for name, key in held.items() if key is None]
                     if not missing:
@@ -300,8 +316,15 @@ class LeasedKeys:
         Never a key that was leased before: it may have been wiped to make room for one of these.
         """
         for key in loaded:
-            if self._leases.get(key.name) is None:
+            if key.name in self._destroyed:
+                key.wipe()
+            elif self._leases.get(key.name) is None:
                 self._leases.put(key)
+
+    def _expect_living(self, names: Iterable[KeyName]) -> None:
+        """See that none was destroyed since its record was read."""
+        for name in self._destroyed.intersection(names):
+            raise KeyDestroyedError(f"the {name} was destroyed")
 
     def _found(self, name: KeyName) -> KeyRecord:
         record = self._store.find(name)

@@ -15,8 +15,9 @@ from typing import Final, NamedTuple
 from policies.model import AccessTier
 from vault.clock import Entropy
 from vault.crypto.aead import AeadKey, field_part, key_part, open_bound, row_part, seal_bound
+from vault.crypto.key_record import KeyKind, KeyName
 from vault.crypto.sealed import Binding, Sealed, SealedField
-from vault.errors import IdentifierInvalidError, StorageError, TamperedError
+from vault.errors import IdentifierInvalidError, StorageError, TamperedError, VaultError
 
 
 class SealingName(NamedTuple):
@@ -27,6 +28,13 @@ class SealingName(NamedTuple):
     """Vault ids, sorted, each once."""
     versions: tuple[int, ...]
     """Key version of each subject."""
+
+    def parts(self) -> list[KeyName]:
+        """Return the names of the keys that it is made from."""
+        return [
+            KeyName(self.tenant, KeyKind.SUBJECT, subject, version)
+            for subject, version in zip(self.subjects, self.versions, strict=False)
+        ]
 
 
 class SealingKey:
@@ -42,6 +50,7 @@ class SealingKey:
     def __init__(self, name: SealingName, secret: bytes, entropy: Entropy, count: Callable[[], None]) -> None:
         self.name: Final = name
         self._aead: AeadKey | None = AeadKey(secret, name.versions)
+        self._fault: VaultError = StorageError("the vault is closed")
         self._bound = key_part(*name)
         self._entropy = entropy
         self._count = count
@@ -99,8 +108,9 @@ class SealingKey:
             )
         return self.bind(binding.record, binding.version, binding.access_tier).open(binding.field, sealed)
 
-    def close(self) -> None:
-        """Let go of the cipher; whoever still holds this key can use it no more."""
+    def close(self, fault: VaultError | None = None) -> None:
+        """Let go of the cipher; whoever still holds this key can use it no more, and is told `fault`."""
+        self._fault = fault or self._fault
         self._aead = None
 
     def seal_bound(self, bound: bytes, plaintext: bytes, nonces: Entropy) -> Sealed:
@@ -117,9 +127,10 @@ class SealingKey:
         return binding.tenant == self.name.tenant and binding.subjects == self.name.subjects
 
     def _ready(self) -> AeadKey:
-        if self._aead is None:
-            raise StorageError("the vault is closed")
-        return self._aead
+        aead = self._aead
+        if aead is None:
+            raise self._fault
+        return aead
 
 
 class Sealer:

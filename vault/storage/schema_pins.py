@@ -88,7 +88,13 @@ PINS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "keys": {
         "table alembic_version": "834359b0e2eae28396e3d777d2078671",
-        "table keys": "d1af490ee4c24321e036d1ca26d42c8a",
+        "table keys": "b550445b76e9fbfeb30e51b15dca3376",
+        "table ledger": "66eef23a3bfc7ca390d55cc976c3a7e2",
+        "trigger keys_destroyed_fixed": "4c184b4956a293b6fba4eb26a88868cb",
+        "trigger keys_destroyed_keep": "fd8bde413abfed6f495b88d6b6515809",
+        "trigger ledger_fixed": "1e88778082011885745d40450f0aeeaa",
+        "trigger ledger_keep": "cf1ebd416f63a3b3ce1e4e489c29f77f",
+        "trigger ledger_once": "b0efd5091f39dd98a636bb0656429f6c",
     },
 }
 """Of each database: kind and name of an object, and the digest of its statement."""

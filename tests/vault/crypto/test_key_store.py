@@ -14,7 +14,7 @@ from sqlalchemy import Engine, create_engine, text, update
 from vault.crypto import key_store
 from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyState
 from vault.crypto.key_store import KEYS, SqlKeyStore
-from vault.errors import StoreCorruptError
+from vault.errors import KeyDestroyedError, StoreCorruptError
 from vault.storage.engine import writer_engine
 from vault.storage.migrate import upgrade
 
@@ -78,10 +78,15 @@ def test_a_successor_retires_the_key_before_it(store: SqlKeyStore) -> None:
 def test_a_destroyed_key_is_not_revived_by_a_successor(store: SqlKeyStore, keys_engine: Engine) -> None:
     store.add([record()])
     destroy(keys_engine)
-    store.succeed(record(NAME._replace(version=2)))
-    found = store.find(NAME)
-    assert found is not None
-    assert found.state is KeyState.DESTROYED
+    with pytest.raises(KeyDestroyedError):
+        store.succeed(record(NAME._replace(version=2)))
+    assert [(found.name.version, found.state) for found in store.records()] == [(1, KeyState.DESTROYED)]
+
+
+def test_a_key_that_never_was_gets_no_successor(store: SqlKeyStore) -> None:
+    with pytest.raises(KeyDestroyedError):
+        store.succeed(record(NAME._replace(version=2)))
+    assert list(store.records()) == []
 
 
 def test_seals_are_reserved_in_blocks_up_to_the_limit(store: SqlKeyStore) -> None:

@@ -14,7 +14,8 @@ from sqlmodel import SQLModel
 from audit.driver import BatchInsert
 from audit.log import AuditLog
 from audit.store import METADATA as AUDIT_METADATA
-from vault.crypto.key_store import KEYS
+from vault.crypto.key_store import KEYS_METADATA
+from vault.crypto.ledger import LEDGER
 from vault.crypto.sealed import Sealed
 from vault.errors import StoreVersionError
 from vault.storage.columns import SealedColumn
@@ -35,14 +36,18 @@ SEALED_COLUMNS = [
 
 def all_tables() -> list[Table]:
     """Return every table of both databases."""
-    return [*SQLModel.metadata.tables.values(), *AUDIT_METADATA.tables.values(), KEYS]
+    return [
+        *SQLModel.metadata.tables.values(),
+        *AUDIT_METADATA.tables.values(),
+        *KEYS_METADATA.tables.values(),
+    ]
 
 
 @pytest.mark.parametrize("database", ["rows", "keys"])
 def test_the_migrations_make_exactly_the_declared_tables(tmp_path: Path, database: str) -> None:
     declared = MetaData()
     for table in all_tables():
-        if (table is KEYS) is (database == "keys"):
+        if (table.metadata is LEDGER.metadata) is (database == "keys"):
             table.to_metadata(declared)
     engine = writer_engine(tmp_path / "made.db")
     upgrade(engine, "rows" if database == "rows" else "keys")
