@@ -1,9 +1,9 @@
 """The policy bundle: the files that decide, read whole and named by one digest.
 
 Owns which files belong, their bounds and the digest that stands in every decision and every entry of
-the log. It leaves reading the rules to `policies.access`, `policies.privacy` and `policies.log_rules`. The digest is SHA-256
-over each file's name and bytes, both behind their length, in order of names: it depends on neither the
-folder's place nor on times, and changes with every byte.
+the log. It leaves reading the rules to `policies.access`, `policies.privacy`, `policies.log_rules` and
+`policies.retention`. The digest is SHA-256 over each file's name and bytes, both behind their length, in order
+of names: it depends on neither the folder's place nor on times, and changes with every byte.
 """
 
 import hashlib
@@ -20,7 +20,8 @@ ACCESS_RULES: Final = "rules/policy.csv"
 ACCESS_TESTS: Final = "rules/tests.yaml"
 PRIVACY_RULES: Final = "privacy.yaml"
 LOG_RULES: Final = "log.yaml"
-BUNDLE_FILES: Final = (PRIVACY_RULES, LOG_RULES, ACCESS_MODEL, ACCESS_RULES, ACCESS_TESTS)
+RETENTION_RULES: Final = "retention.yaml"
+BUNDLE_FILES: Final = (PRIVACY_RULES, LOG_RULES, RETENTION_RULES, ACCESS_MODEL, ACCESS_RULES, ACCESS_TESTS)
 MAX_FILE_BYTES: Final = 256 * 1024
 SHIPPED: Final = Path(__file__).parent
 """The folder of the bundle that ships with the vault."""
