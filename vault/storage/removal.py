@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists, or_, select
 
 from audit.driver import DriverStatement
 from audit.log import Leaf
@@ -144,9 +144,7 @@ _HAS_MEMORIES: Final = exists().where(
     MEMORY.c.tenant_id == EPISODE.c.tenant_id, MEMORY.c.episode_id == EPISODE.c.episode_id
 )
 # Every write asks this.
-_ANY_TOMBSTONE: Final = DriverStatement(
-    select(TOMBSTONE.c.kind).where(TOMBSTONE.c.tenant_id == bindparam("tenant")).limit(literal_column("1"))
-)
+_ANY_TOMBSTONE: Final = DriverStatement(select(exists().where(TOMBSTONE.c.tenant_id == bindparam("tenant"))))
 _IN_FORCE: Final = and_(
     HOLD.c.tenant_id == HOLD_TARGET.c.tenant_id,
     HOLD.c.hold_id == HOLD_TARGET.c.hold_id,
@@ -254,7 +252,7 @@ def expect_not_erased(connection: Connection, tenant: str, tombstones: Mapping[b
 
 def has_tombstones(connection: Connection, tenant: str) -> bool:
     """Say whether anything was ever removed: where nothing was, no digest is worth making."""
-    return bool(_ANY_TOMBSTONE.rows(connection, {"tenant": tenant}))
+    return bool(_ANY_TOMBSTONE.rows(connection, {"tenant": tenant})[0][0])
 
 
 def _known(connection: Connection, tenant: str, digests: Sequence[bytes]) -> set[bytes]:
