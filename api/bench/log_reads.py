@@ -20,6 +20,7 @@ from api.bench.log_targets import (
     COUNTS,
     JUDGED_RUNS,
     PAGE,
+    RESIDENT,
     VERIFY,
     LogEffort,
     Times,
@@ -50,14 +51,14 @@ _INDEXING: Final = 600.0
 
 def reads(scratch: Path, effort: LogEffort, step: Step) -> list[Figure]:
     """Make a log, export and verify it at two sizes, and ask it; what fails says why in its place."""
-    return part((VERIFY, PAGE, COUNTS), lambda: _of_one_log(scratch, effort, step))
+    return part((VERIFY, RESIDENT, PAGE, COUNTS), lambda: _of_one_log(scratch, effort, step))
 
 
 def _of_one_log(scratch: Path, effort: LogEffort, step: Step) -> list[Figure]:
     calendar = Calendar()
     with new_vault(scratch / "clinic", replace(bare_options(), clock=calendar)) as vault:
         made = clinic(calendar, vault.parts.policy.digest)
-        verified = part((VERIFY,), lambda: _verified(scratch, vault, made, effort, step))
+        verified = part((VERIFY, RESIDENT), lambda: _verified(scratch, vault, made, effort, step))
         fill(vault, made, effort.entries, step)  # where the export failed, the log can still be asked
         return [*verified, *part((PAGE, COUNTS), lambda: _asked(vault, effort, step))]
 
@@ -85,11 +86,10 @@ def _verified(
     before = f"{found['before']:.0f} MB before it began; {peaks[0]:.0f} MB at {effort.tenth:,}"
     more = (peaks[1] - peaks[0]) * 1e6 / (effort.entries - effort.tenth)
     grown = f"{more:.0f} bytes for each entry more, where {weight:.0f} lie in the bundle"
+    enough, sample = size >= LogEffort().entries, f"{size:,} entries"
     return [
-        VERIFY.measured(
-            found["seconds"], note, enough=size >= LogEffort().entries, sample=f"{size:,} entries"
-        ),
-        Figure(f"resident at most while verifying {size:,} entries", peaks[1], "MB", note=before),
+        VERIFY.measured(found["seconds"], note, enough=enough, sample=sample),
+        RESIDENT.measured(peaks[1], before, enough=enough, sample=sample),
         Figure(f"the same less that of {effort.tenth:,} entries", peaks[1] - peaks[0], "MB", note=grown),
     ]
 

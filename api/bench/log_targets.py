@@ -87,6 +87,9 @@ PROOF: Final = Promised(
 VERIFY: Final = Promised(
     "verify an export of 1,000,000 entries offline, one core", "s", at_most(60), "1,000,000 entries"
 )
+RESIDENT: Final = Promised(
+    "resident at most while verifying 1,000,000 entries", "MB", at_most(40), "1,000,000 entries"
+)
 PAGE: Final = Promised(
     "first page of two filters over 1,000,000 entries, p95",
     "ms",
