@@ -148,6 +148,15 @@ def test_a_memory_without_one_of_its_fields_is_refused(key: str) -> None:
     assert "agent-1" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("a", True), ("s", [False, True]), ("st", [[0, 4, True]]), ("k", "knee"), ("m", "")]
+)
+def test_a_field_of_another_kind_is_refused_also_where_python_would_take_it(key: str, value: object) -> None:
+    fields = json.loads(encode_memory_attributes(A_MEMORY)) | {key: value}
+    with pytest.raises(TamperedError):
+        decode_memory_attributes(json.dumps(fields).encode())
+
+
 @pytest.mark.parametrize("version", [0, 2, "1", None, [1]])
 def test_another_version_of_the_form_is_refused(version: object) -> None:
     fields = json.loads(encode_memory_attributes(A_MEMORY)) | {"v": version}

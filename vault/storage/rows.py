@@ -200,8 +200,9 @@ def stored_memory(row: Row[tuple[object, ...]]) -> StoredMemory:
 
 def _expect_whole_numbers(*values: object) -> None:
     """SQLite keeps whatever type was put into a column of numbers."""
-    if any(type(value) is not int or value < 0 for value in values):
-        raise TypeError("expected whole numbers")
+    for value in values:
+        if type(value) is not int or value < 0:
+            raise TypeError("expected whole numbers")
 
 
 def stored_episode(row: Row[tuple[object, ...]]) -> StoredEpisode:

@@ -1,5 +1,7 @@
 """Dates as terms: what a question names meets what a memory carries."""
 
+from calendar import month_name
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -61,6 +63,12 @@ def test_a_day_written_out_meets_a_memory_of_that_day(moment: datetime) -> None:
     asked = terms_of_question(f"what about {moment:%Y}-{moment:%m}-{moment:%d}?")
     if 1900 <= moment.year < 2100:
         assert asked == terms_of_time(moment)
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+@pytest.mark.parametrize("write", [str.lower, str.upper, str.title, lambda name: name[:3].lower()])
+def test_every_month_is_read_without_a_digit_beside_it(month: int, write: Callable[[str], str]) -> None:
+    assert terms_of_question(f"what was in {write(month_name[month])}?") == {f":--{month:02}"}
 
 
 @given(st.text())
