@@ -24,9 +24,10 @@ from audit.key_file import load_key_file
 from audit.log import AuditLog
 from audit.signing import SignerKey
 from policies.access import AccessPolicy
-from policies.bundle import LOG_RULES, Bundle
+from policies.bundle import LOG_RULES, RETENTION_RULES, Bundle
 from policies.model import check_id
 from policies.privacy import PrivacyRules, parse_privacy_rules
+from policies.retention import parse_retention_rules
 from vault.assurance import Assurance
 from vault.checkpointing import Checkpointer, check_heads
 from vault.clock import Clock, Entropy, microseconds, monotonic, system_clock, system_entropy
@@ -97,6 +98,8 @@ class VaultOptions:
     probe: Probe = no_probe
     outside: Places = field(default_factory=Places)
     """Where the log's anchor and witnesses are."""
+    backup_horizon_days: int | None = None
+    """How long backups of the vault are kept; erasure certificates name it. None: nobody says."""
     transit: TransitPlace | None = None
     """The transit key that is the root, and how to reach it; None where the root is a key file."""
 
@@ -379,6 +382,7 @@ def _assemble(
         sealers=sealers,
         gate=PrivacyGate(LazyDetector(lambda: (options.detector or _presidio)(rules)), rules),
         policy=policy,
+        retention=parse_retention_rules(bundle.text(RETENTION_RULES)),
         journal=journal,
         log=log,
         indexes=indexes,
@@ -390,6 +394,7 @@ def _assemble(
         log_indexes=log_indexes,
         verifier_key=log_keys.current.verifier,
         assurance=assurance,
+        backup_horizon_days=options.backup_horizon_days,
     )
 
 

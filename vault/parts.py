@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from audit.log import AuditLog
 from audit.signing import VerifierKey
+from policies.retention_model import RetentionRules
 from vault.assurance import Assurance
 from vault.clock import Clock, Entropy
 from vault.crypto.key_store import SqlKeyStore
@@ -34,6 +35,8 @@ class Parts:
     sealers: Sealers
     gate: PrivacyGate
     policy: Decider
+    retention: RetentionRules
+    """How long memories are kept."""
     journal: Journal
     log: AuditLog
     indexes: Indexes
@@ -48,6 +51,8 @@ class Parts:
     assurance: Assurance
     """Anchor and witnesses of the logs."""
     tile_readers: TileReaders = field(default_factory=TileReaders)
+    backup_horizon_days: int | None = None
+    """How long backups of the vault are kept, as whoever runs it says; None: nobody said."""
 
     def origin(self, tenant: str) -> str:
         """Return the origin of a tenant's log, as its checkpoints name it."""

@@ -4,11 +4,13 @@ Older versions stay: what the agent's memory held when it acted has an answer (l
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from audit.canonical import JsonValue
 from audit.event import Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose
+from vault.classification import Written, classify_again
 from vault.clock import microseconds
 from vault.embedding_worker import Pending
 from vault.errors import (
@@ -61,13 +63,13 @@ class UpdatePath:
         """
         parts = self._parts
         check_vault_id(IdKind.MEMORY, change.memory_id)
-        grant, before = self._present(principal, change)
+        grant, before, source = self._present(principal, change)
         check_visible("text", change.text, parts.limits.turn_chars)
         former = parts.sealers.screened_again(grant.tenant, before)
         sealer = parts.sealers.of_row(grant.tenant, before)
         text = self._screen(grant, change.text, former.text, sealer)
         parts.probe("screened")
-        after = self._seal(grant, before, former, text, sealer)
+        after = self._seal(grant, _Former(before, source, former), text, sealer)
         parts.probe("sealed")
         unit = parts.store.write(grant)
         tombstones = parts.sealers.tombstones(grant.tenant)
@@ -97,7 +99,7 @@ class UpdatePath:
             bundle_digest=grant.bundle_digest,
         )
 
-    def _present(self, principal: Principal, change: Change) -> tuple[Grant, StoredMemory]:
+    def _present(self, principal: Principal, change: Change) -> tuple[Grant, StoredMemory, str]:
         call = Call(principal, Action.UPDATE, change.purpose)
         try:
             grant = authorise(self._parts.policy, principal, call.action, call.purpose, over=EVERY_MEMORY)
@@ -106,6 +108,7 @@ class UpdatePath:
             raise
         with self._parts.store.read(grant) as unit:
             stored = unit.memories([change.memory_id]).get(change.memory_id)
+            source = "" if stored is None else unit.source_of(stored.episode_id)
         if unit.damaged:
             self._parts.journal.note(grant, {"unreadable": list(unit.damaged)}, outcome=Outcome.FAILED)
             raise TamperedError(f"the row of {change.memory_id} is not of the form of a memory")
@@ -117,7 +120,7 @@ class UpdatePath:
             raise ConflictError(
                 f"expected version {change.expected_version}, the memory has {stored.version}"
             )
-        return grant, stored
+        return grant, stored, source
 
     def _screen(self, grant: Grant, text: str, before: Screened, sealer: SubjectSealer) -> Screened:
         try:
@@ -127,20 +130,17 @@ class UpdatePath:
             raise
         return with_kept_tokens(screened, before)
 
-    def _seal(
-        self,
-        grant: Grant,
-        before: StoredMemory,
-        former: ScreenedAgain,
-        text: Screened,
-        sealer: SubjectSealer,
-    ) -> Indexed:
-        attributes = former.attributes
+    def _seal(self, grant: Grant, former: "_Former", text: Screened, sealer: SubjectSealer) -> Indexed:
+        before, attributes = former.stored, former.content.attributes
+        recorded = microseconds(self._parts.clock())
+        written = Written(
+            grant.tenant, former.source, before.purpose, before.access_tier, recorded, attributes.at
+        )
         content = MemoryContent(
             owner=attributes.owner,
             text=text,
-            speaker=former.speaker,
-            ref=former.ref,
+            speaker=former.content.speaker,
+            ref=former.content.ref,
             role=attributes.role,
             at=attributes.at,
             source=attributes.source,
@@ -155,8 +155,17 @@ class UpdatePath:
             access_tier=before.access_tier,
             memory_tier=before.memory_tier,
             trust=before.trust,
-            recorded=microseconds(self._parts.clock()),
+            recorded=recorded,
             purpose=before.purpose,
-            retention=before.retention,
+            retention=classify_again(self._parts.retention, written, text, before.retention),
         )
         return sealer.seal_memory(place, content)
+
+
+class _Former(NamedTuple):
+    """The version that an update starts from."""
+
+    stored: StoredMemory
+    source: str
+    """Kind of its source."""
+    content: ScreenedAgain

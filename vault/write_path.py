@@ -20,6 +20,7 @@ from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation
+from vault.classification import Written, classify
 from vault.clock import Stock, microseconds
 from vault.crypto.subject_name import normal_name
 from vault.embedding_worker import Pending
@@ -35,7 +36,7 @@ from vault.ids import IdKind, new_id
 from vault.indexes import Indexed
 from vault.intents import Effects
 from vault.journal import Call
-from vault.model import Chat, MemoryTier, Passage, Receipt, Retention, Screened, Source, SourceKind
+from vault.model import Chat, MemoryTier, Passage, Receipt, Screened, Source, SourceKind
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.pipeline.guard import first_trust
@@ -246,7 +247,7 @@ class WritePath:
             trust=first_trust(passage.role, kind_of(work.request.source)),
             recorded=microseconds(work.recorded),
             purpose=work.request.purpose,
-            retention=Retention.unclassified(microseconds(work.recorded)),
+            retention=classify(self._parts.retention, _written(work, passage), screened),
         )
         return work.sealer.seal_memory(place, content)
 
@@ -284,6 +285,18 @@ class WritePath:
         with parts.indexes.following(tenant):
             parts.embedding.put([Pending(tenant, item.stored, item.embedding_text) for item in work.written])
         parts.probe("indexed")
+
+
+def _written(work: _Work, passage: Passage) -> Written:
+    """Return what of a write the retention class of a memory depends on."""
+    return Written(
+        work.grant.tenant,
+        kind_of(work.request.source).value,
+        work.request.purpose,
+        work.request.access_tier,
+        microseconds(work.recorded),
+        passage.at,
+    )
 
 
 def kind_of(source: Source) -> SourceKind:

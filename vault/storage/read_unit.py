@@ -25,7 +25,7 @@ from policies.model import AccessTier, Relation
 from vault.errors import TamperedError
 from vault.grant import Grant
 from vault.storage.rows import StoredMemory, stored_memory
-from vault.storage.schema import EDGE, MEMORY, MEMORY_SUBJECT
+from vault.storage.schema import EDGE, EPISODE, MEMORY, MEMORY_SUBJECT
 
 _CHUNK: Final = 500  # below SQLite's limit of bound parameters
 
@@ -52,6 +52,13 @@ class ReadUnit:
         """Return all versions of one memory, oldest first."""
         query = self._memory_query().where(MEMORY.c.memory_id == memory_id).order_by(MEMORY.c.version)
         return list(self._whole(self._select(query)))
+
+    def source_of(self, episode_id: str) -> str:
+        """Return the kind of the source that an episode was; empty where it is not there."""
+        query = select(EPISODE.c.kind).where(
+            EPISODE.c.tenant_id == self._grant.tenant, EPISODE.c.episode_id == episode_id
+        )
+        return str(self._connection.execute(query).scalar() or "")
 
     def about(self, subject_id: str) -> list[StoredMemory]:
         """Return the current memories about a subject, in the order in which they were recorded."""
