@@ -104,7 +104,7 @@ class MemoryRow(_Row, table=True):
 
     __table_args__ = (
         Index("memory_by_episode", "tenant_id", "episode_id", "position"),
-        Index("memory_by_term", "tenant_id", "retention", "term_start"),
+        Index("memory_by_term", "tenant_id", "retention", "is_current", "term_start", "memory_id"),
     )
 
 

@@ -32,7 +32,7 @@ PINS: Final[Mapping[str, Mapping[str, str]]] = {
         "index hold_target_by_target": "8cbc5c46d6efba3072253a15fea297f3",
         "index ix_audit_leaf_time": "a2e0bd509eed93197397254934ca3d4d",
         "index memory_by_episode": "8a72bd590bef7535b074c206cfab0ca5",
-        "index memory_by_term": "975e815583de5cbe8e6df8ba56d0c41b",
+        "index memory_by_term": "aaf4bf7a7c134319b54d8f09052c3ccc",
         "index memory_subject_by_memory": "cb2ef3138507722c3c9353713d250044",
         "table alembic_version": "834359b0e2eae28396e3d777d2078671",
         "table audit_checkpoint": "85a2b7dc7c791e74ba6069c3e07ef7e4",

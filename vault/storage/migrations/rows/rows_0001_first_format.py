@@ -216,7 +216,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
     )
     op.create_index("memory_by_episode", "memory", ["tenant_id", "episode_id", "position"], unique=False)
-    op.create_index("memory_by_term", "memory", ["tenant_id", "retention", "term_start"], unique=False)
+    op.create_index(
+        "memory_by_term",
+        "memory",
+        ["tenant_id", "retention", "is_current", "term_start", "memory_id"],
+        unique=False,
+    )
     op.create_table(
         "memory_subject",
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
