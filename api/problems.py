@@ -83,6 +83,12 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         ),
         vault.NotFoundError: Problem("not-found", 404, "There is no such thing", Exit.NOT_FOUND),
         vault.ConflictError: Problem("conflict", 409, "The state does not allow the change", Exit.CONFLICT),
+        vault.HeldError: Problem("held", 409, "A legal hold forbids it", Exit.CONFLICT),
+        vault.ErasedError: Problem("erased", 409, "It was erased, and is not written again", Exit.CONFLICT),
+        vault.ErasureIncompleteError: Problem(
+            "erasure-incomplete", 500, "What was erased could still be got back", Exit.VERIFICATION_FAILED
+        ),
+        vault.LeaseLostError: Problem("lease-lost", 409, "The lease of a job was lost", Exit.CONFLICT),
         vault.BusyError: Problem("busy", 503, "Try again later", retry_after=1),
         vault.VaultInUseError: Problem(
             "vault-in-use", 503, "Another process has the vault open", Exit.CONFLICT, retry_after=5

@@ -13,6 +13,7 @@ VaultError
 ├── ConflictError                the thing changed or exists already
 │   ├── HeldError                a legal hold forbids it: nothing was removed
 │   ├── ErasedError              it was erased, and is not written again
+│   ├── ErasureIncompleteError   what was erased could still be got back: it is not certified
 │   └── LeaseLostError           whoever wrote does not hold the job's lease any more: nothing was written
 ├── BusyError                    retry later, or elsewhere
 │   ├── VaultInUseError          another process has this vault open
@@ -102,6 +103,10 @@ class HeldError(ConflictError):
 
 class ErasedError(ConflictError):
     """What is to be written was erased: it is not written again."""
+
+
+class ErasureIncompleteError(ConflictError):
+    """A test after an erasure got something back: nothing is certified, and the next run tries again."""
 
 
 class LeaseLostError(ConflictError):
