@@ -114,6 +114,14 @@ class EmbeddingWorker:
             self._queue = deque(kept)
             self._changed.notify_all()
 
+    def waiting(self, tenant: str, memory_ids: Collection[str]) -> int:
+        """Return how many of these memories wait for their vector."""
+        with self._changed:
+            return sum(
+                one.tenant == tenant and one.memory.memory_id in memory_ids
+                for one in (*self._queue, *self._at_work)
+            )
+
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until nothing is left; say whether that happened in time."""
         with self._changed:

@@ -27,7 +27,7 @@ from vault.content import (
 )
 from vault.crypto.aead import key_versions
 from vault.crypto.key_record import KeyRecord
-from vault.crypto.keyring import KeyLimits, Keyring
+from vault.crypto.keyring import DestroyedKey, KeyLimits, Keyring
 from vault.crypto.root import RootKey
 from vault.crypto.sealed import Binding, Sealed, SealedField
 from vault.crypto.sealing_key import Sealer
@@ -40,7 +40,15 @@ from vault.model import (
 from vault.privacy.tokens import SubjectTokens
 from vault.search.lexical import TermHasher
 from vault.storage.rows import StoredEpisode, StoredMemory
-from vault.subject_sealer import FIRST_VERSION, REF, SPEAKER, TEXT, SubjectSealer, TokenScope
+from vault.subject_sealer import (
+    FIRST_VERSION,
+    REF,
+    SPEAKER,
+    TEXT,
+    EpisodeContent,
+    SubjectSealer,
+    TokenScope,
+)
 from vault.tombstones import Tombstones
 
 _QUERY_DIGEST_BYTES: Final = 16
@@ -99,6 +107,27 @@ class Sealers:
         """
         return Tombstones(self._keyring.tenant(tenant).tombstone_key())
 
+    def subject_keys(self, tenant: str, subject: str) -> tuple[KeyRecord, ...]:
+        """Return what is known of all versions of a subject's key, oldest first; nothing is unwrapped."""
+        return self._keyring.tenant(tenant).records_of(subject)
+
+    def try_key(self, tenant: str, subject: str, version: int) -> None:
+        """Unwrap a version of a subject's key, as an opening would.
+
+        Raises:
+            KeyDestroyedError: it was destroyed.
+            KeyAccessError: or another of its kinds.
+        """
+        self._keyring.tenant(tenant).opening_key((subject,), (version,))
+
+    def destroy(self, tenant: str, subject: str) -> tuple[DestroyedKey, ...]:
+        """Destroy a subject's key in all its versions, for good; one that never had any never gets one."""
+        return self._keyring.tenant(tenant).destroy(subject, bury=True)
+
+    def fold_keys(self, seconds: float) -> bool:
+        """Leave no byte of a destroyed key beside its store; say whether that was done within the time."""
+        return self._keyring.fold(seconds)
+
     def establish(self, tenant: str) -> None:
         """Make a tenant's own keys, if it has none yet."""
         self._keyring.establish(tenant)
@@ -155,7 +184,7 @@ class Sealers:
         keys = self._keyring.tenant(tenant)
         return [subject for subject in subjects if not keys.has_key(subject)]
 
-    def of_row(self, tenant: str, row: StoredMemory) -> SubjectSealer:
+    def of_row(self, tenant: str, row: StoredMemory | StoredEpisode) -> SubjectSealer:
         """Return a sealer for the subjects of a row that exists."""
         keys = self._keyring.tenant(tenant)
         return SubjectSealer(
@@ -238,6 +267,31 @@ class Sealers:
             text=_screened(text, originals.get(TEXT, ()), row.detector),
             speaker=_screened(attributes.speaker, originals.get(SPEAKER, ()), row.detector),
             ref=ref if ref.text else None,
+        )
+
+    def episode_screened_again(self, tenant: str, row: StoredEpisode, detector: str) -> EpisodeContent:
+        """Return what an episode is called as it was when the gate let it through; never for an answer.
+
+        Args:
+            tenant: Whose.
+            row: Its row, which does not say what screened it.
+            detector: What is to be said of that.
+        """
+        attributes = self.open_episode(tenant, row)
+
+        def again(name: str, field: MaskedField) -> Screened:
+            return _screened(field, attributes.originals.get(name, ()), detector)
+
+        return EpisodeContent(
+            owner=attributes.owner,
+            title=again("title", attributes.title),
+            name=again("name", attributes.name),
+            at=attributes.at,
+            tags=tuple(again(f"tag.{place}", tag) for place, tag in enumerate(attributes.tags)),
+            metadata=tuple(
+                (again(f"key.{place}", key), again(f"value.{place}", value))
+                for place, (key, value) in enumerate(attributes.metadata)
+            ),
         )
 
     def open_terms(self, tenant: str, place: "IndexPlace", terms: Sealed) -> bytes:

@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Select, Table, func, select
+from sqlalchemy import Column, Connection, Row, Select, Table, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from audit.event import ERASABLE, EventType
@@ -43,6 +43,7 @@ _PERSON: Final = "sub_"
 ERASURE: Final = "subject.erase"
 """Kind of the effect of an erasure; its own intent stays."""
 _OF_ERASURE: Final = f'"kind":"{ERASURE}"'
+_Id = TypeVar("_Id", str, int)
 _BY_MEMORY: Final[Mapping[str, Table]] = {
     "embeddings": EMBEDDING,
     "times-of-last-use": USAGE,
@@ -68,6 +69,8 @@ class Belongings:
     """Rows and fields by kind; kinds of which there is nothing are left out."""
     state: str
     """Digest of what was found: another one means that something changed."""
+    mark: tuple[int, int]
+    """See `mark`."""
 
     @property
     def everything(self) -> tuple[str, ...]:
@@ -142,6 +145,7 @@ def belongings(connection: Connection, tenant: str, subject: str) -> Belongings:
         episodes=episodes,
         counts={kind: count for kind, count in counts.items() if count},
         state=state.hexdigest(),
+        mark=mark(connection, tenant, subject),
     )
 
 
@@ -274,5 +278,29 @@ def _count(connection: Connection, table: Table, tenant: str, where: ColumnEleme
 def _among(
     connection: Connection, query: Select[Any], column: Column[Any], ids: Sequence[str]
 ) -> Iterator[Row[Any]]:
-    for start in range(0, len(ids), _CHUNK):
-        yield from connection.execute(query.where(column.in_(ids[start : start + _CHUNK])))
+    for some in pieces(ids, _CHUNK):
+        yield from connection.execute(query.where(column.in_(some)))
+
+
+def pieces(ids: Sequence[_Id], size: int) -> Iterator[Sequence[_Id]]:
+    """Cut into pieces of at most that size."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
+
+
+def mark(connection: Connection, tenant: str, subject: str) -> tuple[int, int]:
+    """Return a mark of a person's rows, cheap enough for a writer's transaction: another one, if any was added.
+
+    Returns:
+        How many versions of memories there are, and the entry that wrote the last of them.
+    """
+    about = and_(
+        MEMORY_SUBJECT.c.tenant_id == MEMORY.c.tenant_id, MEMORY_SUBJECT.c.memory_id == MEMORY.c.memory_id
+    )
+    query = (
+        select(func.count(), func.coalesce(func.max(MEMORY.c.leaf_index), -1))
+        .select_from(MEMORY_SUBJECT.join(MEMORY, about))
+        .where(MEMORY_SUBJECT.c.tenant_id == tenant, MEMORY_SUBJECT.c.subject_id == subject)
+    )
+    count, last = connection.execute(query).one()
+    return int(count), int(last)

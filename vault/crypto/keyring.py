@@ -268,6 +268,10 @@ class TenantKeys:
         """
         return self._keys.has_key(self.tenant, subject)
 
+    def records_of(self, subject: str) -> tuple[KeyRecord, ...]:
+        """Return what is known of all versions of a subject's key, oldest first. Opens nothing."""
+        return self._keys.records_of(self.tenant, subject)
+
     def records(self) -> Iterator[KeyRecord]:
         """Go through what is known of this tenant's keys: states, counts, wrapped keys. Opens nothing."""
         return self._keys.records(self.tenant)

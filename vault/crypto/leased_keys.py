@@ -176,6 +176,14 @@ class LeasedKeys:
                 return True
         return self._store.newest(*newest) is not None
 
+    def records_of(self, tenant: str, subject: str) -> tuple[KeyRecord, ...]:
+        """Return the records of all versions of a subject's key, oldest first; nothing is unwrapped."""
+        newest = self._store.newest(tenant, KeyKind.SUBJECT, subject)
+        if newest is None:
+            return ()
+        names = (newest.name._replace(version=version) for version in range(_FIRST, newest.name.version))
+        return (*(found for name in names if (found := self._store.find(name)) is not None), newest)
+
     def records(self, tenant: str) -> Iterator[KeyRecord]:
         """Go through the records of a tenant's keys; nothing is unwrapped."""
         return self._store.records(tenant)

@@ -104,6 +104,11 @@ class Store:
         self._commit = GroupCommit(self._writer, log, probe)
         self._closed = False
 
+    @property
+    def folder(self) -> Path:
+        """Where `vault.db` lies, with all else of the vault."""
+        return self._path.parent
+
     @contextmanager
     def read(self, grant: Grant) -> Iterator[ReadUnit]:
         """Open a unit of work for reading under a grant."""

@@ -1,0 +1,324 @@
+"""Erasing a person, step by step: each may be done twice, so that a crash anywhere is finished later.
+
+1. Begin: the intent, the beginning, the erasure's row and the person's tombstone in one transaction, in which the
+   holds are asked and the plan is held against the rows. From then on no write about the person passes.
+2. Facts: every text is opened once more, and what it said is remembered as keyed digests, so that it is known
+   again when it comes back.
+3. Shred: the person's keys are destroyed. From then on nothing of the person opens: here, in copies, in backups
+   of the rows.
+4. Rows: memories, vectors, edges, the name: removed in batches, each with an entry that names what is gone.
+5. Payloads: what the log said of the person alone is dropped, now that its rows are gone.
+6. Fold: no old page stands beside the databases.
+7. Tests: what was erased is tried to be got back. Only where nothing came back is the outcome written.
+
+Owns the order. It leaves certifying to `vault.erasing.certifying`, the tests to `vault.erasing.negative`, and who
+may ask for an erasure to `vault.erasure`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from audit.canonical import JsonValue
+from audit.certificate import Ran
+from audit.erasure import MAX_ERASED, erase_payloads
+from audit.event import EventType, Outcome
+from audit.intent import Intent, intent_payload, outcome_payload
+from audit.log import Leaf
+from vault.clock import microseconds
+from vault.erasing.negative import Samples, run_tests
+from vault.erasing.plan import ErasurePlan
+from vault.erasing.record import (
+    ErasureRecord,
+    State,
+    StepName,
+    Voice,
+    entries_of_erasure,
+    inserted,
+    moved,
+)
+from vault.errors import (
+    ConflictError,
+    ErasureIncompleteError,
+    KeyAccessError,
+    RootUnusableError,
+    TamperedError,
+)
+from vault.ids import IdKind, new_id
+from vault.parts import Parts
+from vault.payload_erasure import ErasureReason
+from vault.selector import ERASURE, Belongings, belongings, mark, pieces, told
+from vault.storage.group_commit import Change, WriteSet
+from vault.storage.removal import MAX_REMOVED, Removal, Tombstone, add_tombstones, expect_not_held
+from vault.storage.rows import StoredMemory, stored_memory
+from vault.storage.schema import MEMORY
+
+FOLD_SECONDS: Final = 10.0
+_TEXTS: Final = 200
+"""Versions of memories that are opened before their digests are committed."""
+_ROUNDS: Final = 3
+"""How often it is looked for rows that are left."""
+
+
+def begin(parts: Parts, voice: Voice, plan: ErasurePlan, found: Belongings) -> ErasureRecord:
+    """Begin an erasure, in one transaction; return how it stands.
+
+    Raises:
+        HeldError: a legal hold forbids it; nothing was begun.
+        ConflictError: something changed since the plan was made, or an erasure of the person was begun before.
+    """
+    record = ErasureRecord(
+        tenant=voice.tenant,
+        erasure_id=voice.erasure_id,
+        subject=plan.subject,
+        state=State.BEGUN,
+        begun=microseconds(parts.clock()),
+        finished=None,
+        intent_leaf=-1,
+        certificate=None,
+    )
+    subjects: list[JsonValue] = [plan.subject]
+    intent = voice.draft(EventType.EFFECT_INTENT, intent_payload(ERASURE, {"subjects": subjects}))
+    matched: list[JsonValue] = [[kind, count] for kind, count in sorted(plan.counts.items())]
+    begun = voice.step(StepName.BEGUN, {"subjects": subjects, "matched": matched, "others": plan.others})
+
+    def expect(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+        for some in pieces(found.everything, MAX_REMOVED):
+            expect_not_held(connection, voice.tenant, some)
+        expect_not_held(connection, voice.tenant, (), [plan.subject])
+        if mark(connection, voice.tenant, plan.subject) != found.mark:
+            raise ConflictError("something about the person was written meanwhile: plan again")
+
+    def bury(connection: Connection, leaves: Sequence[Leaf]) -> None:
+        tombstone = parts.sealers.tombstones(voice.tenant).subject(plan.subject)
+        add_tombstones(connection, voice.tenant, [tombstone], record.begun, leaves[1].index)
+
+    leaves = parts.store.submit(WriteSet(drafts=[intent, begun], changes=[expect, inserted(record), bury]))
+    parts.probe("erase-begun")
+    return replace(record, intent_leaf=leaves[0].index)
+
+
+def new_erasure_id(parts: Parts) -> str:
+    """Return the id of a new erasure."""
+    return new_id(IdKind.ERASURE, parts.clock(), parts.entropy)
+
+
+@dataclass(slots=True)
+class ErasureRun:
+    """What carries an erasure that was begun to its end.
+
+    Args:
+        parts: Of the vault.
+        voice: How it is told.
+        record: How it stands.
+        fence: A change put first into each write set: refuses where a job's lease is not ours any more.
+    """
+
+    parts: Parts
+    voice: Voice
+    record: ErasureRecord
+    fence: Change | None = None
+    samples: Samples = field(default_factory=Samples)
+    unopened: int = 0
+    """Versions that could not be opened: what they said is not known again."""
+
+    def finish(self) -> None:
+        """Do all that is left to do.
+
+        Raises:
+            HeldError: a hold was placed meanwhile, before the keys were destroyed or over rows that are left.
+            ErasureIncompleteError: a test got something back: the erasure is not done.
+            VaultError: whatever else kept a step from being done; a later run goes on there.
+        """
+        with self.parts.store.log_connection(self.record.tenant) as connection:
+            found = belongings(connection, self.record.tenant, self.record.subject)
+            concluded = any(
+                one.header.event is EventType.EFFECT_OUTCOME
+                for one in entries_of_erasure(connection, self.record)
+            )
+        if concluded:
+            return
+        self._evict(found.everything)
+        if self.record.state is State.BEGUN:
+            self._remember_facts(found)
+            self._shred(found)
+        self._remove_rows(found)
+        self._erase_payloads()
+        folded = self._fold()
+        self._conclude(folded=folded)
+
+    def _evict(self, memories: Sequence[str]) -> None:
+        """Let nobody find any more what is being erased."""
+        self.parts.indexes.remove(self.record.tenant, memories)
+        self.parts.embedding.forget(self.record.tenant, frozenset(memories))
+
+    def _remember_facts(self, found: Belongings) -> None:
+        tenant, sealers = self.record.tenant, self.parts.sealers
+        tombstones = sealers.tombstones(tenant)
+        for some in pieces(found.everything, _TEXTS):
+            with self.parts.store.log_connection(tenant) as connection:
+                rows, damaged = _versions(connection, tenant, some)
+            self.unopened += damaged
+            sealers.lease(tenant, [(row.subjects, row.text) for row in rows])
+            made: list[Tombstone] = []
+            for row in rows:
+                try:
+                    text = sealers.screened_again(tenant, row).text
+                except RootUnusableError:
+                    raise  # says nothing of the row: the erasure goes on when the root can be used again
+                except (TamperedError, KeyAccessError, ValueError, TypeError):
+                    self.unopened += 1
+                    continue
+                made += tombstones.facts(row.subjects, text)
+                self.samples.take(row, text, sealers.hasher(tenant))
+            self._submit(WriteSet(changes=[partial(self._add_facts, made)]))
+        self.parts.probe("erase-facts")
+
+    def _add_facts(self, made: Sequence[Tombstone], connection: Connection, _leaves: Sequence[Leaf]) -> None:
+        record = self.record
+        add_tombstones(connection, record.tenant, made, record.begun, record.begun_leaf)
+
+    def _shred(self, found: Belongings) -> None:
+        """Destroy the keys; a hold that came between the beginning and now keeps them."""
+        tenant, subject, sealers = self.record.tenant, self.record.subject, self.parts.sealers
+
+        def expect(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            for some in pieces(found.everything, MAX_REMOVED):
+                expect_not_held(connection, tenant, some)
+            expect_not_held(connection, tenant, (), [subject])
+
+        self._submit(WriteSet(changes=[expect]))
+        self.samples.wrapped += [record.wrapped for record in sealers.subject_keys(tenant, subject)]
+        keys = sealers.destroy(tenant, subject)
+        self.parts.probe("erase-destroyed")
+        destroyed = self.voice.draft(
+            EventType.KEY_DESTROY,
+            {
+                "subjects": [subject],
+                "fingerprints": [key.fingerprint for key in keys],
+                "versions": [key.version for key in keys],
+            },
+        )
+        step: dict[str, JsonValue] = {"subjects": [subject], "unreadable": self.unopened}
+        self.record = replace(self.record, state=State.SHREDDED)
+        drafts = [destroyed] if keys else []
+        self._submit(
+            WriteSet(drafts=[*drafts, self.voice.step(StepName.SHREDDED, step)], changes=[moved(self.record)])
+        )
+        self.parts.probe("erase-shredded")
+
+    def _remove_rows(self, found: Belongings) -> None:
+        tenant, subject = self.record.tenant, self.record.subject
+        tombstones = self.parts.sealers.tombstones(tenant)
+        for _ in range(_ROUNDS):
+            batches = [*pieces(found.everything, MAX_REMOVED)] or [()]
+            for nth, some in enumerate(batches if found.found else ()):
+                removal = Removal(
+                    tenant=tenant,
+                    memory_ids=some,
+                    tombstones=[tombstones.memory(memory) for memory in some],
+                    recorded=microseconds(self.parts.clock()),
+                    subjects=(subject,) if some is batches[-1] else (),
+                )
+                # Named for whoever looks for what the log says of them; each has a memory at least.
+                episodes = found.episodes[nth * MAX_REMOVED : (nth + 1) * MAX_REMOVED]
+                step: dict[str, JsonValue] = {
+                    "gone": list(some),
+                    "count": len(some),
+                    "episodes": list(episodes),
+                }
+                self._submit(
+                    WriteSet(drafts=[self.voice.step(StepName.ROWS, step)], changes=[removal.change])
+                )
+                self.parts.probe("erase-rows")
+            with self.parts.store.log_connection(tenant) as connection:
+                found = belongings(connection, tenant, subject)
+            if not found.found:
+                return
+            self._evict(found.everything)
+
+    def _erase_payloads(self) -> None:
+        record = self.record
+        with self.parts.store.log_connection(record.tenant) as connection:
+            about = self._named(connection, "gone") | self._named(connection, "episodes")
+            entries = told(connection, record.tenant, record.subject, about)
+        for some in pieces(entries.alone, MAX_ERASED):
+            chosen: list[JsonValue] = list(some)
+            draft = self.voice.draft(
+                EventType.PAYLOAD_ERASE,
+                {"entries": chosen, "log": record.tenant, "reason": ErasureReason.ERASURE_REQUEST.value},
+            )
+
+            def drop(connection: Connection, leaves: Sequence[Leaf], some: Sequence[int] = some) -> None:
+                erase_payloads(connection, record.tenant, some, by=leaves[0].index)
+
+            self._submit(WriteSet(drafts=[draft], changes=[drop]))
+            self.parts.probe("erase-payloads")
+
+    def _fold(self) -> bool:
+        """Leave no old page beside the databases, and no derived index of the log; say whether all is folded."""
+        index = self.parts.log_indexes.of(self.record.tenant)
+        if index.exists:
+            index.discard()  # its words of access tiers come from payloads
+        keys = self.parts.sealers.fold_keys(FOLD_SECONDS)
+        rows = self.parts.store.fold(FOLD_SECONDS)
+        self.parts.probe("erase-folded")
+        return keys and rows
+
+    def _conclude(self, *, folded: bool) -> None:
+        record = self.record
+        with self.parts.store.log_connection(record.tenant) as connection:
+            gone = self._named(connection, "gone")
+            about = gone | self._named(connection, "episodes")
+            entries = told(connection, record.tenant, record.subject, about)
+        tests = run_tests(self.parts, record, gone, self.samples, folded=folded)
+        left = {
+            "log-headers": entries.headers,
+            "log-payloads-of-kinds-that-stay": len(entries.fixed),
+            "log-payloads-about-others-too": len(entries.shared) + len(entries.alone),
+            "tombstones": len(gone) + 1,
+            "texts-not-opened": self.unopened,
+            "old-pages": int(not folded),
+        }
+        got_back = [one.name for one in tests if one.result is Ran.FAILED]
+        payload: dict[str, JsonValue] = {
+            "tests": [[one.name, one.result.value, one.things, one.reason] for one in tests],
+            "left": [[kind, count] for kind, count in left.items()],
+        }
+        tested = self.voice.step(StepName.TESTED, payload, Outcome.FAILED if got_back else Outcome.OK)
+        if got_back:
+            self._submit(WriteSet(drafts=[tested]))
+            raise ErasureIncompleteError(f"erased, and got back by: {', '.join(got_back)}")
+        intent = Intent(record.intent_leaf, ERASURE, record.erasure_id, "", self.parts.clock())
+        outcome = self.voice.draft(EventType.EFFECT_OUTCOME, outcome_payload(intent, {}))
+        self._submit(WriteSet(drafts=[tested, outcome]))
+        self.parts.probe("erase-concluded")
+
+    def _named(self, connection: Connection, key: str) -> set[str]:
+        """Return the ids of all memories, or episodes, that this erasure removed, as its entries tell."""
+        found: set[str] = set()
+        for one in entries_of_erasure(connection, self.record):
+            named = one.payload.get(key)
+            if one.payload.get("step") == StepName.ROWS.value and isinstance(named, list):
+                found.update(map(str, named))
+        return found
+
+    def _submit(self, work: WriteSet) -> list[Leaf]:
+        if self.fence is not None:
+            work.changes.insert(0, self.fence)
+        return self.parts.store.submit(work)
+
+
+def _versions(connection: Connection, tenant: str, memories: Iterable[str]) -> tuple[list[StoredMemory], int]:
+    """Return all versions of memories, and how many rows are not of the form of one."""
+    query = select(MEMORY).where(MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(list(memories)))
+    rows, damaged = [], 0
+    for row in connection.execute(query):
+        try:
+            rows.append(stored_memory(row))
+        except TamperedError:
+            damaged += 1
+    return rows, damaged
