@@ -4,38 +4,52 @@ Owns the file's form and how it is written: beside the old one, forced to the di
 and the rename forced to the disk. So after a kill -9 the file is the old cursor or the new one, and it is
 never ahead of what a receiver has taken: items are sent again rather than lost (at least once).
 
-    {"cursor":"memvault-stream/1","leaf_hash":"5f…","next":1234,"origin":"memos-vault/ward-1/clinic-a"}
+    {"asked":"9c…","cursor":"memvault-stream/2","key":"07…","leaf_hash":"5f…","next":1234,
+     "origin":"memos-vault/ward-1/clinic-a"}
 
-The leaf hash is that of the last item delivered: a log that was rolled back or replaced meanwhile is
-noticed when a stream goes on.
+(in one line). The leaf hash is that of the last item delivered: a log that was rolled back or replaced meanwhile
+is noticed when a stream goes on. `asked` is a digest of the stream's format and query under `key`, which is random
+and each file's own, so that nobody reads a query off two files. Threat: a cursor taken for another query stands
+behind entries that this query's receiver never had, and they would be missed without a word.
 """
 
+import hmac
 import json
 import os
 import re
+import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from vault.errors import InputInvalidError, StorageError
-from vault.log_stream import Anchored
+from vault.log_stream import Anchored, StreamRequest
 
-FORMAT: Final = "memvault-stream/1"
+FORMAT: Final = "memvault-stream/2"
 MAX_SIZE: Final = 4_096
-_HASH: Final = re.compile(r"(?:[0-9a-f]{64})?")
+_KEY_SIZE: Final = 16
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_KEY: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class CursorFile:
-    """A cursor in a file; a file that is not there is a stream from the beginning."""
+    """A cursor in a file; a file that is not there is a stream from the beginning.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        asked: What the stream is asked for; its format and query are what the cursor belongs to.
+    """
+
+    def __init__(self, path: Path, asked: StreamRequest) -> None:
         self._path = path
+        self._asked = f"{asked.format.value}\n{asked.query.strip()}".encode()
+        self._key = secrets.token_bytes(_KEY_SIZE)
 
     def read(self) -> Anchored | None:
         """Return where the stream stopped; None where it never began.
 
         Raises:
-            InputInvalidError: the file is no cursor.
+            InputInvalidError: the file is no cursor, or that of a stream in another format or of another query.
             StorageError: it cannot be read.
         """
         try:
@@ -45,7 +59,13 @@ class CursorFile:
             return None
         except OSError as error:
             raise StorageError(f"the cursor cannot be read: {error.strerror}") from None
-        return _parse(text)
+        reached, kept = _parse(text)
+        if not hmac.compare_digest(kept.digest, _digest(kept.key, self._asked)):
+            raise InputInvalidError(
+                "expected a cursor of this format and query, got one of another: take a file for each"
+            )
+        self._key = kept.key
+        return reached
 
     def write(self, reached: Anchored) -> None:
         """Keep where the stream is, durably.
@@ -61,7 +81,7 @@ class CursorFile:
                 beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
             )
             with os.fdopen(descriptor, "wb") as file:
-                file.write(_encode(reached))
+                file.write(_encode(reached, _Binding(self._key, _digest(self._key, self._asked))))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._path)
@@ -70,9 +90,22 @@ class CursorFile:
             raise StorageError(f"the cursor cannot be written: {error.strerror}") from None
 
 
-def _encode(reached: Anchored) -> bytes:
+class _Binding(NamedTuple):
+    """What a cursor belongs to."""
+
+    key: bytes
+    digest: bytes
+
+
+def _digest(key: bytes, asked: bytes) -> bytes:
+    return hmac.digest(key, asked, "sha256")
+
+
+def _encode(reached: Anchored, binding: _Binding) -> bytes:
     shape = {
+        "asked": binding.digest.hex(),
         "cursor": FORMAT,
+        "key": binding.key.hex(),
         "leaf_hash": reached.leaf_hash.hex(),
         "next": reached.start,
         "origin": reached.origin,
@@ -80,29 +113,25 @@ def _encode(reached: Anchored) -> bytes:
     return json.dumps(shape, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
-def _parse(text: bytes) -> Anchored:
+def _parse(text: bytes) -> tuple[Anchored, _Binding]:
     try:
         value = json.loads(text) if len(text) <= MAX_SIZE else None
     except (ValueError, RecursionError):
         value = None
     match value:
-        case {"cursor": str(form), "leaf_hash": str(digest), "next": int(start), "origin": str(origin)}:
-            reached = _anchored(form, digest, start, origin)
-            if reached is not None and _encode(reached) == text:
-                return reached
-    raise InputInvalidError("the file is not a cursor that a stream has written")
-
-
-def _anchored(form: str, digest: str, start: int, origin: str) -> Anchored | None:
-    if (
-        form != FORMAT
-        or isinstance(start, bool)
-        or start < 0
-        or not _HASH.fullmatch(digest)
-        or (digest == "") != (start == 0)
-    ):
-        return None
-    return Anchored(origin, start, bytes.fromhex(digest))
+        case {
+            "asked": str(asked),
+            "cursor": str(form),
+            "key": str(key),
+            "leaf_hash": str(leaf),
+            "next": int(start),
+            "origin": str(origin),
+        } if form == FORMAT and _KEY.fullmatch(key) and all(map(_HASH.fullmatch, (asked, leaf))):
+            reached = Anchored(origin, start, bytes.fromhex(leaf))
+            binding = _Binding(bytes.fromhex(key), bytes.fromhex(asked))
+            if start > 0 and start is not True and _encode(reached, binding) == text:
+                return reached, binding
+    raise InputInvalidError(f"expected a cursor that a stream has written, of the form {FORMAT}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from api.delivery import Delivery, Sink, Source
-    from vault.log_stream import Anchored
+    from vault.log_stream import Anchored, StreamRequest
 
 
 @called_by(auditor, without=("as_json",))
@@ -64,13 +64,15 @@ def stream(
         check_query(query, as_json=False)
     from api.delivery import Delivery, give_up  # noqa: PLC0415  # loads the vault; `--help` does not
     from api.errors import DeliveryFailedError  # noqa: PLC0415
+    from vault.log_stream import StreamRequest  # noqa: PLC0415
     from vault.stream_cursor import CursorFile  # noqa: PLC0415
 
-    cursor = None if from_cursor is None else CursorFile(from_cursor)
+    asked = StreamRequest(format_, start, follow=follow, query=query)
+    cursor = None if from_cursor is None else CursorFile(from_cursor, asked)
     after = None if cursor is None else cursor.read()
     sink = wanted.sink()
     write = formatter_of(format_, framed=to is not None, host=socket.gethostname())
-    with _source(call, wanted, after, follow=follow) as found:
+    with _source(call, wanted, asked, after) as found:
         try:
             if after is None and (head := head_of(format_)):
                 sink(head)
@@ -133,7 +135,7 @@ class _Wanted(NamedTuple):
 
 @contextmanager
 def _source(
-    call: Invocation, wanted: _Wanted, after: "Anchored | None", *, follow: bool
+    call: Invocation, wanted: _Wanted, asked: "StreamRequest", after: "Anchored | None"
 ) -> "Iterator[Source]":
     """Yield what the items come from: a vault that is opened here, or one that is served."""
     if wanted.server is not None and wanted.api_key_file is not None:
@@ -142,10 +144,7 @@ def _source(
         server = Server.with_key_file(wanted.server, wanted.api_key_file, wanted.server_ca_file)
         yield RemoteStream(server, after, wanted.start, wanted.query)
         return
-    from vault.log_stream import StreamRequest  # noqa: PLC0415
-
     with call.session() as opened:
-        asked = StreamRequest(wanted.format, wanted.start, follow=follow, query=wanted.query)
         yield opened.memory.stream(asked, after, version=_version(), purpose=opened.caller.purpose)
 
 

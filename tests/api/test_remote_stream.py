@@ -21,7 +21,7 @@ from policies.model import Role
 from tests.api.conftest import MakeCaller, Memvault
 from tests.audit.siem.conftest import Items
 from vault.errors import TamperedError
-from vault.log_stream import Anchored
+from vault.log_stream import Anchored, StreamRequest
 from vault.opening import Vault
 from vault.stream_cursor import CursorFile
 
@@ -267,7 +267,7 @@ def test_a_follower_of_a_served_vault_misses_nothing_while_its_server_comes_and_
         if rounds[0] == 7:
             raise Enough
 
-    cursor = CursorFile(tmp_path / "siem.cursor")
+    cursor = CursorFile(tmp_path / "siem.cursor", StreamRequest(Format.OCSF))
     delivery = Delivery(stream, formatter_of(Format.OCSF), taken.append, cursor)
     with pytest.raises(Enough):
         delivery.follow(0.01, notes.append, sleep)
@@ -299,6 +299,11 @@ def test_the_command_follows_a_server_with_a_key_from_a_file(
     had = [json.loads(one)["metadata"]["sequence"] for one in done.stdout.splitlines()]
     assert had == list(range(len(had)))
     assert memvault(*asked, "--from-cursor", cursor).stdout == ""
+    held = Path(cursor).read_bytes()
+    other = memvault(*asked, "--query", "event:vault.read", "--from-cursor", cursor)
+    assert (other.exit_code, other.stdout) == (1, "")
+    assert "take a file for each" in other.stderr
+    assert Path(cursor).read_bytes() == held
     served.answers(lambda _path: (401, b""))
     assert memvault(*asked).exit_code == 5
 
@@ -316,7 +321,7 @@ def test_a_narrowed_stream_of_a_served_vault_goes_on_behind_what_was_looked_at(
         return found.status_code, found.content
 
     served.answers(answer)
-    cursor = CursorFile(tmp_path / "c")
+    cursor = CursorFile(tmp_path / "c", StreamRequest(Format.OCSF, query="event:vault.read"))
     taken: list[bytes] = []
     for _ in range(2):
         stream = RemoteStream(Server(served.url, KEY), cursor.read(), query="event:vault.read")

@@ -53,8 +53,10 @@ class Streamed:
                         super().write(place)
                         reached("cursor")
 
-                stream = memory.stream(StreamRequest(Format.OCSF), CursorFile(self.cursor).read())
-                Delivery(stream, formatter_of(Format.OCSF), sink, Watched(self.cursor)).run()
+                asked = StreamRequest(Format.OCSF)
+                cursor = Watched(self.cursor, asked)
+                stream = memory.stream(asked, cursor.read())
+                Delivery(stream, formatter_of(Format.OCSF), sink, cursor).run()
 
 
 def _stream_and_die(streamed: Streamed, step: str, after: int, _acknowledge: Tell) -> None:

@@ -1,5 +1,6 @@
 """The log as a stream: whole, in order, itself logged, and silent where nothing happens."""
 
+import hmac
 import json
 from dataclasses import replace
 from hashlib import sha256
@@ -179,7 +180,7 @@ def test_payloads_leave_as_ids_and_fixed_words_alone(clinic: Clinic) -> None:
 
 def test_a_cursor_is_written_whole_privately_and_read_back(tmp_path: Path) -> None:
     path = tmp_path / "siem.cursor"
-    cursor = CursorFile(path)
+    cursor = CursorFile(path, OCSF)
     assert cursor.read() is None
     for start in (1, 2, 3):
         reached = Anchored("memos-vault/embedded/clinic", start, bytes([start]) * 32)
@@ -189,8 +190,11 @@ def test_a_cursor_is_written_whole_privately_and_read_back(tmp_path: Path) -> No
     assert [file.name for file in tmp_path.iterdir()] == ["siem.cursor"]
 
 
+OCSF = StreamRequest(Format.OCSF)
 GOOD = {
-    "cursor": "memvault-stream/1",
+    "asked": hmac.digest(bytes(16), b"ocsf\n", "sha256").hex(),
+    "cursor": "memvault-stream/2",
+    "key": "00" * 16,
     "leaf_hash": "5f" * 32,
     "next": 3,
     "origin": "memos-vault/ward-1/clinic",
@@ -203,7 +207,11 @@ GOOD = {
     + [
         json.dumps(GOOD | change, sort_keys=True, separators=(",", ":")) + "\n"
         for change in (
-            {"cursor": "memvault-stream/2"},
+            {"cursor": "memvault-stream/1"},
+            {"asked": "5F" * 32},
+            {"asked": ""},
+            {"key": "00"},
+            {"key": 0},
             {"leaf_hash": "5F" * 32},
             {"leaf_hash": ""},
             {"next": 0},
@@ -219,20 +227,20 @@ def test_a_file_that_is_no_cursor_is_refused_and_left_alone(tmp_path: Path, text
     path = tmp_path / "siem.cursor"
     path.write_text(text)
     with pytest.raises(InputInvalidError):
-        CursorFile(path).read()
+        CursorFile(path, OCSF).read()
     assert path.read_text() == text
     path.write_text(json.dumps(GOOD, sort_keys=True, separators=(",", ":")) + "\n")
-    assert CursorFile(path).read() == Anchored("memos-vault/ward-1/clinic", 3, b"\x5f" * 32)
+    assert CursorFile(path, OCSF).read() == Anchored("memos-vault/ward-1/clinic", 3, b"\x5f" * 32)
 
 
 def test_a_cursor_that_cannot_be_written_or_read_says_so_and_the_old_one_stands(tmp_path: Path) -> None:
-    cursor = CursorFile(tmp_path / "absent" / "siem.cursor")
+    cursor = CursorFile(tmp_path / "absent" / "siem.cursor", OCSF)
     with pytest.raises(StorageError):
         cursor.write(Anchored("o", 1, bytes(32)))
     (tmp_path / "folder").mkdir()
     with pytest.raises(StorageError):
-        CursorFile(tmp_path / "folder").read()
-    stands = CursorFile(tmp_path / "siem.cursor")
+        CursorFile(tmp_path / "folder", OCSF).read()
+    stands = CursorFile(tmp_path / "siem.cursor", OCSF)
     stands.write(Anchored("o", 1, bytes(32)))
     victim = tmp_path / "victim"
     victim.write_text("untouched")
@@ -242,6 +250,42 @@ def test_a_cursor_that_cannot_be_written_or_read_says_so_and_the_old_one_stands(
     stands.write(Anchored("o", 2, bytes(32)))
     assert victim.read_text() == "untouched"
     assert stands.read() == Anchored("o", 2, bytes(32))
+
+
+OTHERS = [
+    StreamRequest(Format.CSV),
+    StreamRequest(Format.OCSF, query="outcome:denied"),
+    StreamRequest(Format.OCSF, query="OUTCOME:denied"),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_a_cursor_is_refused_for_another_query_or_format_and_left_alone(
+    other: StreamRequest, tmp_path: Path
+) -> None:
+    """Behind what one query looked at, another receiver never had anything."""
+    path, reached = tmp_path / "siem.cursor", Anchored("memos-vault/ward-1/clinic", 3, bytes(32))
+    for mine, wrong in ((OCSF, other), (other, OCSF)):
+        path.unlink(missing_ok=True)
+        CursorFile(path, mine).write(reached)
+        before = path.read_bytes()
+        with pytest.raises(InputInvalidError, match="take a file for each"):
+            CursorFile(path, wrong).read()
+        assert path.read_bytes() == before
+        again = CursorFile(path, replace(mine, start=7, limit=9, follow=True, query=f" {mine.query}\n"))
+        assert again.read() == reached
+        again.write(reached)
+        assert path.read_bytes() == before, "the key stays the file's own"
+
+
+def test_no_two_cursors_tell_that_they_are_of_the_same_query(tmp_path: Path) -> None:
+    asked = StreamRequest(Format.OCSF, query="actor:anna")
+    reached = Anchored("memos-vault/ward-1/clinic", 3, bytes(32))
+    for name in ("a", "b"):
+        CursorFile(tmp_path / name, asked).write(reached)
+    told = [json.loads((tmp_path / name).read_bytes())["asked"] for name in ("a", "b")]
+    assert told[0] != told[1]
+    assert b"anna" not in (tmp_path / "a").read_bytes()
 
 
 def fitting(stream: LogStream) -> list[int]:
