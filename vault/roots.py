@@ -96,6 +96,7 @@ def open_root(
     client = _client(transit)
     stack.callback(client.close)
     root = TransitRoot(client, name, entropy, monotonic)
+    stack.callback(root.close)
     root.check()
     return root
 

@@ -30,6 +30,7 @@ from vault.crypto.aead import CommittingAead
 from vault.crypto.derive import KEY_BYTES
 from vault.crypto.encoding import frame
 from vault.crypto.root import InContext, RootHealth, RootKind
+from vault.crypto.wrapping_stock import Wrapping, WrappingStock
 from vault.crypto.xaes import NONCE_BYTES
 from vault.errors import (
     KeyWrongError,
@@ -144,7 +145,8 @@ class TransitRoot:
         client: Logs in, calls, waits.
         name: Which key it is.
         entropy: For wrapping keys and nonces.
-        monotonic: For how long the answer about its health stands; None asks each time.
+        monotonic: For how long the answer about its health stands, and what was encrypted ahead waits; None asks
+            each time and keeps nothing ready.
     """
 
     def __init__(
@@ -164,6 +166,7 @@ class TransitRoot:
         self._monotonic = monotonic
         self._asked: tuple[float, RootHealth] | None = None
         self._one_asks = threading.Lock()
+        self._stock = WrappingStock(self._encrypted, self._expect, MAX_BATCH - 1, entropy, monotonic)
 
     def __repr__(self) -> str:
         return f"TransitRoot({self.name.mount}/{self.name.key}, {self.fingerprint})"
@@ -250,12 +253,14 @@ class TransitRoot:
         return version_of(self._parsed(wrapped)[0])
 
     def latest_version(self) -> int:
-        """Return the newest version of the transit key.
+        """Return the newest version of the transit key; from here on nothing is wrapped under an older one.
 
         Raises:
             RootUnusableError: or one of its kinds: it was not told.
         """
-        return self._client.key_status().latest
+        latest = self._client.key_status().latest
+        self._stock.drop()
+        return latest
 
     def rotate(self) -> None:
         """Make a new version of the transit key; what is wrapped stays as it is.
@@ -263,7 +268,14 @@ class TransitRoot:
         Raises:
             RootUnusableError: or one of its kinds: nobody knows whether it was made.
         """
-        self._client.rotate()
+        try:
+            self._client.rotate()
+        finally:
+            self._stock.drop()
+
+    def close(self) -> None:
+        """Wipe what was kept ready."""
+        self._stock.close()
 
     def health(self) -> RootHealth:
         """Say whether it can be used now; asked at most once a second, whoever asks.
@@ -286,17 +298,22 @@ class TransitRoot:
         return RootHealth(None, self._client.notes())
 
     def _wrap(self, keys: Sequence[InContext]) -> Iterator[bytes]:
-        wrapping = [self._entropy(KEY_BYTES) for _ in keys]
-        ciphertexts = self._client.encrypt_many(wrapping)
-        for ciphertext in ciphertexts:
-            version_of(ciphertext)
-        proof, *had_back = self._client.decrypt_many([self._proof, *ciphertexts])
-        self._check_proof(proof)
-        if had_back != wrapping:
-            raise RootAnswerError("the transit server does not give back what it encrypted")
-        for (context, key), secret, ciphertext in zip(keys, wrapping, ciphertexts, strict=True):
+        for (context, key), (secret, ciphertext) in zip(keys, self._stock.take(len(keys)), strict=True):
             head = _HEAD.pack(self._prefix, FORMAT, len(ciphertext)) + ciphertext.encode()
             yield head + CommittingAead(secret).encrypt(self._entropy(NONCE_BYTES), key, context)
+
+    def _expect(self, wrappings: Sequence[Wrapping]) -> None:
+        ciphertexts = [one.ciphertext for one in wrappings]
+        proof, *had_back = self._client.decrypt_many([self._proof, *ciphertexts])
+        self._check_proof(proof)
+        if had_back != [one.secret for one in wrappings]:
+            raise RootAnswerError("the transit server does not give back what it encrypted")
+
+    def _encrypted(self, secrets: Sequence[bytes]) -> list[str]:
+        ciphertexts = self._client.encrypt_many(secrets)
+        for ciphertext in ciphertexts:
+            version_of(ciphertext)
+        return ciphertexts
 
     def _unwrap(self, wrapped: Sequence[InContext]) -> Iterator[bytes | VaultError]:
         parsed = [_outcome(self._parsed, box) for _, box in wrapped]
