@@ -32,10 +32,11 @@ ENTRY_FORM: Final = "entry that names rows"
 ROWS_UNTOLD: Final = "rows of erased entries"
 _TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
 """Write entries name the trust of each memory by its first letter."""
-_NAMING: Final = re.compile('"(?:digests|trust|links|edges|gone)":')
+_NAMING: Final = re.compile('"(?:digests|episode_digests|trust|links|edges|gone)":')
 _OF_PRINCIPALS: Final = '"event":"principal.'
 _WROTE: Final = re.compile('"event":"memory[.](?:organize|update|write)","outcome":"ok"')
 """In a header, whose keys are sorted and whose strings are of no such letters."""
+_OF_ERASURE: Final = re.compile('"event":"payload[.]erase","outcome":"ok"')
 _ORGANIZED: Final = '"event":"memory.organize","outcome":"ok"'
 _SHOWABLE: Final = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _Edge = tuple[str, str, str]
@@ -121,8 +122,10 @@ class _Logged:
     resealed_episodes: dict[str, tuple[int, str]] = field(default_factory=dict)
     unsaid: set[int] = field(default_factory=set)
     """Entries that were erased, or are not of the form of one."""
-    untold: list[int] = field(default_factory=list)
-    """Entries that wrote rows, and were erased."""
+    untold: dict[int, int | None] = field(default_factory=dict)
+    """Entries that wrote rows, and were erased, each with the entry that did it."""
+    erasures: set[int] = field(default_factory=set)
+    """Entries by which an erasure of a person drops what was said of rows that it had removed, and of no others."""
 
     def note_trust(self, index: int, memory_id: str, word: str) -> None:
         """Take an entry's word on a memory's current version."""
@@ -170,9 +173,11 @@ class _Comparison:
         if entry.payload is None:
             self.logged.unsaid.add(entry.index)
             if _WROTE.search(entry.header):
-                self.logged.untold.append(entry.index)
+                self.logged.untold[entry.index] = entry.erased_by
             if _ORGANIZED in entry.header:
                 self.logged.forget_trust()
+        elif _OF_ERASURE.search(entry.header) and '"erasure":"' in entry.payload:
+            self.logged.erasures.add(entry.index)
         elif _NAMING.search(entry.payload):
             try:
                 self._note(entry, parse_canonical(entry.payload))
@@ -184,14 +189,20 @@ class _Comparison:
         """Return the warning that rows of erased entries are not compared.
 
         Threat: whoever may erase a payload takes the digests of living rows out of the log, and whoever
-        writes the store deletes or changes them unseen. That it was erased, and by whom, stays in the log.
+        writes the store deletes or changes them unseen. That it was erased, and by whom, stays in the log. What
+        the erasure of a person drops is about rows that are gone: there is nothing to compare.
         """
-        count = len(self.logged.untold)
+        untold = [index for index in self.logged.untold if not self._was_removed(index)]
+        count = len(untold)
         if not count:
             return ()
         expected = f"the digests of what {count} {'entry' if count == 1 else 'entries'} wrote"
         got = "none: what they wrote could be gone, or another"
-        return (Finding(self.tenant, self.logged.untold[0], ROWS_UNTOLD, expected, got),)
+        return (Finding(self.tenant, untold[0], ROWS_UNTOLD, expected, got),)
+
+    def _was_removed(self, index: object) -> bool:
+        """Say whether all that an entry wrote was removed with the person that it was about."""
+        return isinstance(index, int) and self.logged.untold.get(index) in self.logged.erasures
 
     def _note_credential(self, entry: StoredEntry) -> None:
         """Take the header's word, which no erasure takes away."""
@@ -272,6 +283,9 @@ class _Comparison:
 
     def _memory(self, row: RowDigest) -> None:
         resealed = self.logged.resealed.get((row.memory_id, row.version))
+        if self._was_removed(row.leaf_index) and row.memory_id not in self.logged.gone:
+            got = f"a row of {_shown(row.memory_id)}"
+            self.add(row.leaf_index, ROW_GONE, "no row of an entry whose person was erased", got)
         if resealed is None and row.leaf_index in self.logged.unsaid:
             return
         self.checked += 1
