@@ -95,7 +95,8 @@ class Told:
     alone: tuple[int, ...]
     """Their payload may be erased, and names no living memory of others."""
     shared: tuple[int, ...]
-    """Their payload may be erased and speaks of others' living memories, too, or of another person's key."""
+    """Their payload may be erased and speaks of others' living memories, too, or of another person's key; or it
+    tells of organizing: without it nobody knows which trust any memory of the tenant had before."""
     fixed: tuple[int, ...]
     """Their payload is of a kind that stays: holds, plans, erasures."""
     headers: int
@@ -159,7 +160,7 @@ def told(connection: Connection, tenant: str, subject: str, about: Iterable[str]
         about: Ids of their memories and episodes, also of those that are no more.
     """
     own, found = set(about), dict[int, tuple[frozenset[str], bool]]()
-    fixed, headers = [], 0
+    fixed, organized, headers = list[int](), list[int](), 0
     for index, event, header, payload in _entries(connection, tenant):
         named = frozenset(_NAMED.findall(payload or ""))
         resource = _RESOURCE.search(header)
@@ -170,7 +171,9 @@ def told(connection: Connection, tenant: str, subject: str, about: Iterable[str]
         headers += resource is not None and (resource.group(1) in own or resource.group(1) == subject)
         if subject not in named and own.isdisjoint(named):
             continue
-        if event in ERASABLE and _OF_ERASURE not in str(payload):
+        if event == EventType.MEMORY_ORGANIZE:
+            organized.append(index)
+        elif event in ERASABLE and _OF_ERASURE not in str(payload):
             found[index] = (named - own - {subject}, not own.isdisjoint(named))
         else:
             fixed.append(index)
@@ -182,7 +185,7 @@ def told(connection: Connection, tenant: str, subject: str, about: Iterable[str]
     }
     return Told(
         alone=tuple(index for index in found if index not in shared),
-        shared=tuple(sorted(shared)),
+        shared=tuple(sorted({*shared, *organized})),
         fixed=tuple(fixed),
         headers=headers,
     )

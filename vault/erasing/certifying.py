@@ -49,7 +49,7 @@ from vault.storage.group_commit import Change, WriteSet
 LEFT: Final = {
     "log-headers": "headers of the log name vault ids, times and fixed words, and stay for ever",
     "log-payloads-of-kinds-that-stay": "plans, holds and erasures name vault ids, and have to be answered for",
-    "log-payloads-about-others-too": "they say who read or compared memories of others; of the erased, ids alone",
+    "log-payloads-about-others-too": "they say who read or organized memories of others; of the erased, ids alone",
     "tombstones": "keyed digests, by which what was erased is refused when it comes back",
     "texts-not-opened": "sealed texts that could not be read before their keys were destroyed: not known again",
     "old-pages": "a reader kept pages of before beside the databases; they go when the vault is closed",
