@@ -233,7 +233,7 @@ def test_rows_copied_to_another_tenant_do_not_open_there(clinic: Clinic, *, with
     if with_keys:
         clinic.sql(
             "INSERT OR REPLACE INTO keys SELECT ?, kind, subject_id, version, wrapped, fingerprint, state,"
-            " seal_reserved, created FROM keys WHERE tenant_id = ? AND kind = 'subject'",
+            " seal_reserved, created, staged FROM keys WHERE tenant_id = ? AND kind = 'subject'",
             BANK,
             CLINIC,
             file="keys.db",
