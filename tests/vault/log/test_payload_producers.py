@@ -41,8 +41,10 @@ PAYLOAD_AT: Final = {
     "_record": 1,
     "_note": 2,
     "_draft": 2,
+    "draft": 1,
+    "step": 1,
 }
-"""Methods of the journal and of effects that take a payload, and where."""
+"""Methods of the journal, of effects and of an erasure's voice that take a payload, and where."""
 MADE_ELSEWHERE: Final = {
     "intent_payload": {"kind"},
     "outcome_payload": {"intent", "kind", "reviewed"},
@@ -89,7 +91,9 @@ def _payload_of(call: ast.Call, path: Path) -> ast.expr | None:
     if call.func.attr in {"_record", "_note", "_draft"}:
         passes_on = any(place.startswith(path.relative_to(REPOSITORY).as_posix()) for place in PASSED_ON)
         return call.args[at] if passes_on and owner == "self" and len(call.args) > at else None
-    if not owner.endswith(("journal", "_effects")) and not owner.startswith("Effects("):
+    if call.func.attr in {"draft", "step"} and not owner.endswith("voice"):
+        return None
+    if not owner.endswith(("journal", "_effects", "voice")) and not owner.startswith("Effects("):
         return None
     return call.args[at] if len(call.args) > at else None
 
@@ -176,6 +180,8 @@ def everything_written() -> list[Written]:
 
 PASSED_ON: Final = frozenset(
     {
+        "vault/erasing/record.py",
+        "vault/erasure.py:_note",
         "vault/intents.py",
         "vault/journal.py",
         "vault/log_exports.py:_record",
