@@ -11,7 +11,7 @@ other settings. That it was so before, and is so no more, then stands in the log
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from audit.canonical import JsonValue, parse_canonical
 from audit.errors import MalformedError
@@ -26,11 +26,18 @@ NO_ANCHOR: Final = "none"
 ANCHOR: Final = "anchor"
 """In the list of what is missing; a witness stands there by its name, whose form has a dot or a slash or neither."""
 FEWER: Final = "required"
+RETIRED: Final = "retired"
+"""Standing of an anchor that an administrator gave up; see `vault.anchor_retirement`."""
 _LAST: Final = (
-    select(LEAF.c.payload)
+    select(LEAF.c.leaf_index, LEAF.c.payload)
     .where(LEAF.c.tenant_id == SYSTEM_LOG, LEAF.c.event == EventType.VAULT_OPEN.value)
     .order_by(LEAF.c.leaf_index.desc())
     .limit(1)
+)
+_SINCE: Final = select(LEAF.c.payload).where(
+    LEAF.c.tenant_id == SYSTEM_LOG,
+    LEAF.c.event == EventType.LOG_WITNESS.value,
+    LEAF.c.leaf_index > bindparam("index"),
 )
 
 
@@ -60,7 +67,7 @@ class Held:
     def after(self, earlier: "Held | None") -> "Held":
         """Return the same, with what is missing since an earlier opening.
 
-        A missing anchor is told until there is one again, and a witness that is asked no more once.
+        A missing anchor is told until there is one again or it was given up, a witness that is asked no more once.
         """
         if earlier is None:
             return self
@@ -101,11 +108,29 @@ def _words(missing: str) -> str:
 def earlier_opening(store: Store) -> Held | None:
     """Return what the last opening found; None where its entry does not say, as those of earlier versions."""
     with store.log_connection(SYSTEM_LOG) as connection:
-        payload: object = connection.execute(_LAST).scalar()
+        last = connection.execute(_LAST).one_or_none()
+        later = [] if last is None else connection.execute(_SINCE, {"index": last.leaf_index}).scalars().all()
+    held = None if last is None else _held(_parsed(last.payload))
+    retired = any(_retires(_parsed(payload)) for payload in later)
+    return replace(held, missing=_without_anchor(held)) if held is not None and retired else held
+
+
+def _without_anchor(held: Held) -> tuple[str, ...]:
+    return tuple(one for one in held.missing if one != ANCHOR)
+
+
+def _retires(told: JsonValue) -> bool:
+    return told == {"missing": [ANCHOR], "standing": RETIRED}
+
+
+def _parsed(payload: object) -> JsonValue:
     try:
-        told = parse_canonical(payload) if isinstance(payload, str) else None
+        return parse_canonical(payload) if isinstance(payload, str) else None
     except MalformedError:  # verification says so
-        told = None
+        return None
+
+
+def _held(told: JsonValue) -> Held | None:
     match told:
         case {
             "anchor": str(anchor),

@@ -22,6 +22,7 @@ from api.cli import (
     audit_export,
     audit_forensics,
     audit_query,
+    audit_retire,
     audit_roll_key,
     audit_stream,
     audit_tiles,
@@ -134,6 +135,7 @@ log.app.command("tiles")(audit_tiles.tiles)
 log.app.command("finality")(finality)
 log.app.command("forensics")(audit_forensics.forensics)
 log.app.command("anchor")(audit_forensics.anchor)
+log.app.command("retire-anchor")(audit_retire.retire_anchor)
 log.app.command("roll-key")(audit_roll_key.roll_key)
 log.app.command("query", context_settings=audit_query.MINUS_IS_NO_OPTION)(audit_query.query)
 app.add_typer(log.app, name="audit")

@@ -7,9 +7,15 @@ import pytest
 
 from audit.anchor import FileAnchor
 from audit.cosignature import WitnessSignerKey, WitnessVerifierKey
+from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
-from tests.simulators.clinic import OWNER, Clinic
+from audit.log import Leaf
+from policies.errors import DeniedError
+from policies.model import Principal, Purpose
+from tests.simulators.clinic import ADMINISTRATOR, OWNER, Clinic
 from tests.simulators.witness_process import bundle_with, options_with
+from vault.anchor_retirement import AnchorRetirement
+from vault.errors import ConflictError
 from vault.opening import OutsideMissingWarning
 from vault.outside import Places
 from vault.outside_record import Held, earlier_opening
@@ -125,3 +131,44 @@ def test_what_is_missing_is_reckoned_from_the_earlier_opening_alone() -> None:
         "required",
     )
     assert Held("cd" * 16, (), 0).after(Held("ab" * 16, (), 0, ("anchor",))).missing == ()
+
+
+def test_an_anchor_that_was_given_up_is_missed_no_more_and_the_log_says_who_did(
+    clinic: Clinic, anchor: Path
+) -> None:
+    def give_up(principal: Principal = ADMINISTRATOR) -> Leaf:
+        return AnchorRetirement(clinic.vault.parts).retire(principal, Purpose.OPERATIONS)
+
+    def written() -> list[str]:
+        return [entry.principal for entry in clinic.log(SYSTEM_LOG) if entry.event == "log.witness"]
+
+    with pytest.raises(ConflictError, match="no anchor is missed"):
+        give_up()
+    assert reopened(clinic, Places(anchor=anchor)) == []
+    with pytest.raises(ConflictError):
+        give_up()
+    (said,) = reopened(clinic, Places())
+    with pytest.raises(DeniedError):
+        give_up(OWNER)
+    assert written() == []
+    leaf = give_up()
+    entry = clinic.log(SYSTEM_LOG)[leaf.index]
+    assert (entry.event, entry.principal) == ("log.witness", ADMINISTRATOR.id)
+    assert entry.payload == {"missing": ["anchor"], "standing": "retired"}
+    with pytest.raises(ConflictError):
+        give_up()
+    assert written() == [ADMINISTRATOR.id]
+    for _ in range(2):
+        assert reopened(clinic, Places()) == []
+        assert opened(clinic)["missing"] == []
+    assert reopened(clinic, Places(anchor=anchor)) == []
+    assert reopened(clinic, Places()) == [said], "one that came back is missed anew"
+
+
+def test_what_a_witness_does_gives_no_anchor_up(clinic: Clinic, anchor: Path) -> None:
+    reopened(clinic, Places(anchor=anchor))
+    reopened(clinic, Places())
+    journal = clinic.vault.parts.journal
+    for payload in ({"missing": ["anchor"]}, {"standing": "retired"}, {"missing": [], "standing": "retired"}):
+        journal.write([journal.event(EventType.LOG_WITNESS, SYSTEM_LOG, payload)])
+    assert len(reopened(clinic, Places())) == 1
