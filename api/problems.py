@@ -88,6 +88,10 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         vault.ErasureIncompleteError: Problem(
             "erasure-incomplete", 500, "What was erased could still be got back", Exit.VERIFICATION_FAILED
         ),
+        vault.ClockUntrustedError: Problem(
+            "clock-untrusted", 409, "The clock jumped, and has to be confirmed", Exit.CONFLICT
+        ),
+        vault.RetainedError: Problem("retained", 409, "The retention rules keep it", Exit.CONFLICT),
         vault.LeaseLostError: Problem("lease-lost", 409, "The lease of a job was lost", Exit.CONFLICT),
         vault.BusyError: Problem("busy", 503, "Try again later", retry_after=1),
         vault.VaultInUseError: Problem(

@@ -13,6 +13,8 @@ VaultError
 ├── ConflictError                the thing changed or exists already
 │   ├── HeldError                a legal hold forbids it: nothing was removed
 │   ├── ErasedError              it was erased, and is not written again
+│   ├── ClockUntrustedError      the clock jumped: nothing expires until somebody confirms it
+│   ├── RetainedError            a floor of the retention rules keeps it
 │   ├── ErasureIncompleteError   what was erased could still be got back: it is not certified
 │   └── LeaseLostError           whoever wrote does not hold the job's lease any more: nothing was written
 ├── BusyError                    retry later, or elsewhere
@@ -107,6 +109,14 @@ class ErasedError(ConflictError):
 
 class ErasureIncompleteError(ConflictError):
     """A test after an erasure got something back: nothing is certified, and the next run tries again."""
+
+
+class ClockUntrustedError(ConflictError):
+    """The clock went on by more than the bound since the last run: nothing expires until somebody confirms it."""
+
+
+class RetainedError(ConflictError):
+    """A floor of the retention rules keeps it: nobody may remove it yet."""
 
 
 class LeaseLostError(ConflictError):

@@ -1,11 +1,13 @@
-"""Tokens that a new text takes over from the text before it, with the originals that they stand for.
+"""Tokens that a text takes over from the text before it, with the originals that they stand for, or without.
 
 The gate leaves tokens alone that stand in a text, and knows no original of theirs: whoever changes a
-memory's text has its former one at hand, and this puts both together.
+memory's text has its former one at hand, and this puts both together. Whoever takes personal data out of a
+memory for good has the marks put in the tokens' places.
 """
 
+from policies.privacy import EntityType
 from vault.model import SCREENED_ISSUER, Replacement, Screened, Span
-from vault.privacy.tokens import TOKEN
+from vault.privacy.tokens import TOKEN, redaction_mark
 
 
 def with_kept_tokens(screened: Screened, before: Screened) -> Screened:
@@ -24,3 +26,20 @@ def with_kept_tokens(screened: Screened, before: Screened) -> Screened:
     ]
     merged = sorted((*screened.replacements, *kept), key=lambda found: found.masked.start)
     return Screened(screened.text, tuple(merged), screened.detector, SCREENED_ISSUER)
+
+
+def without_originals(screened: Screened) -> Screened:
+    """Return a text in which marks of redaction stand where tokens stood: nothing brings their originals back."""
+    parts: list[str] = []
+    replacements: list[Replacement] = []
+    end = length = 0
+    for found in sorted(screened.replacements, key=lambda one: one.masked.start):
+        mark = redaction_mark(EntityType(found.entity_type))
+        between = screened.text[end : found.masked.start]
+        start = length + len(between)
+        place = Span(start, start + len(mark))
+        replacements.append(Replacement(found.entity_type, place, found.source, mark, None))
+        parts += (between, mark)
+        end, length = found.masked.end, place.end
+    text = "".join((*parts, screened.text[end:]))
+    return Screened(text, tuple(replacements), screened.detector, SCREENED_ISSUER)

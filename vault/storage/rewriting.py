@@ -25,7 +25,8 @@ _REPLACE_MEMORY: Final = (
         MEMORY.c.text == bindparam("was", type_=MEMORY.c.text.type),
     )
     .values({name: bindparam(f"new_{name}", type_=MEMORY.c[name].type) for name in (
-        "text", "attributes", "originals", "terms", "detector", "resealed"
+        "text", "attributes", "originals", "terms", "detector", "resealed",
+        "retention", "retention_rule", "term_start", "memory_tier",
     )})
 )  # fmt: skip
 _REPLACE_EPISODE: Final = (
@@ -56,7 +57,8 @@ class Rewriting:
 
     Args:
         tenant: Whose.
-        memories: What was read, and what takes its place: same memory, same version.
+        memories: What was read, and what takes its place: same memory, same version; its content, retention and
+            memory tier may differ.
         episodes: The same of episodes.
         texts_changed: Memories whose vector is of another text now, and goes.
     """
@@ -85,6 +87,10 @@ class Rewriting:
                 "new_terms": after.terms,
                 "new_detector": after.detector,
                 "new_resealed": index,
+                "new_retention": after.retention.class_id,
+                "new_retention_rule": after.retention.rule,
+                "new_term_start": after.retention.start,
+                "new_memory_tier": after.memory_tier.value,
             }
             if connection.execute(_REPLACE_MEMORY, values).rowcount != 1:
                 raise ConflictError("a row was changed meanwhile: read it again")

@@ -1,0 +1,135 @@
+"""Which memories have come to the end of their term, found by the index and seen again in the transaction.
+
+Owns the queries over class, start, last use and review, and their order. It leaves the bounds, which are calendar
+arithmetic, and what becomes of what is due to `vault.expiry`. Only current versions are looked at: a memory's
+former ones go with it.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_
+
+from vault.errors import TamperedError
+from vault.storage.rewriting import VersionRow
+from vault.storage.rows import StoredMemory, stored_memory
+from vault.storage.schema import MEMORY, REVIEW, USAGE
+
+KEPT: Final = "kept"
+"""Reason of a review row that says: somebody decided to keep it."""
+FIRST: Final = (-1, "")
+"""The place before every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What of one class is over; all bounds are inclusive, in microseconds since 1970 UTC."""
+
+    tenant: str
+    class_id: str
+    started: int
+    """Terms that began then or earlier are over."""
+    recorded: int
+    """What floors let go: written then or earlier."""
+    by_use: bool = False
+    """Whether the term runs from the last use."""
+    unasked: bool = False
+    """Whether what somebody was asked about, or decided to keep within a term, is left out."""
+
+
+class DueRow(NamedTuple):
+    """A memory whose term is over."""
+
+    term_start: int
+    memory_id: str
+    version: int
+    recorded: int
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where it stands in the order of ends."""
+        return self.term_start, self.memory_id
+
+
+def due_page(connection: Connection, due: Due, after: tuple[int, str], limit: int) -> list[DueRow]:
+    """Return what is due after a place, in the order in which the terms began."""
+    columns = (MEMORY.c.term_start, MEMORY.c.memory_id, MEMORY.c.version, MEMORY.c.recorded)
+    query = (
+        select(*columns)
+        .where(_over(due), tuple_(MEMORY.c.term_start, MEMORY.c.memory_id) > after)
+        .order_by(MEMORY.c.term_start, MEMORY.c.memory_id)
+        .limit(limit)
+    )
+    return [DueRow(*row) for row in connection.execute(query)]
+
+
+def count_due(connection: Connection, due: Due) -> int:
+    """Return how many are due."""
+    return int(connection.execute(select(func.count()).select_from(MEMORY).where(_over(due))).scalar_one())
+
+
+def still_due(connection: Connection, due: Due, memory_ids: Sequence[str]) -> set[str]:
+    """Return which of these are due as the caller's transaction sees it."""
+    query = select(MEMORY.c.memory_id).where(_over(due), MEMORY.c.memory_id.in_(list(memory_ids)))
+    return set(connection.execute(query).scalars())
+
+
+def count_classes(connection: Connection, tenant: str) -> dict[str, int]:
+    """Return how many current memories have which class."""
+    query = (
+        select(MEMORY.c.retention, func.count())
+        .where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1)
+        .group_by(MEMORY.c.retention)
+    )
+    return {str(name): int(count) for name, count in connection.execute(query)}
+
+
+def last_used(connection: Connection, tenant: str, memory_id: str) -> int | None:
+    """Return when a memory was last used, as far as the log was read."""
+    query = select(USAGE.c.last_used).where(USAGE.c.tenant_id == tenant, USAGE.c.memory_id == memory_id)
+    found = connection.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def current_rows(connection: Connection, tenant: str, memory_ids: Sequence[str]) -> list[StoredMemory]:
+    """Return the current versions of these memories; one that is not of the form of a row is left out (law 12)."""
+    query = select(MEMORY).where(
+        MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(list(memory_ids)), MEMORY.c.is_current == 1
+    )
+    found: list[StoredMemory] = []
+    for row in connection.execute(query):
+        with suppress(TamperedError):
+            found.append(stored_memory(row))
+    return found
+
+
+def all_versions(connection: Connection, tenant: str, memory_ids: Sequence[str]) -> list[VersionRow]:
+    """Return all versions of these memories, oldest first.
+
+    Raises:
+        TamperedError: a row is not of the form of one: nothing may be left out of what is to be redacted.
+    """
+    query = select(MEMORY).where(MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(list(memory_ids)))
+    rows = connection.execute(query.order_by(MEMORY.c.memory_id, MEMORY.c.version))
+    return [VersionRow(stored_memory(row), row.is_current == 1) for row in rows]
+
+
+def _over(due: Due) -> ColumnElement[bool]:
+    """Return the condition on a row of the memory table that says it is due."""
+    over = and_(
+        MEMORY.c.tenant_id == due.tenant,
+        MEMORY.c.retention == due.class_id,
+        MEMORY.c.is_current == 1,
+        MEMORY.c.term_start <= due.started,
+        MEMORY.c.recorded <= due.recorded,
+    )
+    if due.by_use:
+        same = and_(USAGE.c.tenant_id == MEMORY.c.tenant_id, USAGE.c.memory_id == MEMORY.c.memory_id)
+        over = and_(over, ~exists().where(same, USAGE.c.last_used > due.started))
+    if due.unasked:
+        same = and_(REVIEW.c.tenant_id == MEMORY.c.tenant_id, REVIEW.c.memory_id == MEMORY.c.memory_id)
+        stands = or_(REVIEW.c.reason != KEPT, REVIEW.c.since > due.started)
+        over = and_(over, ~exists().where(same, stands))
+    return over

@@ -1,0 +1,106 @@
+"""Until when the terms and floors of `retention.yaml` keep memories, as bounds that a query takes.
+
+Owns the step from calendar terms to microseconds, and the floors that depend on what a memory holds: for those the
+memory is opened. It leaves what happens to what is over to `vault.expiry` and `vault.review`.
+
+A floor counts from the writing, whatever the class counts from: an event that is said to lie far back undercuts
+none. It holds for memories that got their class from older rules, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from policies.privacy import EntityType
+from policies.retention import floors_over, kept_until
+from policies.retention_model import EndAction, RetentionClass, StartPoint
+from vault.clock import from_microseconds, microseconds
+from vault.errors import KeyAccessError, RootUnusableError, TamperedError
+from vault.parts import Parts
+from vault.storage.due import Due, DueRow, current_rows
+from vault.storage.rows import StoredMemory
+
+_ANY_TIME: Final = 2**62
+
+
+@dataclass(slots=True)
+class LetGo:
+    """What floors let go, and what they do not."""
+
+    free: list[DueRow] = field(default_factory=list)
+    floored: int = 0
+    unreadable: int = 0
+
+
+class TermBounds:
+    """Bounds of one vault's terms."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def due(self, one: RetentionClass, tenant: str, now: datetime) -> Due | None:
+        """Return what of a class is over; None where its term never is, or nothing can be yet."""
+        started = None if one.term is None else one.term.latest_start(now)
+        if started is None or microseconds(started) < 0:
+            return None
+        recorded = _ANY_TIME
+        if one.then in (EndAction.EXPIRE, EndAction.REDACT):
+            for floor in floors_over(self._parts.retention, one.id, tenant):
+                latest = floor.at_least.latest_start(now) if floor.entities is None else now
+                recorded = min(recorded, -1 if latest is None else microseconds(latest))
+        return Due(
+            tenant,
+            one.id,
+            microseconds(started),
+            recorded,
+            by_use=one.start is StartPoint.LAST_USED,
+            unasked=one.then is EndAction.ASK,
+        )
+
+    def let_go(self, one: RetentionClass, tenant: str, now: datetime, rows: Sequence[DueRow]) -> LetGo:
+        """Return what floors over kinds of personal data let go."""
+        asking = [
+            latest
+            for floor in floors_over(self._parts.retention, one.id, tenant)
+            if floor.entities is not None
+            for latest in (floor.at_least.latest_start(now),)
+        ]
+        bound = min((-1 if latest is None else microseconds(latest) for latest in asking), default=_ANY_TIME)
+        found = LetGo([row for row in rows if row.recorded <= bound])
+        young = {row.memory_id: row for row in rows if row.recorded > bound}
+        if young:
+            self._open(tenant, now, young, found)
+        return found
+
+    def kept_by_floor(
+        self, tenant: str, stored: StoredMemory, kinds: frozenset[EntityType]
+    ) -> datetime | None:
+        """Return until when floors keep a memory; None: no floor does."""
+        floors = floors_over(self._parts.retention, stored.retention.class_id, tenant)
+        return kept_until(floors, kinds, from_microseconds(stored.recorded))
+
+    def kinds(self, tenant: str, stored: StoredMemory) -> frozenset[EntityType] | None:
+        """Return the kinds of personal data in a memory; None where it cannot be opened."""
+        try:
+            marks = self._parts.sealers.open_memory(tenant, stored).attributes.text_marks
+            return frozenset(EntityType(mark.entity_type) for mark in marks)
+        except RootUnusableError:
+            raise  # says nothing of the row
+        except (TamperedError, KeyAccessError, ValueError, TypeError):
+            return None
+
+    def _open(self, tenant: str, now: datetime, young: dict[str, DueRow], found: LetGo) -> None:
+        with self._parts.store.log_connection(tenant) as connection:
+            stored = {one.memory_id: one for one in current_rows(connection, tenant, list(young))}
+        self._parts.sealers.lease(tenant, [(one.subjects, one.text) for one in stored.values()])
+        for memory_id, row in young.items():
+            kinds = self.kinds(tenant, stored[memory_id]) if memory_id in stored else None
+            if kinds is None:
+                found.unreadable += 1
+                continue
+            until = self.kept_by_floor(tenant, stored[memory_id], kinds)
+            if until is None or until <= now:
+                found.free.append(row)
+            else:
+                found.floored += 1
