@@ -18,6 +18,7 @@ from audit.event import EventType, Outcome, parse_header
 from audit.evidence import StoredEntry
 from audit.verify import MAX_FINDINGS, Finding
 from vault.model import TrustState
+from vault.row_words import Edge, Words
 from vault.storage.store import EdgePlace, EpisodeDigest, RowDigest
 
 ROW_DIGEST: Final = "row against log"
@@ -38,8 +39,8 @@ _WROTE: Final = re.compile('"event":"memory[.](?:organize|update|write)","outcom
 """In a header, whose keys are sorted and whose strings are of no such letters."""
 _OF_ERASURE: Final = re.compile('"event":"payload[.]erase","outcome":"ok"')
 _ORGANIZED: Final = '"event":"memory.organize","outcome":"ok"'
+_RESTORED: Final = '"event":"snapshot.restore","outcome":"ok"'
 _SHOWABLE: Final = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
-_Edge = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def compare_rows(tenant: str, entries: Iterable[StoredEntry], rows: Rows) -> Row
         entries: The whole log.
         rows: All of the tenant.
     """
-    check = _Comparison(tenant, _Logged())
+    check = _Comparison(tenant, Words())
     for entry in entries:
         check.read(entry)
     subjects = check.memories(rows.memories)
@@ -93,69 +94,18 @@ def compare_rows(tenant: str, entries: Iterable[StoredEntry], rows: Rows) -> Row
     return RowComparison(tuple(check.found), check.more, check.checked, check.untold())
 
 
-@dataclass(slots=True)
-class _Logged:
-    """What entries say of rows, by the index of the entry."""
-
-    digests: dict[int, dict[str, str]] = field(default_factory=dict)
-    trust: dict[str, str] = field(default_factory=dict)
-    """The last word on each memory."""
-    former: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
-    """The words before it, each with the index of the entry that ended it: few memories have any."""
-    trust_erased: bool = False
-    """Whether an entry that may have changed any memory's trust was erased."""
-    episodes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
-    """Id and digest; None in entries of before there was one."""
-    links: dict[int, frozenset[_Edge]] = field(default_factory=dict)
-    """By the entry that edges name; what its parts say is here, too."""
-    parts: dict[int, int] = field(default_factory=dict)
-    """How many entries right behind one go on with its links."""
-    counts: dict[int, int] = field(default_factory=dict)
-    """Number of edges in entries of before they were named."""
-    credentials: dict[str, int] = field(default_factory=dict)
-    """Those that stand, with the entry that made them."""
-    revoked: dict[str, int] = field(default_factory=dict)
-    gone: dict[str, int] = field(default_factory=dict)
-    """Memories that were removed for good, with the entry that says so."""
-    resealed: dict[tuple[str, int], tuple[int, str]] = field(default_factory=dict)
-    """By memory and version: the last entry that told of a re-encryption, and the digest it names."""
-    resealed_episodes: dict[str, tuple[int, str]] = field(default_factory=dict)
-    unsaid: set[int] = field(default_factory=set)
-    """Entries that were erased, or are not of the form of one."""
-    untold: dict[int, int | None] = field(default_factory=dict)
-    """Entries that wrote rows, and were erased, each with the entry that did it."""
-    erasures: set[int] = field(default_factory=set)
-    """Entries by which an erasure of a person drops what was said of rows that it had removed, and of no others."""
-
-    def note_trust(self, index: int, memory_id: str, word: str) -> None:
-        """Take an entry's word on a memory's current version."""
-        before = self.trust.get(memory_id)
-        if before != word and (before is not None or self.trust_erased):
-            self.former.setdefault(memory_id, []).append((index, before))
-        self.trust[memory_id] = word
-
-    def forget_trust(self) -> None:
-        """Rely on no word so far: the entry that was erased may have changed any memory's trust."""
-        self.trust_erased = True
-        self.trust.clear()
-        self.former.clear()
-
-    def trust_until(self, memory_id: str, index: object) -> str | None:
-        """Return the last word on a memory before an entry, which ended a version; None: nobody can say.
-
-        A change of trust is made to the current version alone, and the next one carries it on.
-        """
-        if isinstance(index, int):
-            for ended, word in self.former.get(memory_id, ()):
-                if ended > index:
-                    return word
-        return self.trust.get(memory_id)
+def words_of(tenant: str, entries: Iterable[StoredEntry]) -> Words:
+    """Return what the entries of a log say of rows; one that is not of its form says nothing."""
+    check = _Comparison(tenant, Words())
+    for entry in entries:
+        check.read(entry)
+    return check.logged
 
 
 @dataclass(slots=True)
 class _Comparison:
     tenant: str
-    logged: _Logged
+    logged: Words
     found: list[Finding] = field(default_factory=list)
     more: int = 0
     checked: int = 0
@@ -168,6 +118,7 @@ class _Comparison:
             self.more += 1
 
     def read(self, entry: StoredEntry) -> None:
+        """Take an entry's word."""
         if _OF_PRINCIPALS in entry.header:
             self._note_credential(entry)
         if entry.payload is None:
@@ -178,7 +129,7 @@ class _Comparison:
                 self.logged.forget_trust()
         elif _OF_ERASURE.search(entry.header) and '"erasure":"' in entry.payload:
             self.logged.erasures.add(entry.index)
-        elif _NAMING.search(entry.payload):
+        elif _NAMING.search(entry.payload) or _RESTORED in entry.header:
             try:
                 self._note(entry, parse_canonical(entry.payload))
             except (MalformedError, _FormError):
@@ -222,6 +173,8 @@ class _Comparison:
         if not isinstance(payload, Mapping):
             raise _FormError
         logged, index = self.logged, entry.index
+        if _RESTORED in entry.header:
+            self._note_restored(payload)
         logged.gone.update(dict.fromkeys(_texts(payload.get("gone", [])), index))
         if "versions" in payload:
             self._note_resealed(index, payload)
@@ -248,6 +201,13 @@ class _Comparison:
             logged.links[index - part] = logged.links.get(index - part, frozenset()) | edges
             logged.parts[index] = parts
 
+    def _note_restored(self, payload: Mapping[str, JsonValue]) -> None:
+        """Take the word of a restore: what was written since its snapshot was made is no more, but what was held."""
+        self.logged.kept.update(_texts(payload.get("held", [])))
+        size = payload.get("size")
+        if isinstance(size, int):
+            self.logged.rewind(size)
+
     def _note_resealed(self, index: int, payload: Mapping[str, JsonValue]) -> None:
         """Take the word of an entry of a re-encryption, which named what it sealed anew."""
         versions = payload.get("versions")
@@ -258,10 +218,11 @@ class _Comparison:
         for (memory_id, version), digest in zip(places, digests, strict=False):
             if not isinstance(version, int):
                 raise _FormError
-            self.logged.resealed[memory_id, version] = (index, digest)
+            self.logged.note_resealed((memory_id, version), index, digest)
         episodes = _texts(payload.get("episodes", []))
         told = zip(episodes, _texts(payload.get("episode_digests", [])), strict=False)
-        self.logged.resealed_episodes.update({episode: (index, digest) for episode, digest in told})
+        for episode, digest in told:
+            self.logged.note_resealed_episode(episode, index, digest)
 
     def memories(self, rows: Iterable[RowDigest]) -> set[tuple[str, str]]:
         """Compare memories; return what their rows say that they are about."""
@@ -292,7 +253,7 @@ class _Comparison:
         named = self.logged.digests.get(row.leaf_index, {})
         expected = named.get(row.memory_id, "an entry that wrote this row")
         if resealed is not None:
-            expected = resealed[1]
+            expected = resealed[-1].digest
         if expected != row.digest:
             got = f"{row.digest} in version {_shown(row.version)} of {_shown(row.memory_id)}"
             self.add(row.leaf_index, ROW_DIGEST, expected, got)
@@ -319,7 +280,7 @@ class _Comparison:
             episode, digest = self.logged.episodes.get(row.leaf_index, ("", None))
             anew = self.logged.resealed_episodes.get(row.episode_id)
             if anew is not None:
-                episode, digest = row.episode_id, anew[1]
+                episode, digest = row.episode_id, anew[-1].digest
             elif row.leaf_index in self.logged.unsaid:
                 continue
             if episode != row.episode_id:
@@ -361,7 +322,7 @@ class _Comparison:
             if not self._touches_gone(edge):
                 self.add(index, ROW_PRESENT, f"the edge {_shown_edge(edge)}", "none")
 
-    def _touches_gone(self, edge: _Edge) -> bool:
+    def _touches_gone(self, edge: Edge) -> bool:
         return edge[1] in self.logged.gone or edge[2] in self.logged.gone
 
     def credentials(self, rows: Iterable[str]) -> None:
@@ -390,7 +351,7 @@ def _words(value: JsonValue) -> list[str]:
     return list(value) if isinstance(value, str) else _texts(value)
 
 
-def _edges(value: JsonValue) -> Iterator[_Edge]:
+def _edges(value: JsonValue) -> Iterator[Edge]:
     if not isinstance(value, list):
         raise _FormError
     for item in value:
@@ -406,5 +367,5 @@ def _shown(value: object) -> str:
     return text if _SHOWABLE.fullmatch(text) else "something unnamed"
 
 
-def _shown_edge(edge: _Edge) -> str:
+def _shown_edge(edge: Edge) -> str:
     return " ".join(_shown(part) for part in edge)
