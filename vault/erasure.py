@@ -12,7 +12,8 @@ Threat: a call that erases at once erases the wrong person. So what is erased wa
 the plan is repeated; where anything about the person changed meanwhile, nothing happens.
 """
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,7 @@ from vault.erasing.certifying import carried, certify
 from vault.erasing.plan import NOTHING, ErasurePlan, plan_of
 from vault.erasing.record import ErasureRecord, State, Voice, record_of, unfinished
 from vault.erasing.run import ErasureRun, begin, new_erasure_id
-from vault.errors import ConflictError, HeldError, NotFoundError
+from vault.errors import ConflictError, ErasureIncompleteError, HeldError, NotFoundError, VaultError
 from vault.grant import Grant, authorise
 from vault.journal import Call
 from vault.parts import Parts
@@ -46,6 +47,20 @@ class Erased:
     """With proofs under the log's last checkpoint: see `audit.certificate`."""
     again: bool
     """Whether it had been done before: then nothing happened now."""
+
+
+class ErasureUnfinishedWarning(UserWarning):
+    """An erasure that was begun could not be brought to its end."""
+
+
+def finish_erasures(parts: Parts, tenants: Iterable[str]) -> None:
+    """Bring to their end the erasures that a crash interrupted; where one cannot be, warn, and let the vault open."""
+    for tenant in tenants:
+        try:
+            Erasures(parts).resume(tenant)
+        except VaultError as error:
+            message = f"an erasure at {tenant} is not finished: {error}; `memvault erase --resume` goes on"
+            warnings.warn(message, ErasureUnfinishedWarning, stacklevel=2)
 
 
 class Erasures:
@@ -130,12 +145,21 @@ class Erasures:
             fence: A change put first into each write set, see `ErasureRun`.
 
         Raises:
-            HeldError: a hold was placed over what is left of one; the others stand as they were.
-            ErasureIncompleteError: a test got something back.
+            HeldError: a hold was placed over what is left of one; the others were brought to their end.
+            ErasureIncompleteError: a test got something back; the others were.
         """
         with self._parts.store.log_connection(tenant) as connection:
             left = unfinished(connection, tenant)
-        return tuple(self._finish(record, None, fence).erasure_id for record in left)
+        done: list[str] = []
+        stopped: list[VaultError] = []
+        for record in left:
+            try:
+                done.append(self._finish(record, None, fence).erasure_id)
+            except (HeldError, ErasureIncompleteError) as error:
+                stopped.append(error)
+        if stopped:
+            raise stopped[0]
+        return tuple(done)
 
     def _begin(self, grant: Grant, subject: str, digest: str) -> ErasureRecord:
         plan, found = plan_of(self._parts, grant.tenant, subject, with_log=False)

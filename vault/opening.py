@@ -37,6 +37,7 @@ from vault.crypto.ledger import Ledger
 from vault.crypto.root import RootKind
 from vault.crypto.transit_place import TransitPlace
 from vault.embedding_worker import EmbeddingWorker
+from vault.erasure import finish_erasures
 from vault.errors import ConflictError, KeyFileUnsafeError, NotFoundError
 from vault.indexes import Indexes
 from vault.intents import Effects
@@ -312,6 +313,7 @@ class Vault(AbstractContextManager["Vault"]):
         self._resources.callback(checkpointer.end)
         self.parts.assurance.start()
         checkpointer.sign_now()
+        finish_erasures(self.parts, tenants)
 
 
 def open_default(tenant: str) -> Vault:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Select, Table, and_, func, select
+from sqlalchemy import Column, Connection, LargeBinary, Row, Select, Table, and_, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from audit.event import ERASABLE, EventType
@@ -26,6 +26,7 @@ from vault.storage.rows import split_subjects
 from vault.storage.schema import (
     EDGE,
     EMBEDDING,
+    EPISODE,
     MEMORY,
     MEMORY_SUBJECT,
     QUARANTINE,
@@ -119,7 +120,7 @@ def belongings(connection: Connection, tenant: str, subject: str) -> Belongings:
         if (about := tuple(other for other in one.subjects if other != subject))
     }
     derived = tuple(sorted(_derived(connection, tenant, memories)))
-    episodes = tuple(sorted({one.episode for one in versions}))
+    episodes = _episodes(connection, tenant, subject, {one.episode for one in versions})
     everything = [*memories, *derived]
     counts = {
         "subject-rows": _count(connection, SUBJECT, tenant, SUBJECT.c.subject_id == subject),
@@ -218,8 +219,9 @@ def _versions(connection: Connection, tenant: str, subject: str) -> list[_Versio
     query = select(
         MEMORY.c.memory_id,
         MEMORY.c.version,
-        MEMORY.c.subjects,
-        MEMORY.c.episode_id,
+        # As bytes: SQLite keeps whatever was put there, also what is no UTF-8, and one bad row stops no erasure.
+        cast(MEMORY.c.subjects, LargeBinary).label("subjects"),
+        cast(MEMORY.c.episode_id, LargeBinary).label("episode"),
         MEMORY.c.originals.is_not(None).label("has_originals"),
     ).where(MEMORY.c.tenant_id == tenant)
     related = select(MEMORY_SUBJECT.c.memory_id).where(
@@ -230,15 +232,27 @@ def _versions(connection: Connection, tenant: str, subject: str) -> list[_Versio
     own_word = connection.execute(query.where(func.instr(MEMORY.c.subjects, subject) > 0)).all()
     found = {
         (row.memory_id, row.version): _Version(
-            row.memory_id, row.version, _split(row.subjects), row.episode_id, bool(row.has_originals)
+            row.memory_id,
+            row.version,
+            split_subjects(_text(row.subjects)),
+            _text(row.episode),
+            bool(row.has_originals),
         )
         for row in (*known, *own_word)
     }
     return [found[place] for place in sorted(found)]
 
 
-def _split(subjects: object) -> tuple[str, ...]:
-    return split_subjects(subjects) if isinstance(subjects, str) else ()
+def _episodes(connection: Connection, tenant: str, subject: str, of_memories: set[str]) -> tuple[str, ...]:
+    """Return the episodes of a person's memories, and those that say themselves that they are about the person."""
+    query = select(EPISODE.c.episode_id).where(
+        EPISODE.c.tenant_id == tenant, func.instr(EPISODE.c.subjects, subject) > 0
+    )
+    return tuple(sorted({*connection.execute(query).scalars(), *of_memories}))
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else ""
 
 
 def _derived(connection: Connection, tenant: str, memories: Sequence[str]) -> set[str]:

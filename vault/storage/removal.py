@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Table,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    or_,
+    select,
+)
 
 from audit.driver import DriverStatement
 from audit.log import Leaf
@@ -95,6 +106,7 @@ class Removal:
         tombstones: What stays: at least a `MEMORY` tombstone of each.
         recorded: Now, in microseconds since 1970 UTC.
         subjects: Of whom the name and all restrictions go, too.
+        episodes: Of which no memory may be left beside these, although none names them.
 
     Raises:
         InputInvalidError: too many memories.
@@ -105,6 +117,7 @@ class Removal:
     tombstones: Sequence[Tombstone]
     recorded: int
     subjects: Sequence[str] = ()
+    episodes: Sequence[str] = ()
     removed: Removed = field(default_factory=Removed)
 
     def __post_init__(self) -> None:
@@ -123,8 +136,9 @@ class Removal:
         add_tombstones(connection, self.tenant, self.tombstones, self.recorded, leaves[0].index)
         removed = self.removed = Removed()
         ids, tenant = list(self.memory_ids), self.tenant
+        episodes = list(self.episodes)
         if ids:
-            episodes = _distinct_episodes(connection, tenant, ids)
+            episodes += _distinct_episodes(connection, tenant, ids)
             removed.edges = _delete(
                 connection, EDGE, tenant, or_(EDGE.c.source_id.in_(ids), EDGE.c.target_id.in_(ids))
             )
@@ -132,6 +146,7 @@ class Removal:
             for table in (MEMORY_SUBJECT, USAGE, REVIEW, QUARANTINE):
                 _delete(connection, table, tenant, table.c.memory_id.in_(ids))
             removed.memories = _delete(connection, MEMORY, tenant, MEMORY.c.memory_id.in_(ids))
+        if episodes:
             removed.episodes = _delete(
                 connection, EPISODE, tenant, and_(EPISODE.c.episode_id.in_(episodes), ~_HAS_MEMORIES)
             )
@@ -157,8 +172,11 @@ def _delete(connection: Connection, table: Table, tenant: str, which: ColumnElem
 
 
 def _distinct_episodes(connection: Connection, tenant: str, ids: Sequence[str]) -> list[str]:
-    of = select(MEMORY.c.episode_id).where(MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(ids))
-    return list(connection.execute(of.distinct()).scalars())
+    # As bytes: SQLite keeps whatever was put there, also what is no UTF-8, and one bad row stops no removal.
+    of = select(cast(MEMORY.c.episode_id, LargeBinary)).where(
+        MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(ids)
+    )
+    return [found.decode(errors="replace") for found in connection.execute(of.distinct()).scalars()]
 
 
 def expect_not_held(
