@@ -92,6 +92,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
             "clock-untrusted", 409, "The clock jumped, and has to be confirmed", Exit.CONFLICT
         ),
         vault.RetainedError: Problem("retained", 409, "The retention rules keep it", Exit.CONFLICT),
+        vault.SnapshotForeignError: Problem(
+            "snapshot-foreign", 409, "The snapshot is another vault's", Exit.CONFLICT
+        ),
         vault.LeaseLostError: Problem("lease-lost", 409, "The lease of a job was lost", Exit.CONFLICT),
         vault.BusyError: Problem("busy", 503, "Try again later", retry_after=1),
         vault.VaultInUseError: Problem(

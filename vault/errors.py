@@ -16,6 +16,7 @@ VaultError
 │   ├── ClockUntrustedError      the clock jumped: nothing expires until somebody confirms it
 │   ├── RetainedError            a floor of the retention rules keeps it
 │   ├── ErasureIncompleteError   what was erased could still be got back: it is not certified
+│   ├── SnapshotForeignError     the snapshot is another vault's
 │   └── LeaseLostError           whoever wrote does not hold the job's lease any more: nothing was written
 ├── BusyError                    retry later, or elsewhere
 │   ├── VaultInUseError          another process has this vault open
@@ -117,6 +118,10 @@ class ClockUntrustedError(ConflictError):
 
 class RetainedError(ConflictError):
     """A floor of the retention rules keeps it: nobody may remove it yet."""
+
+
+class SnapshotForeignError(ConflictError):
+    """The snapshot was made of another vault, or of another history of this one; nothing was done."""
 
 
 class LeaseLostError(ConflictError):
