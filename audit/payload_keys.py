@@ -26,6 +26,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "complete": "whether all was covered",
     "count": "how many",
     "counted": "how many entries were counted",
+    "counts": "what a job did, by kind, with how many",
     "credentials": "number of credentials",
     "deployment": "name of the deployment's log key",
     "digests": "digests of the rows that were written",

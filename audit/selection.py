@@ -64,6 +64,21 @@ def entries_of(connection: Connection, tenant: str, events: Sequence[EventType])
         yield StoredEntry(*row)
 
 
+def latest_of(
+    connection: Connection, tenant: str, event: EventType, *, holding: str, limit: int
+) -> list[StoredEntry]:
+    """Return the newest entries of an event in whose header a text stands, newest first."""
+    query = (
+        select(*_COLUMNS)
+        .where(
+            LEAF.c.tenant_id == tenant, LEAF.c.event == event.value, func.instr(LEAF.c.header, holding) > 0
+        )
+        .order_by(LEAF.c.leaf_index.desc())
+        .limit(limit)
+    )
+    return [StoredEntry(*row) for row in connection.execute(query)]
+
+
 def entries_holding(
     connection: Connection, tenant: str, texts: Sequence[str], span: range, limit: int
 ) -> list[StoredEntry]:

@@ -106,12 +106,9 @@ class Leases:
 
     def release(self, lease: Lease) -> None:
         """Give a lease back; one that is another's by now stays that one's. The token is kept: it only grows."""
-        ours = and_(
-            _of(lease.tenant, lease.name), LEASE.c.token == lease.token, LEASE.c.holder == lease.holder
-        )
 
         def release(connection: Connection, _leaves: Sequence[Leaf]) -> None:
-            connection.execute(LEASE.update().where(ours).values(until=0))
+            _release(connection, lease)
 
         self._store.change(release)
 
@@ -189,6 +186,10 @@ class HeldLease:
         """Give it back."""
         self._leases.release(self.lease)
 
+    def releasing(self, connection: Connection, _leaves: Sequence[Leaf]) -> None:
+        """Give it back in the transaction that ends the work; a `vault.storage.group_commit.Change`."""
+        _release(connection, self.lease)
+
 
 def _of(tenant: str, name: str) -> ColumnElement[bool]:
     return and_(LEASE.c.tenant_id == tenant, LEASE.c.name == name)
@@ -196,6 +197,11 @@ def _of(tenant: str, name: str) -> ColumnElement[bool]:
 
 def _row(tenant: str, name: str) -> Select[tuple[str, int, int]]:
     return select(LEASE.c.holder, LEASE.c.token, LEASE.c.until).where(_of(tenant, name))
+
+
+def _release(connection: Connection, lease: Lease) -> None:
+    ours = and_(_of(lease.tenant, lease.name), LEASE.c.token == lease.token, LEASE.c.holder == lease.holder)
+    connection.execute(LEASE.update().where(ours).values(until=0))
 
 
 def _has_ended(until: int, now: int) -> bool:
