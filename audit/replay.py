@@ -17,6 +17,7 @@ from typing import Final
 from audit.canonical import JsonValue
 from audit.event import EventType, Header, Outcome, Verdict
 from audit.id_set import IdSet
+from audit.scratch import Scratch
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far times may run backwards between entries: writers take the time before they queue for the log."""
@@ -128,6 +129,12 @@ def _ids(payload: JsonValue, key: str) -> set[str]:
     return {value for value in values if isinstance(value, str) and _VAULT_ID.fullmatch(value)}
 
 
+_GONE: Final = "INSERT INTO scratch VALUES (?, ?)"
+_IS_GONE: Final = "SELECT entry FROM scratch WHERE entry = ?"
+_SETTLE: Final = "UPDATE scratch SET eraser = NULL WHERE entry = ? AND eraser = ?"
+_UNSETTLED: Final = "SELECT entry, eraser FROM scratch WHERE eraser IS NOT NULL ORDER BY eraser, entry"
+
+
 class Erasures:
     """Holds erased payloads against the entries that say they erased them.
 
@@ -143,21 +150,14 @@ class Erasures:
         self._start = start
         self.not_shown = 0
         """Erasures of entries before the first that is shown."""
-        self._awaited: dict[int, set[int]] = {}
-        """By the index of the entry that is said to have erased them: erased entries not yet named."""
-        self._erased = bytearray()
-        """A bit an entry."""
+        self._gone = Scratch("entry INTEGER PRIMARY KEY, eraser INTEGER")
+        """Erased entries, with the one that is said to have erased them until that has named them."""
 
     def observe_gone(self, index: int, erased_by: int | None) -> bool:
         """Take note of an erased payload; return whether an entry that comes later is said to have done it."""
-        byte, bit = divmod(index, 8)
-        if byte >= len(self._erased):
-            self._erased.extend(bytes(byte + 1 - len(self._erased)))
-        self._erased[byte] |= 1 << bit
-        if erased_by is None or erased_by <= index:
-            return False
-        self._awaited.setdefault(erased_by, set()).add(index)
-        return True
+        told = erased_by is not None and erased_by > index
+        self._gone.put(_GONE, [(index, erased_by if told else None)])
+        return told
 
     def observe_entry(self, index: int, header: Header, payload: JsonValue) -> Iterator[int]:
         """Yield entries that this one says it erased and that stand; settle those that it did erase."""
@@ -174,7 +174,8 @@ class Erasures:
                 self.not_shown += 1
             elif not 0 <= one < index or not self._is_gone(one):
                 yield one
-            self._awaited.get(index, set()).discard(one)
+            else:
+                self._gone.put(_SETTLE, [(one, index)])
 
     def observe_beside(self, index: int, named: Sequence[int]) -> Iterator[int]:
         """Yield entries of a range that one behind it says it erased and that stand; settle the others.
@@ -184,15 +185,14 @@ class Erasures:
             named: Entries of the range that it names.
         """
         for one in named:
-            if not self._is_gone(one):
+            if self._is_gone(one):
+                self._gone.put(_SETTLE, [(one, index)])
+            else:
                 yield one
-            self._awaited.get(index, set()).discard(one)
 
     def unsettled(self) -> Iterator[tuple[int, int]]:
         """Yield erased entries that the entry which is said to have erased them does not name, with that one."""
-        for eraser, entries in sorted(self._awaited.items()):
-            yield from ((one, eraser) for one in sorted(entries))
+        return ((entry, eraser) for entry, eraser in self._gone.rows(_UNSETTLED))
 
     def _is_gone(self, index: int) -> bool:
-        byte, bit = divmod(index, 8)
-        return byte < len(self._erased) and bool(self._erased[byte] >> bit & 1)
+        return self._gone.has(_IS_GONE, index)

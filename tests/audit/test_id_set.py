@@ -2,12 +2,14 @@
 
 import sqlite3
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.id_set import _FRESH, IdSet
+from audit.replay import Erasures
 
 
 @given(st.lists(st.lists(st.text(max_size=3), max_size=20), max_size=20), st.lists(st.text(max_size=3)))
@@ -26,7 +28,7 @@ def test_it_holds_what_was_added_and_nothing_else(batches: list[list[str]], aske
 def test_most_of_it_lies_on_the_disk() -> None:
     ids = IdSet()
     ids.update(f"mem_{nth:08d}" for nth in range(_FRESH - 1))
-    assert ids._table is None, "a small log writes no file"
+    assert not ids._older.begun, "a small log writes no file"
     tracemalloc.start()
     ids.update(f"mem_{nth:08d}" for nth in range(_FRESH, 16 * _FRESH))
     grown = tracemalloc.get_traced_memory()[0]
@@ -43,8 +45,39 @@ def test_a_disk_that_is_full_ends_the_verification(monkeypatch: pytest.MonkeyPat
     def refuse(*_given: object, **_named: object) -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open database file")
 
-    monkeypatch.setattr("audit.id_set.sqlite3.connect", refuse)
+    monkeypatch.setattr("audit.scratch.sqlite3.connect", refuse)
     ids = IdSet()
     with pytest.raises(OSError, match="room for a temporary file"):
         ids.update(f"mem_{nth:08d}" for nth in range(_FRESH))
     assert "mem_00000000" in ids, "what was seen is not forgotten"
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda ids: "mem_99999999" in ids, lambda ids: list(ids._older.rows("SELECT 1"))]
+)
+def test_a_disk_that_cannot_be_read_ends_the_verification(ask: Callable[[IdSet], object]) -> None:
+    ids = IdSet()
+    ids.update(f"mem_{nth:08d}" for nth in range(_FRESH))
+    table = ids._older._table
+    assert table is not None
+    table.close()
+    with pytest.raises(OSError, match="room for a temporary file"):
+        ask(ids)
+
+
+def test_erased_payloads_that_wait_for_their_eraser_take_no_memory() -> None:
+    erasures = Erasures("clinic-a")
+    assert not list(erasures.unsettled())
+    count = 50_000
+    tracemalloc.start()
+    for index in range(count):
+        assert erasures.observe_gone(index, count + index % 7)
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert grown < 50_000, "as sets they took six megabytes"
+    assert not list(erasures.observe_beside(count + 3, [3, 10]))
+    assert list(erasures.observe_beside(count + 3, [count])) == [count]
+    waiting = list(erasures.unsettled())
+    assert waiting == sorted(waiting, key=lambda one: (one[1], one[0]))
+    assert len(waiting) == count - 2
+    assert not {3, 10} & {entry for entry, _ in waiting}
