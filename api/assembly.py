@@ -34,6 +34,7 @@ def vault_options(settings: Settings) -> VaultOptions:
         embedding_threads=settings.embedding_threads,
         bundle=None if settings.policy_folder is None else Bundle.read(settings.policy_folder),
         outside=places_of(settings),
+        backup_horizon_days=settings.backup_horizon_days,
         transit=transit_of(settings),
     )
 

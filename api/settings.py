@@ -99,6 +99,8 @@ class Settings:
     """PEM file of the client certificate's key."""
     transit_seconds: int = 5
     """Longest time of one call to the server, repetitions included."""
+    backup_horizon_days: int | None = None
+    """Days for which you keep backups of the vault: certificates of erasure name it; unknown if not set."""
     limits: InputLimits = field(default_factory=InputLimits)
     """Input limits: `MEMVAULT_LIMIT_` and the name of the limit."""
 
@@ -191,6 +193,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "transit_certificate_file": _path,
     "transit_certificate_key_file": _path,
     "transit_seconds": _whole(1, 60),
+    "backup_horizon_days": _whole(0, 36_500),
 }
 
 _TRANSIT: Final = frozenset(("transit_url", "transit_key", "transit_credential_file"))

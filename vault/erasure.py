@@ -135,6 +135,19 @@ class Erasures:
         self._note(grant, subject, {"erasure": record.erasure_id, "reason": "done"})
         return Erased(record.erasure_id, subject, carried(self._parts, record).encode(), again=True)
 
+    def resumed_by(self, principal: Principal, purpose: Purpose = Purpose.LEGAL) -> tuple[str, ...]:
+        """Bring the erasures of the principal's tenant that were begun to their end; that somebody asked is an entry.
+
+        Raises:
+            DeniedError: not allowed; the denial is logged.
+            HeldError, ErasureIncompleteError: as for `resume`.
+        """
+        grant = self._allowed(principal, purpose, EventType.SUBJECT_ERASE)
+        done = self.resume(grant.tenant)
+        payload: dict[str, JsonValue] = {"count": len(done), "reason": "resumed"}
+        self._parts.journal.note(grant, payload, resource=_VAULT)
+        return done
+
     def resume(self, tenant: str, fence: Change | None = None) -> tuple[str, ...]:
         """Bring the erasures that were begun to their end, as the vault itself; return the ids of those.
 
@@ -195,15 +208,18 @@ class Erasures:
     def _asked(
         self, principal: Principal, name: str, purpose: Purpose, event: EventType
     ) -> tuple[Grant, str]:
+        grant = self._allowed(principal, purpose, event)
+        (subject,) = self._parts.sealers.subject_ids(grant.tenant, [name])
+        return grant, subject
+
+    def _allowed(self, principal: Principal, purpose: Purpose, event: EventType) -> Grant:
         over = ((SystemResource.VAULT, Relation.OTHER),)
         try:
-            grant = authorise(self._parts.policy, principal, Action.ERASE, purpose, over=over)
+            return authorise(self._parts.policy, principal, Action.ERASE, purpose, over=over)
         except DeniedError:
             call = Call(principal, Action.ERASE, purpose)
             self._parts.journal.deny(call, resource=_VAULT, event=event)
             raise
-        (subject,) = self._parts.sealers.subject_ids(grant.tenant, [name])
-        return grant, subject
 
     def _note(
         self,

@@ -14,8 +14,7 @@ from api.cli.options import Invocation, auditor, called_by
 from api.cli.output import counted, note, print_json, say
 
 if TYPE_CHECKING:
-    from audit.proof import ProvenEntry
-    from audit.verify_bundle import BundleReport
+    from audit.offline import Proven
 
 _MAX_INDEX = 2**53 - 1
 
@@ -101,7 +100,9 @@ def verify(
     *,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="A bundle or a proof to verify offline; none: the vault."),
+        typer.Argument(
+            metavar="[FILE]", help="A bundle, a proof or a certificate to verify offline; none: the vault."
+        ),
     ] = None,
     key: Annotated[
         list[str] | None,
@@ -171,12 +172,17 @@ def verify(
         raise typer.Exit(3)
 
 
-def _print_found(found: "BundleReport | ProvenEntry") -> None:
+def _print_found(found: "Proven") -> None:
+    from api.cli.certificate_view import CertificateView  # noqa: PLC0415
     from api.cli.shapes import ProvenView  # noqa: PLC0415
     from api.schemas.views import ReportView  # noqa: PLC0415
+    from audit.proof import ProvenEntry  # noqa: PLC0415
     from audit.verify_bundle import BundleReport  # noqa: PLC0415
 
-    print_json(ReportView.of(found.report) if isinstance(found, BundleReport) else ProvenView.of(found))
+    if isinstance(found, BundleReport):
+        print_json(ReportView.of(found.report))
+    else:
+        print_json(ProvenView.of(found) if isinstance(found, ProvenEntry) else CertificateView.of(found))
 
 
 def verifier(

@@ -27,6 +27,7 @@ from api.cli import (
     audit_stream,
     audit_tiles,
     bench,
+    certificate,
     demo,
     log,
     memories,
@@ -39,6 +40,7 @@ from api.cli import (
 from api.cli.audit_finality import finality
 from api.cli.audit_intents import intents
 from api.cli.audit_lookup import erase_payload, lookup
+from api.cli.erase import erase
 from api.cli.output import print_problem, reported
 
 _Parameters = ParamSpec("_Parameters")
@@ -139,6 +141,8 @@ log.app.command("retire-anchor")(audit_retire.retire_anchor)
 log.app.command("roll-key")(audit_roll_key.roll_key)
 log.app.command("query", context_settings=audit_query.MINUS_IS_NO_OPTION)(audit_query.query)
 app.add_typer(log.app, name="audit")
+app.command("erase")(erase)
+app.add_typer(certificate.app, name="certificate")
 app.add_typer(operate.keys, name="keys")
 app.add_typer(principals.app, name="principal")
 app.command("doctor")(operate.doctor)

@@ -82,6 +82,18 @@ def administrator(
     )
 
 
+def officer(
+    name: str | None, roles: list[Role] | None, tenant: str | None, purpose: Purpose | None
+) -> Caller:
+    """Return the caller of a command about a whole person: who answers for persons' rights."""
+    return Caller(
+        name or "local-officer",
+        frozenset(roles or [Role.PRIVACY_OFFICER]),
+        tenant,
+        purpose or Purpose.LEGAL,
+    )
+
+
 def examiner(
     name: str | None, _roles: list[Role] | None, tenant: str | None, _purpose: Purpose | None
 ) -> Caller:

@@ -69,6 +69,7 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_TRANSIT_CERTIFICATE_FILE": "/client.pem",
         "MEMVAULT_TRANSIT_CERTIFICATE_KEY_FILE": "/client.key",
         "MEMVAULT_TRANSIT_SECONDS": "2",
+        "MEMVAULT_BACKUP_HORIZON_DAYS": "30",
         "MEMVAULT_LIMIT_TAGS": "9",
     }
     settings = read_settings(given_values)
