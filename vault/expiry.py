@@ -44,7 +44,7 @@ TRIES: Final = 3
 """How often a batch is tried when something in it changed meanwhile; then it is left to the next run."""
 TERM_OVER: Final = "term-over"
 """Reason of a review: the term is over, and the class asks."""
-BATCH_SECONDS: Final = 0.008
+BATCH_SECONDS: Final = 0.02
 """How long writers wait for one batch."""
 LEAST_BATCH: Final = 8
 RENEWED: Final = 64
@@ -250,16 +250,15 @@ class Expiry:
         )
         payload: dict[str, JsonValue] = {"gone": list(memory_ids), "count": len(memory_ids), "class": one.id}
         draft = parts.journal.event(EventType.MEMORY_EXPIRE, run.tenant, payload)
-
-        def forget() -> None:
-            parts.indexes.remove(run.tenant, memory_ids)
-            parts.embedding.forget(run.tenant, frozenset(memory_ids))
-            pace.end(len(memory_ids))
-
         changes = run.fenced(pace.begin, check, removal.change)
         parts.probe("expiring")
-        parts.store.submit(WriteSet(drafts=[draft], changes=changes, finish=forget))
+        parts.store.submit(
+            WriteSet(drafts=[draft], changes=changes, finish=lambda: pace.end(len(memory_ids)))
+        )
         parts.probe("expired")
+        # Writers need not wait for this: nothing that is committed later can put a removed memory back.
+        parts.indexes.remove(run.tenant, memory_ids)
+        parts.embedding.forget(run.tenant, frozenset(memory_ids))
 
     def _ask(self, run: _Run, one: RetentionClass, check: Change, memory_ids: Sequence[str]) -> None:
         payload: dict[str, JsonValue] = {

@@ -108,8 +108,8 @@ class Indexes:
         """Let memories be found no more, for good: their terms and vectors leave the index."""
         with self.following(tenant):
             state = self._state(tenant)
+            state.index.remove_many(memory_ids)
             for memory_id in memory_ids:
-                state.index.remove(memory_id)
                 state.subjects.pop(memory_id, None)
                 state.revoked.discard(memory_id)
 

@@ -11,7 +11,7 @@ such as rarities and means are taken over the named scopes alone. Nothing here i
     index.search(Query.of(prepared, vector), frozenset({scope}), k=10)
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -22,13 +22,15 @@ from numpy.typing import NDArray
 from policies.model import AccessTier
 from vault.search.fuse import ARMS, TUNED, Weights, keep_first_hits, ranked, shares, summed
 from vault.search.lexical import PreparedQuery
-from vault.search.partition import Partition
+from vault.search.partition import Moving, Partition
 from vault.search.record import TermRecord, unpack
 from vault.search.signs import Candidates, gather
 from vault.search.view import joined
 
 DIMENSIONS: Final = 384
 MAX_RESULTS: Final = 1_000
+_REMOVED_AT_ONCE: Final = 64
+"""Memories that are taken out under one hold of the lock."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -153,6 +155,15 @@ class TenantIndex:
         with self._lock:
             return self._remove(memory_id)
 
+    def remove_many(self, memory_ids: Sequence[str]) -> None:
+        """Take memories out for good, a few at a time, so that writers and searches get their turn between."""
+        holey: set[Scope] = set()
+        for start in range(0, len(memory_ids), _REMOVED_AT_ONCE):
+            with self._lock:
+                holey |= self._remove_some(memory_ids[start : start + _REMOVED_AT_ONCE])
+        for scope in holey:
+            self._compact_beside(scope)
+
     def without_vector(self) -> list[str]:
         """Ids of memories that wait for their vector."""
         with self._lock:
@@ -245,8 +256,43 @@ class TenantIndex:
             self._compact(scope)
         return True
 
+    def _remove_some(self, memory_ids: Sequence[str]) -> set[Scope]:
+        """Take memories out, under the lock; return the scopes in which holes outnumber what is left."""
+        rows: dict[Scope, list[int]] = {}
+        for memory_id in memory_ids:
+            place = self._rows.pop(memory_id, None)
+            if place is not None:
+                rows.setdefault(place[0], []).append(place[1])
+        holey: set[Scope] = set()
+        for scope, gone in rows.items():
+            partition = self._partitions[scope]
+            partition.remove_many(gone)
+            if not len(partition):
+                del self._partitions[scope]
+            elif partition.wants_compaction():
+                holey.add(scope)
+        return holey
+
     def _compact(self, scope: Scope) -> None:
-        self._partitions[scope] = fresh = self._partitions[scope].compacted()
+        self._take(scope, self._partitions[scope].compacted())
+
+    def _compact_beside(self, scope: Scope) -> None:
+        """Move what is left of a scope together while it is searched and changed; take its place at the end."""
+        with self._lock:
+            old = self._partitions.get(scope)
+            until = 0 if old is None else len(old.ids)
+        if old is None:
+            return
+        moving = Moving(self._dimensions)
+        moving.copy(old, until)
+        with self._lock:
+            if self._partitions.get(scope) is old:  # else it is gone, or somebody was faster
+                moving.follow(old)
+                self._take(scope, moving.fresh)
+
+    def _take(self, scope: Scope, fresh: Partition) -> None:
+        """Put a partition in the place of the one whose memories it holds."""
+        self._partitions[scope] = fresh
         self._rows.update((moved, (scope, row)) for row, moved in enumerate(fresh.ids) if moved is not None)
 
 

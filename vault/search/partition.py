@@ -7,7 +7,7 @@ Here stand keyed hashes, figures and vectors: no word, no name.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Final, TypeVar
@@ -96,12 +96,27 @@ class Partition:
 
     def remove(self, row: int) -> None:
         """Take a memory out: its postings go, its vector and figures are overwritten."""
-        packed = self._records[row]
-        if packed is None:
-            return
-        record = unpack(packed)
-        _unpost(self._terms, record.terms, row)
-        _unpost(self._dates, record.dates, row)
+        self.remove_many([row])
+
+    def remove_many(self, rows: Iterable[int]) -> None:
+        """Take memories out, each posting at one go: a common word's is long, and moved by every removal."""
+        terms: dict[int, list[int]] = {}
+        dates: dict[int, list[int]] = {}
+        for row in sorted(set(rows)):
+            packed = self._records[row]
+            if packed is None:
+                continue
+            record = unpack(packed)
+            for term in record.terms:
+                terms.setdefault(term, []).append(row)
+            for date in record.dates:
+                dates.setdefault(date, []).append(row)
+            self._empty(row, record)
+        _unpost(self._terms, terms)
+        _unpost(self._dates, dates)
+
+    def _empty(self, row: int, record: TermRecord) -> None:
+        """Overwrite what a row says beside its postings."""
         self._leave_episode(row)
         self._vectors.wipe(row)
         self._words -= record.length
@@ -153,14 +168,9 @@ class Partition:
 
     def compacted(self) -> "Partition":
         """Return the same memories without holes, in the same order."""
-        fresh = Partition(self._dimensions)
-        for row, memory_id in enumerate(self.ids):
-            packed = self._records[row]
-            if memory_id is not None and packed is not None:
-                place = fresh.add(memory_id, *self._places[row], packed)
-                if self._vectors.has(row):
-                    fresh.put_vector(place, self._vectors.get(row))
-        return fresh
+        moving = Moving(self._dimensions)
+        moving.copy(self, len(self.ids))
+        return moving.fresh
 
     def _allocate(self, capacity: int) -> None:
         """Make room for `capacity` rows; searches under way keep the arrays they hold."""
@@ -237,6 +247,46 @@ class Partition:
         return number
 
 
+class Moving:
+    """Memories of a partition on their way into a fresh one, while the old one is searched and changed.
+
+    Args:
+        dimensions: Length of the vectors.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        self.fresh = Partition(dimensions)
+        self._place: dict[int, int] = {}
+        self._bare: list[int] = []
+        """Rows that had no vector yet when they were copied."""
+        self._next = 0
+
+    def copy(self, old: Partition, until: int) -> None:
+        """Copy the rows up to `until` that hold a memory; a row is never used twice, so this needs no lock."""
+        for row in range(self._next, until):
+            memory_id, packed = old.ids[row], old._records[row]  # noqa: SLF001  # one structure, two forms
+            if memory_id is not None and packed is not None:
+                self._place[row] = self.fresh.add(memory_id, *old._places[row], packed)  # noqa: SLF001  # as above
+                self._copy_vector(old, row)
+        self._next = until
+
+    def follow(self, old: Partition) -> None:
+        """Do what was done to the old partition meanwhile; call it under the index's lock."""
+        ids = old.ids
+        self.fresh.remove_many([place for row, place in self._place.items() if ids[row] is None])
+        bare, self._bare = self._bare, []
+        for row in bare:
+            self._copy_vector(old, row)
+        self.copy(old, len(ids))
+
+    def _copy_vector(self, old: Partition, row: int) -> None:
+        vectors = old._vectors  # noqa: SLF001  # as above
+        if vectors.has(row):
+            self.fresh.put_vector(self._place[row], vectors.get(row))
+        else:
+            self._bare.append(row)
+
+
 def _grown(old: NDArray[_T], capacity: int) -> NDArray[_T]:
     new = np.zeros((capacity, *old.shape[1:]), old.dtype)
     new[: len(old)] = old
@@ -252,12 +302,17 @@ def _post(postings: dict[int, "array[int]"], terms: tuple[int, ...], entries: It
             posting.append(entry)
 
 
-def _unpost(postings: dict[int, "array[int]"], terms: tuple[int, ...], row: int) -> None:
-    for term in terms:
+def _unpost(postings: dict[int, "array[int]"], gone: Mapping[int, Sequence[int]]) -> None:
+    """Take rows, in order, out of the postings of their terms."""
+    for term, rows in gone.items():
         posting = postings[term]
-        del posting[bisect_left(posting, row << _COUNT_BITS)]
-        if not posting:
+        places = [bisect_left(posting, row << _COUNT_BITS) for row in rows]
+        if len(places) == len(posting):
             del postings[term]
+        elif places[-1] - places[0] == len(places) - 1:  # the oldest memories end first, and stand together
+            del posting[places[0] : places[-1] + 1]
+        else:
+            postings[term] = array("Q", np.delete(np.array(posting, np.uint64), places).tobytes())
 
 
 def _posting(packed: "array[int] | None") -> Posting:
