@@ -12,7 +12,7 @@ Owns the going through of a tenant's rows and the proof at the end. It leaves fi
   the older versions be destroyed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -20,7 +20,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from audit.canonical import JsonValue
-from audit.event import EventType
+from audit.event import EntryDraft, EventType
 from audit.log import Leaf
 from policies.model import AccessTier
 from vault.clock import Stock
@@ -152,7 +152,7 @@ class Reencryption:
                         return
                     batch.seal(kind, due[start : start + BATCH], done)
                     yield done
-        yield self._conclude(batch, done, newest, retired)
+        yield self._conclude(batch, done, newest, retired, principal)
 
     def _newest(self) -> tuple[Newest, list[tuple[KeyName, str]]]:
         """Return the newest versions, and the older ones that still live with their fingerprints."""
@@ -172,7 +172,12 @@ class Reencryption:
         return Newest(living, destroyed), retired
 
     def _conclude(
-        self, batch: "_Batches", done: Reencrypted, newest: Newest, retired: Sequence[tuple[KeyName, str]]
+        self,
+        batch: "_Batches",
+        done: Reencrypted,
+        newest: Newest,
+        retired: Sequence[tuple[KeyName, str]],
+        principal: str,
     ) -> Reencrypted:
         """Write the entry that says what is left, counted in its transaction."""
         for _ in range(TRIES):
@@ -191,8 +196,11 @@ class Reencryption:
                 "keys": len(retired),
                 "fingerprints": [mark for _, mark in retired[:MAX_NAMED]],
             }
+            draft = self._parts.journal.event(
+                EventType.KEY_REENCRYPT, self._tenant, payload, principal=principal
+            )
             try:
-                leaf = batch.submit(payload, see)
+                leaf = batch.submit(draft, see)
             except LeaseLostError:
                 raise
             except ConflictError:
@@ -228,11 +236,8 @@ class _Batches:
                 return
         self._seal(kind, due, done)
 
-    def submit(self, payload: Mapping[str, JsonValue], *changes: Change) -> Leaf:
+    def submit(self, draft: EntryDraft, *changes: Change) -> Leaf:
         """Write an entry, and what it tells of, in one transaction."""
-        draft = self._parts.journal.event(
-            EventType.KEY_REENCRYPT, self._tenant, payload, principal=self._principal
-        )
         (leaf,) = self._parts.store.submit(WriteSet(drafts=[draft], changes=[*self._fence, *changes]))
         return leaf
 
@@ -252,7 +257,11 @@ class _Batches:
             except _UNREADABLE:
                 unreadable.append(read.row_id)
         if anew:
-            self.submit(anew.payload(kind, self._tenant), anew.resealing(self._tenant).change)
+            payload = _told(kind, self._tenant, anew)
+            draft = self._parts.journal.event(
+                EventType.KEY_REENCRYPT, self._tenant, payload, principal=self._principal
+            )
+            self.submit(draft, anew.resealing(self._tenant).change)
         done.count(kind, len(anew), unreadable)
 
     def _add(self, anew: "_Anew", read: RowRead, told: RowWord) -> None:
@@ -319,14 +328,15 @@ class _Anew:
         """Return what writes them."""
         return Resealing(tenant, self.memories, self.episodes, self.vectors, self.names)
 
-    def payload(self, kind: RowKind, tenant: str) -> dict[str, JsonValue]:
-        """Return what the entry says: each row that the log knows by a digest, with the one that it has now."""
-        return {
-            "kind": kind.value,
-            "rows": len(self),
-            "memories": [after.memory_id for _, after in self.memories],
-            "versions": [after.version for _, after in self.memories],
-            "digests": [after.digest() for _, after in self.memories],
-            "episodes": [after.episode_id for _, after in self.episodes],
-            "episode_digests": [episode_digest(after.row(tenant)) for _, after in self.episodes],
-        }
+
+def _told(kind: RowKind, tenant: str, anew: _Anew) -> dict[str, JsonValue]:
+    """Return what the entry says: each row that the log knows by a digest, with the one that it has now."""
+    return {
+        "kind": kind.value,
+        "rows": len(anew),
+        "memories": [after.memory_id for _, after in anew.memories],
+        "versions": [after.version for _, after in anew.memories],
+        "digests": [after.digest() for _, after in anew.memories],
+        "episodes": [after.episode_id for _, after in anew.episodes],
+        "episode_digests": [episode_digest(after.row(tenant)) for _, after in anew.episodes],
+    }
