@@ -35,13 +35,14 @@ from audit.signing import VerifierKey
 from audit.tiles import MAX_ENTRY_SIZE, TILE_WIDTH, encode_entry_bundle, entries_path, tile_path
 
 _MAX_DIGITS: Final = 19
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 _Line = dict[str, object]
 
 
 def dump(value: object) -> bytes:
     """Return JSON in ASCII with sorted keys: the one spelling of a line."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode(value).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ def _parse_line(line: bytes, kind: type[_Kind]) -> _Kind:
     if not _FORMS[kind].fullmatch(line):
         raise BundleMalformedError("expected lines of JSON without values inside values")
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode("ascii"))
     except ValueError as error:
         raise BundleMalformedError("expected lines of JSON") from error
     if not isinstance(value, kind) or dump(value)[:-1] != line:

@@ -64,7 +64,7 @@ def parse_canonical(text: str) -> JsonValue:
             spacing, a key twice, a fraction, nesting too deep.
     """
     try:
-        value: JsonValue = json.loads(text, parse_float=_refuse, parse_constant=_refuse)
+        value: JsonValue = _DECODER.decode(text)
         again = canonical(value)
     except (ValueError, RecursionError, EntryInvalidError) as error:
         raise PayloadMalformedError("expected canonical JSON") from error
@@ -77,3 +77,7 @@ def _refuse(number: str) -> NoReturn:
     raise PayloadMalformedError(
         f"expected no fractions in canonical JSON, got a number of {len(number)} characters"
     )
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse)
+"""Made once: `json.loads` would make one for each text."""
