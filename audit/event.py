@@ -98,6 +98,7 @@ class EventType(StrEnum):
     PRINCIPAL_REVOKE = "principal.revoke"
     """A credential was taken back: nobody is known by it any more."""
     SNAPSHOT_CREATE = "snapshot.create"
+    SNAPSHOT_DELETE = "snapshot.delete"
     SNAPSHOT_RESTORE = "snapshot.restore"
     """Rows were put back from a snapshot; what was erased since was not."""
     SNAPSHOT_VERIFY = "snapshot.verify"

@@ -192,15 +192,32 @@ class Vault(AbstractContextManager["Vault"]):
         return cls._open(VaultDirectory(path), passphrase, options or VaultOptions(), new=False)
 
     @classmethod
+    def open_to_restore(cls, path: Path, passphrase: str | None, options: VaultOptions) -> "Vault":
+        """Open a vault whose rows were put back from a snapshot, for `vault.restoring` alone.
+
+        What was erased since the snapshot may be there still.
+
+        Raises:
+            VaultError: or one of its kinds: see `open`.
+        """
+        return cls._open(VaultDirectory(path), passphrase, options, new=False, restoring=True)
+
+    @classmethod
     def _open(
-        cls, directory: VaultDirectory, passphrase: str | None, options: VaultOptions, *, new: bool
+        cls,
+        directory: VaultDirectory,
+        passphrase: str | None,
+        options: VaultOptions,
+        *,
+        new: bool,
+        restoring: bool = False,
     ) -> "Vault":
         if not new:
             directory.expect()
         with ExitStack() as stack:
             stack.callback(directory.hold().release)
             if not new:
-                directory.check()
+                directory.check(restoring=restoring)
             parts = _assemble(directory, passphrase, options, stack)
             vault = cls(parts, stack.pop_all())
         try:

@@ -100,6 +100,7 @@ ACTIVITIES: Final[Mapping[str, Activity]] = {
     "vault.open": Activity(LIFECYCLE, 3, "Start"),
     "vault.read": Activity(API, 2, "Read"),
     "snapshot.create": Activity(DATASTORE, _OTHER, "Snapshot"),
+    "snapshot.delete": Activity(DATASTORE, 7, "Delete"),
     "snapshot.restore": Activity(DATASTORE, _OTHER, "Restore"),
     "snapshot.verify": Activity(DATASTORE, 1, "Read"),
     "job.run": Activity(API, _OTHER, "Run job"),

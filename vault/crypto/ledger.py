@@ -11,7 +11,7 @@ A body holds ids, times and fixed words: never a name, never content.
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Column, LargeBinary, String, Table, Text, bindparam, select, tuple_
+from sqlalchemy import BigInteger, Column, LargeBinary, String, Table, Text, bindparam, func, select, tuple_
 
 from vault.crypto.key_store import KEYS_METADATA, SqlKeyStore
 
@@ -69,6 +69,16 @@ class Ledger:
         values = [{f"new_{name}": value for name, value in row._asdict().items()} for row in rows]
         with self._store.transaction() as connection:
             connection.execute(_ADD, [{"new_tenant_id": tenant, **value} for value in values])
+
+    def count(self, tenant: str, kinds: Sequence[str]) -> int:
+        """Return how many rows of these kinds a tenant has."""
+        found = select(func.count()).select_from(LEDGER)
+        with self._store.transaction() as connection:
+            return int(
+                connection.execute(
+                    found.where(LEDGER.c.tenant_id == tenant, LEDGER.c.kind.in_(kinds))
+                ).scalar_one()
+            )
 
     def rows(self, tenant: str, kind: str | None = None) -> Iterator[LedgerRow]:
         """Go through a tenant's rows, or those of one kind; no transaction stays open between pages."""

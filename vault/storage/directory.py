@@ -66,6 +66,21 @@ class VaultDirectory:
         """Stands there while the vault is being made: what lies beside it was never a vault."""
         return self.path / "unfinished"
 
+    @property
+    def restoring(self) -> Path:
+        """Stands there while the rows of a lost disk are put back from a snapshot: nobody is served before it is done."""
+        return self.path / "restoring"
+
+    @property
+    def restoring_rows(self) -> Path:
+        """The copy of a snapshot that a restore works with."""
+        return self.path / "restoring.db"
+
+    def clear_restoring(self) -> None:
+        """Remove the copy that a restore worked with; the caller holds the directory."""
+        for leftover in self.path.glob(f"{self.restoring_rows.name}*"):
+            leftover.unlink(missing_ok=True)
+
     def create(self) -> None:
         """Make the directory, for its owner alone; clear away what a making that was cut short left.
 
@@ -126,13 +141,22 @@ class VaultDirectory:
         if not made or not any(file.exists() for file in (self.rows, self.keys, self.log_key)):
             raise NotFoundError("there is no vault in this directory: make one with `memvault init`")
 
-    def check(self) -> None:
+    def check(self, *, restoring: bool = False) -> None:
         """See that the vault is whole and closed to others; the caller holds it.
+
+        Args:
+            restoring: Whether it is looked at to bring a restore to its end.
 
         Raises:
             KeyFileUnsafeError: others may read the directory.
-            StoreCorruptError: a file is missing or cut.
+            StoreCorruptError: a file is missing or cut, or a restore was cut short.
         """
+        if self.restoring.exists() and not restoring:
+            raise StoreCorruptError(
+                "a restore was cut short, and what was erased since could be there still:"
+                " run `memvault snapshot restore` again"
+            )
+        self.clear_restoring()
         if stat.S_IMODE(self.path.stat().st_mode) & 0o077:
             raise KeyFileUnsafeError("the vault's directory is open to others: chmod 700 it")
         for file in (self.rows, self.keys):

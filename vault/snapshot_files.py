@@ -1,0 +1,258 @@
+"""Snapshots as files: a folder each, written whole or not at all, and checked without a vault.
+
+    snp_01kt…/vault.db              the copy: sealed rows and the logs
+    snp_01kt…/vault.db.leaves       the hash of each of its chunks, so that a finding names the chunk
+    snp_01kt…/keys.list             names, versions, states and fingerprints of the keys; never a key
+    snp_01kt…/manifest.json
+    snp_01kt…/manifest.note         signature of the manifest, by the log's key
+
+Owns writing and reading these files. It leaves the manifest's form to `vault.snapshot_manifest`, checking a snapshot
+to `vault.snapshot_check`, and what goes into one to `vault.snapshots`.
+
+A folder is written under another name, which begins with a dot, and renamed when all of it is on the disk. Whoever
+writes one holds a lock on it: what lies there under a dot and without a lock was left by a process that was killed,
+and goes with the next snapshot.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from audit.merkle import CompactRange, leaf_hash
+from audit.signing import VerifierKey
+from vault.errors import (
+    NotFoundError,
+    StorageError,
+    StorageFullError,
+    TamperedError,
+)
+from vault.ids import IdKind, check_vault_id
+from vault.snapshot_manifest import CHUNK_BYTES, MAX_MANIFEST_BYTES, Manifest, verify_manifest
+
+_PRIVATE_FILE: Final = 0o600
+_PRIVATE_DIRECTORY: Final = 0o700
+_UNFINISHED: Final = ".unfinished-"
+SIGNATURE: Final = "snapshot signature"
+MANIFEST: Final = "snapshot manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFolder:
+    """Paths of one snapshot."""
+
+    path: Path
+
+    @property
+    def rows(self) -> Path:
+        """The copy."""
+        return self.path / "vault.db"
+
+    @property
+    def leaves(self) -> Path:
+        """Hashes of its chunks, joined."""
+        return self.path / "vault.db.leaves"
+
+    @property
+    def keys(self) -> Path:
+        """Names and fingerprints of keys."""
+        return self.path / "keys.list"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest."""
+        return self.path / "manifest.json"
+
+    @property
+    def note(self) -> Path:
+        """Its signature."""
+        return self.path / "manifest.note"
+
+    def read_manifest(self, keys: Sequence[VerifierKey]) -> Manifest:
+        """Return the manifest, if one of these keys signed it.
+
+        Raises:
+            NotFoundError: there is no snapshot.
+            SnapshotForeignError: another vault's key signed it.
+            StoreVersionError: it is of a newer format.
+            TamperedError: it is not signed, or not what was signed.
+            StorageError: it cannot be read.
+        """
+        if not self.path.is_dir():
+            raise NotFoundError("there is no snapshot in this directory")
+        text = _read(self.manifest, MANIFEST)
+        return verify_manifest(_read(self.note, SIGNATURE), text, keys)
+
+    def copy_rows(self, target: Path, manifest: Manifest) -> None:
+        """Copy the rows to a new file, and see of the very bytes that were written that they are the signed ones.
+
+        Raises:
+            TamperedError: they are others; the file is removed.
+            StorageError: or one of its kinds: it could not be written; nothing is left of it.
+        """
+        tree = CompactRange()
+        with written(target) as file, _opened(self.rows) as source:
+            for chunk in _chunks(source):
+                file.write(chunk)
+                tree = tree.extended([leaf_hash(chunk)])
+            if tree.root().hex() != manifest.file_root:
+                raise TamperedError("the snapshot's copy is not the one that was signed: verify it")
+
+
+@contextmanager
+def new_folder(parent: Path, snapshot_id: str) -> Iterator[SnapshotFolder]:
+    """Lend an unfinished folder; it gets its name when the block ends well, and is removed otherwise.
+
+    Raises:
+        StorageError: or one of its kinds: nothing is left of it.
+    """
+    with translated_files():
+        parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        _clear(parent)
+        unfinished = parent / f"{_UNFINISHED}{snapshot_id}"
+        unfinished.mkdir(mode=_PRIVATE_DIRECTORY)
+        unfinished.chmod(_PRIVATE_DIRECTORY)
+        lock = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield SnapshotFolder(unfinished)
+            os.fsync(lock)
+            unfinished.rename(parent / snapshot_id)
+            sync_folder(parent)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        finally:
+            os.close(lock)
+
+
+def snapshots_in(parent: Path) -> list[SnapshotFolder]:
+    """Return the snapshots of a directory, oldest first; others' files are passed over."""
+    if not parent.is_dir():
+        raise NotFoundError("there is no such directory of snapshots")
+    found = []
+    for path in sorted(parent.iterdir()):
+        with suppress(Exception):
+            check_vault_id(IdKind.SNAPSHOT, path.name)
+            found.append(SnapshotFolder(path))
+    return found
+
+
+def remove_folder(folder: SnapshotFolder) -> None:
+    """Remove a snapshot: it has no name any more before the first of its files goes.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    with translated_files():
+        nameless = folder.path.with_name(f"{_UNFINISHED}{folder.path.name}")
+        folder.path.rename(nameless)
+        sync_folder(folder.path.parent)
+        shutil.rmtree(nameless)
+        sync_folder(folder.path.parent)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file for its owner alone, to the disk."""
+    with written(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """Lend a new file for its owner alone; it is on the disk when the block ends, or gone where that failed."""
+    with translated_files():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, _PRIVATE_FILE)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, _PRIVATE_FILE)
+                yield file
+                file.flush()
+                os.fsync(descriptor)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def sync_file(path: Path) -> None:
+    """Have a file on the disk."""
+    _sync(path, os.O_RDONLY)
+
+
+def sync_folder(path: Path) -> None:
+    """Have a directory's names on the disk."""
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def hash_chunks(path: Path) -> list[bytes]:
+    """Return the leaf hash of each chunk of a file."""
+    with _opened(path) as file:
+        return [leaf_hash(chunk) for chunk in _chunks(file)]
+
+
+@contextmanager
+def translated_files() -> Iterator[None]:
+    """Turn the system's errors into the store's.
+
+    Raises:
+        StorageFullError: no space is left.
+        StorageError: whatever else.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StorageFullError("no space is left for the snapshot; nothing is left of it") from None
+        raise StorageError(f"a file of the snapshot failed: {error.strerror}") from None
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _clear(parent: Path) -> None:
+    """Remove what killed processes left unfinished."""
+    for path in parent.glob(f"{_UNFINISHED}{IdKind.SNAPSHOT}_*"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue  # no directory of ours, or gone meanwhile
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def _opened(path: Path) -> BinaryIO:
+    # Threat: a link or a pipe in the place of a file.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return os.fdopen(descriptor, "rb")
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _read(path: Path, check: str) -> bytes:
+    try:
+        with translated_files(), _opened(path) as file:
+            content = file.read(MAX_MANIFEST_BYTES + 1)
+    except StorageError:
+        if path.exists():
+            raise
+        raise TamperedError(f"{check}: expected {path.name}, got no such file") from None
+    return content
