@@ -4,6 +4,7 @@ Owns a private database of SQLite's: one without a name, which it keeps in a cac
 it has unlinked (in `TMPDIR`, else /tmp). What is put there is the verifier's own: indexes and folded ids.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -86,4 +87,4 @@ def _told() -> Iterator[None]:
 
 
 def _failed(error: sqlite3.Error) -> OSError:
-    return OSError(f"expected room for a temporary file, got {type(error).__name__}")
+    return OSError(errno.ENOSPC, f"no room for a temporary file ({type(error).__name__})")

@@ -47,7 +47,7 @@ def test_a_disk_that_is_full_ends_the_verification(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("audit.scratch.sqlite3.connect", refuse)
     ids = IdSet()
-    with pytest.raises(OSError, match="room for a temporary file"):
+    with pytest.raises(OSError, match="no room for a temporary file"):
         ids.update(f"mem_{nth:08d}" for nth in range(_FRESH))
     assert "mem_00000000" in ids, "what was seen is not forgotten"
 
@@ -61,7 +61,7 @@ def test_a_disk_that_cannot_be_read_ends_the_verification(ask: Callable[[IdSet],
     table = ids._older._table
     assert table is not None
     table.close()
-    with pytest.raises(OSError, match="room for a temporary file"):
+    with pytest.raises(OSError, match="no room for a temporary file"):
         ask(ids)
 
 
