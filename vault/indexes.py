@@ -130,6 +130,11 @@ class Indexes:
             # A message of whatever went wrong may quote what was indexed.
             _LOGGER.warning("the index of %s is stale after %s", tenant, type(error).__name__)
 
+    def distrust(self, tenant: str) -> None:
+        """Have an index built anew from sealed rows before it is searched again."""
+        with self._lock:
+            self._stale.add(tenant)
+
     def is_stale(self, tenant: str) -> bool:
         """Say whether an index lacks something that is durable."""
         return tenant in self._stale
@@ -193,6 +198,10 @@ class Indexes:
     def load(self) -> None:
         """Load the embedder."""
         self._embedder.embed(["load"])
+
+    def memory_ids(self, tenant: str) -> list[str]:
+        """Return the ids of all that are searchable, or revoked."""
+        return self._state(tenant).index.memory_ids()
 
     def size(self, tenant: str) -> int:
         """Return how many memories of a tenant are searchable."""

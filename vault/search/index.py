@@ -164,6 +164,11 @@ class TenantIndex:
         for scope in holey:
             self._compact_beside(scope)
 
+    def memory_ids(self) -> list[str]:
+        """Return the ids of all memories in it."""
+        with self._lock:
+            return list(self._rows)
+
     def without_vector(self) -> list[str]:
         """Ids of memories that wait for their vector."""
         with self._lock:

@@ -21,6 +21,7 @@ from vault.storage.columns import SealedColumn
 from vault.storage.read_unit import Reach, within
 from vault.storage.rows import StoredEpisode, StoredMemory, stored_episode, stored_memory
 from vault.storage.schema import EPISODE, MEMORY
+from vault.storage.served import NOT_SERVED
 
 _LEAST: Final = 8
 _SEALED: Final = SealedColumn()
@@ -36,7 +37,7 @@ class FoundRows:
     episodes: dict[str, StoredEpisode] = field(default_factory=dict)
     """Those of the memories' episodes that are within reach, by id."""
     damaged: list[str] = field(default_factory=list)
-    """Ids of rows within reach that are not of the form of a memory: left out, for the caller to log."""
+    """Ids of rows within reach that are not of the form of a memory, or in quarantine: left out, for the caller to log."""
 
 
 class _MemoryRow(NamedTuple):
@@ -78,6 +79,7 @@ _MEMORY_COLUMNS: Final = len(_MemoryRow._fields)
 _COLUMNS: Final = [
     *(MEMORY.c[name] for name in _MemoryRow._fields),
     *(EPISODE.c[name] for name in _EpisodeRow._fields),
+    NOT_SERVED.label("not_served"),
 ]
 
 
@@ -98,8 +100,11 @@ def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) 
         except TamperedError:
             found.damaged.append(str(memory.memory_id))
             continue
+        if row[-1]:
+            found.damaged.append(stored.memory_id)
+            continue
         found.memories[stored.memory_id] = stored
-        of_episode = row[_MEMORY_COLUMNS:]
+        of_episode = row[_MEMORY_COLUMNS:-1]
         episode_id = of_episode[0]
         if episode_id is not None and episode_id not in found.episodes:
             episode = _EpisodeRow._make(_wrapped(of_episode, _EPISODE_CONTENT, dialect))

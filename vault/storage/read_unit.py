@@ -26,6 +26,7 @@ from vault.errors import TamperedError
 from vault.grant import Grant
 from vault.storage.rows import StoredMemory, stored_memory
 from vault.storage.schema import EDGE, EPISODE, MEMORY, MEMORY_SUBJECT
+from vault.storage.served import NOT_SERVED
 
 _CHUNK: Final = 500  # below SQLite's limit of bound parameters
 
@@ -100,7 +101,7 @@ class ReadUnit:
 
     def _memory_query(self) -> Select[tuple[object, ...]]:
         reached = within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner)
-        return select(MEMORY).where(MEMORY.c.tenant_id == bindparam("tenant"), reached)
+        return select(MEMORY).where(MEMORY.c.tenant_id == bindparam("tenant"), reached, ~NOT_SERVED)
 
     def _select(
         self, query: Select[tuple[object, ...]], ids: Sequence[str] = ()
@@ -120,6 +121,7 @@ def _memories_within(reach: Reach) -> Select[tuple[object, ...]]:
         MEMORY.c.memory_id.in_(bindparam("ids", expanding=True)),
         MEMORY.c.is_current == 1,
         within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+        ~NOT_SERVED,
     )
 
 

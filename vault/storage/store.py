@@ -33,6 +33,7 @@ from vault.storage.schema import (
     SUBJECT,
     TENANT,
 )
+from vault.storage.served import NOT_SERVED
 from vault.storage.write_unit import WriteUnit
 
 
@@ -174,7 +175,7 @@ class Store:
             .outerjoin(
                 vector, (vector.c.memory_id == MEMORY.c.memory_id) & (vector.c.version == MEMORY.c.version)
             )
-            .where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1)
+            .where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1, ~NOT_SERVED)
             .order_by(MEMORY.c.memory_id)
         )
         with self._reading(tenant) as connection:
@@ -220,7 +221,9 @@ class Store:
             )
             .exists()
         )
-        query = select(MEMORY).where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1, ~has_vector)
+        query = select(MEMORY).where(
+            MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1, ~has_vector, ~NOT_SERVED
+        )
         with self._reading(tenant) as connection:
             rows = connection.execute(query.order_by(MEMORY.c.memory_id)).all()
         found = []

@@ -1,0 +1,1 @@
+"""The parts of the consistency check: one kind of thing a file."""
