@@ -112,6 +112,8 @@ class EventType(StrEnum):
     """A person restricted the use of what is known of them, objected, or took that back."""
     VAULT_INIT = "vault.init"
     VAULT_OPEN = "vault.open"
+    VAULT_REPAIR = "vault.repair"
+    """Something derived was put right by rule: an index, a vector, what hung on a memory that was removed."""
     VAULT_READ = "vault.read"
     """Health or figures were looked at."""
 

@@ -96,7 +96,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "stop": "leaf index after the last of a range",
     "subjects": "vault ids of subjects",
     "suppressed": "how many rows of a snapshot were not put back",
-    "targets": "vault ids that a hold names",
+    "targets": "vault ids that a hold names, or that a repair is about",
     "tests": "tests after an erasure: name, result, how many, reason",
     "to_version": "version of a key that follows",
     "tree_size": "size of the tree that an answer speaks of",

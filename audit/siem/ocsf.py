@@ -98,6 +98,7 @@ ACTIVITIES: Final[Mapping[str, Activity]] = {
     "principal.revoke": Activity(ACCOUNT, 5, "Disable"),
     "vault.init": Activity(LIFECYCLE, 1, "Install"),
     "vault.open": Activity(LIFECYCLE, 3, "Start"),
+    "vault.repair": Activity(API, 3, "Update"),
     "vault.read": Activity(API, 2, "Read"),
     "snapshot.create": Activity(DATASTORE, _OTHER, "Snapshot"),
     "snapshot.delete": Activity(DATASTORE, 7, "Delete"),
