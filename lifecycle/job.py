@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection
 
 from audit.log import Leaf
+from vault.checking.finding import Finding
 from vault.parts import Parts
 from vault.storage.group_commit import Change
 from vault.storage.job_rows import set_cursor
@@ -40,6 +41,8 @@ class Counts:
     """How many, by a word of lower-case letters and hyphens: these go into the log."""
     complete: bool = True
     """Whether nothing is left. Where something is, the job runs again soon, from its cursor."""
+    findings: tuple[Finding, ...] = ()
+    """What is to be shown to who runs it by hand; the log gets the counts alone."""
 
 
 @dataclass(frozen=True, slots=True)

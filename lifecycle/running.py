@@ -25,6 +25,7 @@ from audit.event import EntryDraft, EventType, Outcome
 from audit.log import Leaf
 from lifecycle.job import BATCH, Counts, Job, JobRun
 from lifecycle.terms import Term
+from vault.checking.finding import Finding
 from vault.clock import microseconds, monotonic
 from vault.errors import LeaseLostError, VaultError
 from vault.grant import Grant
@@ -90,6 +91,7 @@ class Ran:
     reason: str | None
     """Kind of the error, where it failed: never its message."""
     leaf_index: int
+    findings: tuple[Finding, ...] = ()
 
 
 class Runner:
@@ -278,7 +280,8 @@ class _One:
         return replace(draft, resource=name, outcome=Outcome.FAILED if bad else Outcome.OK)
 
     def _ran(self, outcome: RunOutcome, counts: Counts, reason: str | None, leaf: Leaf) -> Ran:
-        return Ran(self.scheduled.name, self.tenant, outcome, dict(counts.of), reason, leaf.index)
+        name, of = self.scheduled.name, dict(counts.of)
+        return Ran(name, self.tenant, outcome, of, reason, leaf.index, counts.findings)
 
     def _submit(
         self, drafts: list[EntryDraft], changes: list[Callable[[Connection, Sequence[Leaf]], None]]

@@ -151,6 +151,20 @@ class Assurance:
             self._check_anchor(self._outside.anchor, logs)
         self._check_witnesses(logs)
 
+    def compare(self, tenants: Iterable[str]) -> None:
+        """Hold the logs of an open vault against the anchor and the stored cosignatures; nobody is asked.
+
+        Raises:
+            LogRolledBackError: a log is smaller than, or inconsistent with, what one of them saw.
+            AnchorUnusableError: the anchor is not the file that it was.
+        """
+        logs = logs_of(tenants)
+        for tenant in logs:
+            self._check_cosigned(tenant)
+        if self._outside.anchor is not None:
+            with self._lock:
+                self._check_anchor(self._outside.anchor, logs)
+
     def opening(self) -> tuple[EntryDraft, tuple[str, ...]]:
         """Draft the entry of the opening; return it, and what an earlier opening had and this one lacks, in words."""
         self._opened = Held.of(self._outside).after(earlier_opening(self._store))

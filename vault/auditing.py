@@ -31,6 +31,7 @@ from vault.model import Receipt
 from vault.parts import Parts
 from vault.row_check import RowComparison, Rows, compare_rows
 from vault.storage.engine import look_at
+from vault.storage.holding import hold_rows
 
 MAX_ENTRIES: Final = 1_000
 LOG_WRITABLE: Final = "log that takes an entry"
@@ -189,6 +190,11 @@ class AuditView:
         trust = Trust(self._parts.log.keys.verifiers)
         return verify_logs(logs, trust, now=self._parts.clock(), unsigned_allowed=True)
 
+    def rows_against_log(self, tenant: str) -> RowComparison:
+        """Compare a tenant's rows with its log, for the vault's own check: no access, no entry."""
+        with self._parts.store.log_connection(tenant) as connection:
+            return self._compare(connection, tenant)
+
     def _compare(self, connection: Connection, tenant: str) -> RowComparison:
         store = self._parts.store
         rows = Rows(
@@ -197,6 +203,7 @@ class AuditView:
             store.subject_rows(connection, tenant),
             store.edge_rows(connection, tenant),
             store.credential_ids(connection, tenant),
+            hold_rows(connection, tenant),
         )
         (log,) = self._parts.log.evidence(connection, [tenant])
         try:
