@@ -84,6 +84,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         vault.NotFoundError: Problem("not-found", 404, "There is no such thing", Exit.NOT_FOUND),
         vault.ConflictError: Problem("conflict", 409, "The state does not allow the change", Exit.CONFLICT),
         vault.HeldError: Problem("held", 409, "A legal hold forbids it", Exit.CONFLICT),
+        vault.HoldTooLateError: Problem("hold-too-late", 409, "An erasure was begun before", Exit.CONFLICT),
         vault.ErasedError: Problem("erased", 409, "It was erased, and is not written again", Exit.CONFLICT),
         vault.ErasureIncompleteError: Problem(
             "erasure-incomplete", 500, "What was erased could still be got back", Exit.VERIFICATION_FAILED

@@ -12,6 +12,7 @@ VaultError
 ├── NotFoundError                no such thing for this principal
 ├── ConflictError                the thing changed or exists already
 │   ├── HeldError                a legal hold forbids it: nothing was removed
+│   ├── HoldTooLateError         an erasure of it was begun before: nothing was placed
 │   ├── ErasedError              it was erased, and is not written again
 │   ├── ClockUntrustedError      the clock jumped: nothing expires until somebody confirms it
 │   ├── RetainedError            a floor of the retention rules keeps it
@@ -102,6 +103,10 @@ class HeldError(ConflictError):
         super().__init__(f"{len(memories)} memories stand under {len(holds)} legal holds")
         self.memories = memories
         self.holds = holds
+
+
+class HoldTooLateError(ConflictError):
+    """What is to be held is being erased, or was: a hold over it would be false security."""
 
 
 class ErasedError(ConflictError):

@@ -22,7 +22,7 @@ from vault.storage.store import IndexRow
 
 _STRETCH: Final = 512
 """Rows whose keys are unwrapped together: with a root on a server, each by itself is a call."""
-_BAD_ROW: Final = (
+BAD_ROW: Final = (
     TamperedError,
     KeyDestroyedError,
     KeyMissingError,
@@ -31,6 +31,7 @@ _BAD_ROW: Final = (
     AttributeError,
     struct.error,
 )
+"""What opening a row that is not as it was written may come to (law 12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def rebuild_index(parts: Parts, tenant: str) -> Rebuilt:
     """
     unreadable, bad_vectors = 0, []
     with parts.indexes.anew(tenant) as take:
-        for row in _leased(parts, tenant):
+        for row in leased_rows(parts, tenant):
             try:
                 place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
                 record = parts.sealers.open_terms(tenant, place, row.terms)
@@ -59,15 +60,15 @@ def rebuild_index(parts: Parts, tenant: str) -> Rebuilt:
                 if row.vector is not None:
                     try:
                         vector = parts.sealers.open_vector(tenant, place, row.vector)
-                    except _BAD_ROW:
+                    except BAD_ROW:
                         bad_vectors.append(row.memory_id)
                 take(row, record, vector)
-            except _BAD_ROW:
+            except BAD_ROW:
                 unreadable += 1
     return Rebuilt(unreadable, tuple(bad_vectors))
 
 
-def _leased(parts: Parts, tenant: str) -> Iterator[IndexRow]:
+def leased_rows(parts: Parts, tenant: str) -> Iterator[IndexRow]:
     """Go through the rows of a tenant; the keys of a stretch of them are unwrapped at one go."""
     rows = iter(parts.store.feed(tenant))
     while stretch := list(islice(rows, _STRETCH)):
