@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
+from audit.canonical import JsonValue
 from audit.log import Leaf
 from vault.checking.finding import Finding
 from vault.parts import Parts
@@ -41,6 +42,8 @@ class Counts:
     """How many, by a word of lower-case letters and hyphens: these go into the log."""
     complete: bool = True
     """Whether nothing is left. Where something is, the job runs again soon, from its cursor."""
+    told: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What the entry of the run says beside: ids under payload keys of `audit.payload_keys`."""
     findings: tuple[Finding, ...] = ()
     """What is to be shown to who runs it by hand; the log gets the counts alone."""
 

@@ -266,6 +266,7 @@ class _One:
     def _draft(self, outcome: RunOutcome, counts: Counts, reason: str | None) -> EntryDraft:
         journal, name = self.runner.parts.journal, self.scheduled.name
         told: dict[str, JsonValue] = {
+            **counts.told,
             "job": name,
             "outcome": outcome.value,
             "counts": [[word, count] for word, count in sorted(counts.of.items())],
