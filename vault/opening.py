@@ -50,6 +50,7 @@ from vault.privacy.findings import Detector
 from vault.privacy.gate import PrivacyGate
 from vault.privacy.lazy import LazyDetector
 from vault.rebuilding import fill_index
+from vault.root_move import settle
 from vault.roots import check_root_options, create_root, open_root, root_kind
 from vault.sealing import Sealers
 from vault.search.embed import Embedder, MiniLmEmbedder
@@ -357,6 +358,7 @@ def _assemble(
     bundle = options.bundle or Bundle.read()
     policy = AccessPolicy.load(bundle)
     rules = parse_privacy_rules(bundle.text("privacy.yaml"))
+    settle(directory)
     root = open_root(directory, passphrase, options.transit, options.entropy, stack)
     try:
         log_keys = load_key_file(directory.log_key)

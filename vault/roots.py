@@ -12,7 +12,7 @@ from vault.crypto.local_root import check_passphrase, create_key_file, kind_of_k
 from vault.crypto.root import RootKey, RootKind
 from vault.crypto.transit_file import create_root_file, read_root_file
 from vault.crypto.transit_place import TransitPlace
-from vault.crypto.transit_root import TransitRoot, name_root
+from vault.crypto.transit_root import RootName, TransitRoot, name_root
 from vault.errors import InputInvalidError, KeyFileUnsafeError, KeyMissingError, KeyWrongError
 from vault.storage.directory import VaultDirectory
 
@@ -59,9 +59,18 @@ def create_root(
     if transit is None:
         create_key_file(directory.root_key, entropy, passphrase)
         return
+    create_root_file(directory.root_transit, name_transit(transit, entropy))
+
+
+def name_transit(transit: TransitPlace, entropy: Entropy) -> RootName:
+    """Make a transit key that exists a root, and see that it opens what it encrypts.
+
+    Raises:
+        RootUnusableError: or one of its kinds: it cannot be used.
+    """
     client = _client(transit)
     try:
-        create_root_file(directory.root_transit, name_root(client, transit.mount, transit.key, entropy))
+        return name_root(client, transit.mount, transit.key, entropy)
     finally:
         client.close()
 
@@ -93,6 +102,16 @@ def open_root(
         raise KeyWrongError(
             f"expected the transit key {name.key} at {name.mount}, got {transit.key} at {transit.mount}"
         )
+    return open_transit(transit, name, entropy, stack)
+
+
+def open_transit(transit: TransitPlace, name: RootName, entropy: Entropy, stack: ExitStack) -> TransitRoot:
+    """Return a root on a server, seen to be the one that is named.
+
+    Raises:
+        KeyWrongError: it is another one.
+        RootUnusableError: or one of its kinds: it cannot be used.
+    """
     client = _client(transit)
     stack.callback(client.close)
     root = TransitRoot(client, name, entropy, monotonic)

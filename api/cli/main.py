@@ -29,6 +29,7 @@ from api.cli import (
     bench,
     certificate,
     demo,
+    keys,
     log,
     memories,
     operate,
@@ -143,7 +144,7 @@ log.app.command("query", context_settings=audit_query.MINUS_IS_NO_OPTION)(audit_
 app.add_typer(log.app, name="audit")
 app.command("erase")(erase)
 app.add_typer(certificate.app, name="certificate")
-app.add_typer(operate.keys, name="keys")
+app.add_typer(keys.keys, name="keys")
 app.add_typer(principals.app, name="principal")
 app.command("doctor")(operate.doctor)
 app.command("serve")(serve.serve)

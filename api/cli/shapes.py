@@ -155,6 +155,36 @@ class KeysView(View):
     keys: list[KeyView]
 
 
+class RotatedView(View):
+    """Keys that got a newer version."""
+
+    rotated: int
+
+
+class RootChangedView(View):
+    """Keys that were wrapped anew."""
+
+    root_kind: str
+    root_fingerprint: str
+    wrapped: Annotated[int, Field(description="keys that are under the newer root, and were not")]
+    remaining: Annotated[int, Field(description="keys that are left under the older one")]
+    faults: Annotated[list[str], Field(description="keys that could not be wrapped anew, and why")]
+
+
+class ReencryptedView(View):
+    """Rows that were sealed anew."""
+
+    memories: Annotated[int, Field(description="versions of memories")]
+    embeddings: int
+    episodes: int
+    names: int
+    unreadable: Annotated[list[str], Field(description="rows that stay: not to be opened, or not the log's")]
+    remaining: Annotated[int, Field(description="rows left under older keys, as the entry says")]
+    entry: Annotated[int | None, Field(description="audit leaf index")]
+    retired: Annotated[int, Field(description="older keys under which nothing lies")]
+    destroyed: Annotated[list[str], Field(description="fingerprints")]
+
+
 class CheckView(View):
     """One line of `doctor`."""
 

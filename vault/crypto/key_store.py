@@ -228,15 +228,12 @@ class SqlKeyStore:
         with self.transaction() as connection:
             connection.execute(update(KEYS).where(KEYS.c.staged.is_not(None)).values(staged=None))
 
-    def all_under(self, root: bytes) -> bool:
-        """Say whether there are keys, and every living one is wrapped under the root of this name."""
-        living = select(func.count()).select_from(KEYS).where(_LIVING)
+    def count_under(self, root: bytes) -> tuple[int, int]:
+        """Return how many living keys are wrapped under the root of this name, and how many live."""
+        under = func.coalesce(func.sum(_under(KEYS.c.wrapped, root).cast(Integer)), 0)
         with self.transaction() as connection:
-            count = connection.execute(living).scalar_one()
-            return (
-                count > 0
-                and count == connection.execute(living.where(_under(KEYS.c.wrapped, root))).scalar_one()
-            )
+            row = connection.execute(select(under, func.count()).select_from(KEYS).where(_LIVING)).one()
+        return int(row[0]), int(row[1])
 
     def records(self, tenant: str | None = None) -> Iterator[KeyRecord]:
         """Go through all keys, or a tenant's, in order of their names; no transaction stays open between pages."""

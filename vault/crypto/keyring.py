@@ -74,7 +74,8 @@ class Keyring:
         monotonic: Callable[[], float],
         limits: KeyLimits | None = None,
     ) -> None:
-        self.root: Final = root
+        self.root = root
+        """Wraps the keys now."""
         self.limits: Final = limits or KeyLimits()
         self._tenants: dict[str, TenantKeys] = {}
         self._keys = LeasedKeys(root, store, clock, entropy, monotonic=monotonic, limits=self.limits)
@@ -110,6 +111,11 @@ class Keyring:
             return self._tenants.setdefault(tenant, TenantKeys(self._keys, check_id("tenant", tenant)))
         except RequestInvalidError as error:
             raise IdentifierInvalidError(str(error)) from None
+
+    def move_to(self, root: RootKey) -> None:
+        """Use another root from here on: the keys in the store are under it by now (`vault.root_move`)."""
+        self._keys.move_to(root)
+        self.root = root
 
     def sweep(self) -> None:
         """Wipe the keys whose lease has run out, also those that nobody asks for any more."""

@@ -73,6 +73,10 @@ class LeasedKeys:
         """What this process destroyed, which another thread may be about to lease."""
         self._closed = False
 
+    def move_to(self, root: RootKey) -> None:
+        """Use another root from here on."""
+        self._root = root
+
     def sweep(self) -> None:
         """Wipe the keys whose lease has run out."""
         with self._lock:

@@ -6,6 +6,7 @@ that each wrapped key names, so that nothing has to be remembered.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Protocol
@@ -72,6 +73,16 @@ def below(root: TransitRoot, store: RewrapStore, version: int) -> int:
     faults: list[tuple[KeyName, VaultError]] = []
     living = (record for record in store.records() if record.state is not KeyState.DESTROYED)
     return sum(_due(root, record, version, faults) for record in living) + len(faults)
+
+
+def oldest(root: TransitRoot, store: RewrapStore) -> int:
+    """Return the lowest version that a living key is wrapped under, as far as the keys tell; 0 where none does."""
+    versions: list[int] = []
+    for record in store.records():
+        if record.state is not KeyState.DESTROYED:
+            with suppress(KeyWrongError, TamperedError):
+                versions.append(root.version(record.wrapped))
+    return min(versions, default=0)
 
 
 def _due(
