@@ -17,6 +17,7 @@ from audit.errors import MalformedError
 from audit.event import EventType, Outcome, parse_header
 from audit.evidence import StoredEntry
 from audit.verify import MAX_FINDINGS, Finding
+from vault.hold_words import HoldRows, HoldWords
 from vault.model import TrustState
 from vault.row_words import Edge, Words
 from vault.storage.store import EdgePlace, EpisodeDigest, RowDigest
@@ -29,12 +30,14 @@ ROW_TRUST: Final = "trust of a version"
 ROW_SUBJECT: Final = "subjects of a memory"
 ROW_EDGE: Final = "edge against log"
 ROW_CREDENTIAL: Final = "credential against log"
+ROW_HOLD: Final = "legal hold against log"
 ENTRY_FORM: Final = "entry that names rows"
 ROWS_UNTOLD: Final = "rows of erased entries"
 _TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
 """Write entries name the trust of each memory by its first letter."""
 _NAMING: Final = re.compile('"(?:digests|episode_digests|trust|links|edges|gone)":')
 _OF_PRINCIPALS: Final = '"event":"principal.'
+_OF_HOLDS: Final = '"event":"hold.'
 _WROTE: Final = re.compile('"event":"memory[.](?:organize|update|write)","outcome":"ok"')
 """In a header, whose keys are sorted and whose strings are of no such letters."""
 _OF_ERASURE: Final = re.compile('"event":"payload[.]erase","outcome":"ok"')
@@ -55,6 +58,8 @@ class Rows:
     edges: Iterable[EdgePlace]
     credentials: Iterable[str] = ()
     """Ids."""
+    holds: HoldRows | None = None
+    """Legal holds; None: not compared."""
 
 
 class RowComparison(NamedTuple):
@@ -83,7 +88,7 @@ def compare_rows(tenant: str, entries: Iterable[StoredEntry], rows: Rows) -> Row
         entries: The whole log.
         rows: All of the tenant.
     """
-    check = _Comparison(tenant, Words())
+    check = _Comparison(tenant, Words(), HoldWords(tenant))
     for entry in entries:
         check.read(entry)
     subjects = check.memories(rows.memories)
@@ -91,12 +96,13 @@ def compare_rows(tenant: str, entries: Iterable[StoredEntry], rows: Rows) -> Row
     check.subjects(subjects, set(rows.about))
     check.edges(rows.edges)
     check.credentials(rows.credentials)
+    check.holds(rows.holds)
     return RowComparison(tuple(check.found), check.more, check.checked, check.untold())
 
 
 def words_of(tenant: str, entries: Iterable[StoredEntry]) -> Words:
     """Return what the entries of a log say of rows; one that is not of its form says nothing."""
-    check = _Comparison(tenant, Words())
+    check = _Comparison(tenant, Words(), HoldWords(tenant))
     for entry in entries:
         check.read(entry)
     return check.logged
@@ -106,6 +112,7 @@ def words_of(tenant: str, entries: Iterable[StoredEntry]) -> Words:
 class _Comparison:
     tenant: str
     logged: Words
+    of_holds: HoldWords
     found: list[Finding] = field(default_factory=list)
     more: int = 0
     checked: int = 0
@@ -121,6 +128,12 @@ class _Comparison:
         """Take an entry's word."""
         if _OF_PRINCIPALS in entry.header:
             self._note_credential(entry)
+        elif _OF_HOLDS in entry.header:
+            try:
+                self.of_holds.read(entry)
+            except (ValueError, KeyError):
+                self.add(entry.index, ENTRY_FORM, "a hold, its targets and its review", "another form")
+            return
         if entry.payload is None:
             self.logged.unsaid.add(entry.index)
             if _WROTE.search(entry.header):
@@ -174,7 +187,7 @@ class _Comparison:
             raise _FormError
         logged, index = self.logged, entry.index
         if _RESTORED in entry.header:
-            self._note_restored(payload)
+            self._note_restored(index, payload)
         logged.gone.update(dict.fromkeys(_texts(payload.get("gone", [])), index))
         if "versions" in payload:
             self._note_resealed(index, payload)
@@ -201,12 +214,12 @@ class _Comparison:
             logged.links[index - part] = logged.links.get(index - part, frozenset()) | edges
             logged.parts[index] = parts
 
-    def _note_restored(self, payload: Mapping[str, JsonValue]) -> None:
+    def _note_restored(self, index: int, payload: Mapping[str, JsonValue]) -> None:
         """Take the word of a restore: what was written since its snapshot was made is no more, but what was held."""
         self.logged.kept.update(_texts(payload.get("held", [])))
         size = payload.get("size")
         if isinstance(size, int):
-            self.logged.rewind(size)
+            self.logged.rewind(size, index)
 
     def _note_resealed(self, index: int, payload: Mapping[str, JsonValue]) -> None:
         """Take the word of an entry of a re-encryption, which named what it sealed anew."""
@@ -335,6 +348,11 @@ class _Comparison:
                 self.add(index, ROW_CREDENTIAL, expected, f"a row of {_shown(credential_id)}")
         for credential_id, index in sorted(unseen.items()):
             self.add(index, ROW_PRESENT, f"a row of {_shown(credential_id)}", "none")
+
+    def holds(self, rows: HoldRows | None) -> None:
+        """Compare legal holds: one that is lost, or marked as released, lets go what it is to keep."""
+        for one in () if rows is None else self.of_holds.differences(rows):
+            self.add(one.entry, ROW_HOLD, one.expected, one.got)
 
 
 class _FormError(Exception):

@@ -19,6 +19,19 @@ class Resealed(NamedTuple):
 
 
 @dataclass(slots=True)
+class Taken:
+    """What a restore took back."""
+
+    index: int
+    """Of its entry."""
+    digests: dict[int, dict[str, str]] = field(default_factory=dict)
+    episodes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
+    links: dict[int, frozenset[Edge]] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+    trust: dict[str, tuple[list[tuple[int, str | None]], str | None]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Words:
     """What entries say of rows, by the index of the entry."""
 
@@ -52,6 +65,8 @@ class Words:
     erasures: set[int] = field(default_factory=set)
     """Entries by which an erasure of a person drops what was said of rows that it had removed, and of no others."""
 
+    taken: list["Taken"] = field(default_factory=list)
+    """What restores took back, one after another."""
     kept: set[str] = field(default_factory=set)
     """Memories that the next restore left as they were, because of a hold."""
 
@@ -68,50 +83,92 @@ class Words:
 
     def digests_of(self, memory_id: str, version: int, leaf_index: object) -> list[str]:
         """Return all digests that a version ever had by the log, the present one last; none: nobody can say."""
-        written = self.digests.get(leaf_index, {}).get(memory_id) if isinstance(leaf_index, int) else None
+        written = None
+        if isinstance(leaf_index, int):
+            told = (self.digests, *(one.digests for one in self.taken))
+            written = next(
+                (words[leaf_index][memory_id] for words in told if memory_id in words.get(leaf_index, {})),
+                None,
+            )
         again = [one.digest for one in self.resealed.get((memory_id, version), ())]
         return again if written is None else [written, *again]
 
     def digests_of_episode(self, episode: str, leaf_index: object) -> list[str]:
         """Return all digests that an episode ever had by the log, like `digests_of`."""
-        named, written = (
-            self.episodes.get(leaf_index, ("", None)) if isinstance(leaf_index, int) else ("", None)
-        )
+        named: str = ""
+        written: str | None = None
+        if isinstance(leaf_index, int):
+            told = (self.episodes, *(one.episodes for one in self.taken))
+            named, written = next((words[leaf_index] for words in told if leaf_index in words), ("", None))
         again = [one.digest for one in self.resealed_episodes.get(episode, ())]
         return [written, *again] if written is not None and named == episode else again
 
-    def rewind(self, size: int) -> None:
-        """Take back what entries from an index on said, but of the memories that were kept.
+    def rewind(self, size: int, index: int) -> None:
+        """Take back what entries behind a size of the log said, but of the memories that were kept.
 
-        A snapshot of before them was restored. What was removed for good stays so. So do the words of re-encryptions: a row that was sealed anew is
-        not put back as it was before.
+        A snapshot of that size was restored by the entry at an index. What was removed for good stays so. So do the
+        words of re-encryptions: a row that was sealed anew is not put back as it was before.
         """
+        while self.taken and self.taken[-1].index >= size:  # that restore is taken back, too
+            self._give_back(self.taken.pop())
+        taken = Taken(index)
         kept = self.kept
-        for index in [one for one in self.digests if one >= size]:
-            self.digests[index] = {one: word for one, word in self.digests[index].items() if one in kept}
-            if not self.digests[index]:
-                del self.digests[index]
-                self.episodes.pop(index, None)
-        for index in [one for one in self.links if one >= size]:
-            self.links[index] = frozenset(edge for edge in self.links[index] if kept.issuperset(edge[1:]))
-        for index in [one for one in self.counts if one >= size]:
-            del self.counts[index]
+        for entry in [one for one in self.digests if one >= size]:
+            taken.digests[entry] = self.digests.pop(entry)
+            if entry in self.episodes:
+                taken.episodes[entry] = self.episodes.pop(entry)
+            self._say_again(taken, entry, kept)
+        for entry in [one for one in self.links if one >= size]:
+            taken.links[entry] = self.links[entry]
+            self.links[entry] = frozenset(edge for edge in self.links[entry] if kept.issuperset(edge[1:]))
+        for entry in [one for one in self.counts if one >= size]:
+            taken.counts[entry] = self.counts.pop(entry)
         for memory_id in [one for one, words in self.former.items() if words[-1][0] >= size]:
             if memory_id not in kept:
+                taken.trust[memory_id] = (self.former[memory_id][:], self.trust.get(memory_id))
                 self._rewind_trust(memory_id, size)
+        self.taken.append(taken)
         self.kept = set()
+
+    def _say_again(self, taken: "Taken", entry: int, kept: set[str]) -> None:
+        """Keep an entry's words on memories that a hold kept."""
+        words = {one: word for one, word in taken.digests[entry].items() if one in kept}
+        if words:
+            self.digests[entry] = words
+            if entry in taken.episodes:
+                self.episodes[entry] = taken.episodes[entry]
+
+    def _give_back(self, taken: "Taken") -> None:
+        """Rely again on what an earlier restore took, but for what it says of memories that were kept now."""
+        kept = self.kept
+        for entry, words in taken.digests.items():
+            back = {one: word for one, word in words.items() if one not in kept}
+            if back:
+                self.digests[entry] = {**self.digests.get(entry, {}), **back}
+                if entry in taken.episodes:
+                    self.episodes[entry] = taken.episodes[entry]
+        for entry, edges in taken.links.items():
+            back_again = (edge for edge in edges if not kept.issuperset(edge[1:]))
+            self.links[entry] = self.links[entry].union(back_again)
+        self.counts.update(taken.counts)
+        for memory_id, (former, word) in taken.trust.items():
+            if memory_id not in kept:
+                self.former[memory_id] = former
+                self._set_trust(memory_id, word)
 
     def _rewind_trust(self, memory_id: str, size: int) -> None:
         words = self.former[memory_id]
         first = next(place for place, (ended, _) in enumerate(words) if ended >= size)
-        word = words[first][1]
+        self._set_trust(memory_id, words[first][1])
         del words[first:]
+        if not words:
+            del self.former[memory_id]
+
+    def _set_trust(self, memory_id: str, word: str | None) -> None:
         if word is None:
             self.trust.pop(memory_id, None)
         else:
             self.trust[memory_id] = word
-        if not words:
-            del self.former[memory_id]
 
     def note_trust(self, index: int, memory_id: str, word: str) -> None:
         """Take an entry's word on a memory's current version."""
