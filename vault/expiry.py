@@ -15,7 +15,8 @@ Each batch is durable by itself: whoever is killed between two leaves the rest d
 one cannot read is left and counted. A class that the rules do not know any more ends nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -34,6 +35,7 @@ from vault.errors import ConflictError, HeldError, LeaseLostError
 from vault.parts import Parts
 from vault.renewal import Renewal
 from vault.storage.due import FIRST, Due, DueRow, count_classes, due_page, still_due
+from vault.storage.folding import fold_again, fold_aside
 from vault.storage.group_commit import Change, WriteSet
 from vault.storage.removal import MAX_REMOVED, Holding, Removal, held_memories
 from vault.storage.reviews import AddReviews
@@ -44,7 +46,11 @@ TRIES: Final = 3
 """How often a batch is tried when something in it changed meanwhile; then it is left to the next run."""
 TERM_OVER: Final = "term-over"
 """Reason of a review: the term is over, and the class asks."""
-BATCH_SECONDS: Final = 0.02
+FOLD_EVERY: Final = 1_000
+"""Memories that are removed before their pages are folded in: some fifteen megabytes of write-ahead log."""
+FOLD_SECONDS: Final = 2.0
+"""How long is waited, at the end, for readers of an older state."""
+BATCH_SECONDS: Final = 0.025
 """How long writers wait for one batch."""
 LEAST_BATCH: Final = 8
 RENEWED: Final = 64
@@ -124,6 +130,7 @@ class Expiry:
         self._usage = Usage(parts.store)
         self._bounds = TermBounds(parts)
         self._renewal = Renewal(parts)
+        self._unfolded = 0
 
     def run(
         self,
@@ -152,13 +159,28 @@ class Expiry:
         run.done.clock_went_back = watch.begin(tenant, run.now, fence)
         if any(one.start is StartPoint.LAST_USED for one in parts.retention.classes):
             self._usage.catch_up(tenant, fence)
-        for one in parts.retention.classes:
-            run.done.complete = self._class(run, one) and run.done.complete
+        with self._folded_aside():
+            for one in parts.retention.classes:
+                run.done.complete = self._class(run, one) and run.done.complete
         with parts.store.log_connection(tenant) as connection:
             counts = count_classes(connection, tenant)
         known = {one.id for one in parts.retention.classes}
         run.done.unknown = sum(count for name, count in counts.items() if name not in known)
         return run.done
+
+    @contextmanager
+    def _folded_aside(self) -> Iterator[None]:
+        """Have what is removed folded into the database by this thread, not by whoever commits next.
+
+        A batch overwrites hundreds of pages, and every few of them a commit would fold them in while all wait.
+        """
+        store = self._parts.store
+        store.change(fold_aside)
+        try:
+            yield
+        finally:
+            store.change(fold_again)
+            store.fold(FOLD_SECONDS)
 
     def _class(self, run: _Run, one: RetentionClass) -> bool:
         """End what is due of one class; say whether all of it was looked at."""
@@ -259,6 +281,10 @@ class Expiry:
         # Writers need not wait for this: nothing that is committed later can put a removed memory back.
         parts.indexes.remove(run.tenant, memory_ids)
         parts.embedding.forget(run.tenant, frozenset(memory_ids))
+        self._unfolded += len(memory_ids)
+        if self._unfolded >= FOLD_EVERY:
+            self._unfolded = 0
+            parts.store.fold(0)
 
     def _ask(self, run: _Run, one: RetentionClass, check: Change, memory_ids: Sequence[str]) -> None:
         payload: dict[str, JsonValue] = {

@@ -71,9 +71,34 @@ def count_due(connection: Connection, due: Due) -> int:
 
 
 def still_due(connection: Connection, due: Due, memory_ids: Sequence[str]) -> set[str]:
-    """Return which of these are due as the caller's transaction sees it."""
-    query = select(MEMORY.c.memory_id).where(_over(due), MEMORY.c.memory_id.in_(list(memory_ids)))
-    return set(connection.execute(query).scalars())
+    """Return which of these are due as the caller's transaction sees it.
+
+    By their ids alone: asked for ids and terms together, SQLite goes through all that is over.
+    """
+    ids = list(memory_ids)
+    rows = connection.execute(
+        select(MEMORY.c.memory_id, MEMORY.c.retention, MEMORY.c.term_start, MEMORY.c.recorded).where(
+            MEMORY.c.tenant_id == due.tenant, MEMORY.c.memory_id.in_(ids), MEMORY.c.is_current == 1
+        )
+    )
+    found = {
+        row.memory_id
+        for row in rows
+        if row.retention == due.class_id and row.term_start <= due.started and row.recorded <= due.recorded
+    }
+    if due.by_use:
+        used = select(USAGE.c.memory_id).where(
+            USAGE.c.tenant_id == due.tenant, USAGE.c.memory_id.in_(ids), USAGE.c.last_used > due.started
+        )
+        found.difference_update(connection.execute(used).scalars())
+    if due.unasked:
+        asked = select(REVIEW.c.memory_id).where(
+            REVIEW.c.tenant_id == due.tenant,
+            REVIEW.c.memory_id.in_(ids),
+            or_(REVIEW.c.reason != KEPT, REVIEW.c.since > due.started),
+        )
+        found.difference_update(connection.execute(asked).scalars())
+    return found
 
 
 def count_classes(connection: Connection, tenant: str) -> dict[str, int]:

@@ -9,14 +9,23 @@ It has a connection of its own: the committing one may be in the midst of a tran
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
+
+from sqlalchemy import Connection, text
+
+from audit.log import Leaf
 
 _WAIT_MILLISECONDS: Final = 100
 """How long one attempt may hold writers back while it waits for readers."""
 _PAUSE_SECONDS: Final = 0.05
 """Between two attempts writers go on."""
+_PAGES: Final = 1_000
+"""After how many pages a commit folds the log in: SQLite's own choice."""
+_BACKSTOP_PAGES: Final = 32_000
+"""The same while somebody else folds it in: 128 MB, should that fail."""
 
 
 def fold(path: Path, seconds: float) -> bool:
@@ -32,11 +41,23 @@ def fold(path: Path, seconds: float) -> bool:
     return True
 
 
+def fold_aside(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+    """Let commits fold nothing in by themselves for now; a `Change` for whoever folds in their stead."""
+    connection.execute(text(f"PRAGMA wal_autocheckpoint={_BACKSTOP_PAGES}"))
+
+
+def fold_again(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+    """Let commits fold the log in again; a `Change`."""
+    connection.execute(text(f"PRAGMA wal_autocheckpoint={_PAGES}"))
+
+
 def _fold_once(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
             connection.execute(f"PRAGMA busy_timeout={_WAIT_MILLISECONDS}")
             connection.execute("PRAGMA synchronous=FULL")
+            # Most of it beside those who write; they are held back for what they wrote meanwhile alone.
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error:  # no space left, a bad disk: the log stays as it is
         return False
