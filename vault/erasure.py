@@ -29,6 +29,7 @@ from vault.errors import ConflictError, ErasureIncompleteError, HeldError, NotFo
 from vault.grant import Grant, authorise
 from vault.journal import Call
 from vault.parts import Parts
+from vault.selector import Belongings
 from vault.storage.group_commit import Change
 
 __all__ = ["Erased", "ErasurePlan", "Erasures"]
@@ -111,10 +112,11 @@ class Erasures:
         with self._parts.store.log_connection(tenant) as connection:
             record = record_of(connection, tenant, subject)
         again = record is not None and record.state is State.DONE
+        found = None
         if record is None:
-            record = self._begin(grant, subject, digest)
+            record, found = self._begin(grant, subject, digest)
         if not again:
-            record = self._finish(record, grant)
+            record = self._finish(record, grant, found=found)
         else:
             self._note(grant, record.subject, {"erasure": record.erasure_id, "reason": "done"})
         return Erased(record.erasure_id, subject, carried(self._parts, record).encode(), again=again)
@@ -174,7 +176,7 @@ class Erasures:
             raise stopped[0]
         return tuple(done)
 
-    def _begin(self, grant: Grant, subject: str, digest: str) -> ErasureRecord:
+    def _begin(self, grant: Grant, subject: str, digest: str) -> tuple[ErasureRecord, Belongings]:
         plan, found = plan_of(self._parts, grant.tenant, subject, with_log=False)
         if not plan.found:
             self._note(grant, subject, {"plan": plan.digest}, Outcome.NOT_FOUND)
@@ -182,7 +184,7 @@ class Erasures:
         voice = Voice(self._parts.journal, grant.tenant, new_erasure_id(self._parts), grant)
         try:
             _expect(plan, digest)
-            return begin(self._parts, voice, plan, found)
+            return begin(self._parts, voice, plan, found), found
         except HeldError as error:
             self._note(grant, subject, {"reason": "held", "holds": list(error.holds)}, Outcome.REFUSED)
             raise
@@ -191,10 +193,14 @@ class Erasures:
             raise
 
     def _finish(
-        self, record: ErasureRecord, grant: Grant | None, fence: Change | None = None
+        self,
+        record: ErasureRecord,
+        grant: Grant | None,
+        fence: Change | None = None,
+        found: Belongings | None = None,
     ) -> ErasureRecord:
         voice = Voice(self._parts.journal, record.tenant, record.erasure_id, grant)
-        run = ErasureRun(self._parts, voice, record, fence)
+        run = ErasureRun(self._parts, voice, record, fence, found)
         try:
             run.finish()
         except HeldError as error:

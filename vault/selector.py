@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, LargeBinary, Row, Select, Table, and_, cast, func, select
+from sqlalchemy import Column, Connection, LargeBinary, Row, Select, Table, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from audit.event import ERASABLE, EventType
@@ -229,7 +229,7 @@ def _versions(connection: Connection, tenant: str, subject: str) -> list[_Versio
     )
     known = connection.execute(query.where(MEMORY.c.memory_id.in_(related))).all()
     # Threat: a row of `memory_subject` that was lost would let a memory escape its person's erasure.
-    own_word = connection.execute(query.where(func.instr(MEMORY.c.subjects, subject) > 0)).all()
+    strayed = query.where(func.instr(MEMORY.c.subjects, subject) > 0, MEMORY.c.memory_id.not_in(related))
     found = {
         (row.memory_id, row.version): _Version(
             row.memory_id,
@@ -238,7 +238,7 @@ def _versions(connection: Connection, tenant: str, subject: str) -> list[_Versio
             _text(row.episode),
             bool(row.has_originals),
         )
-        for row in (*known, *own_word)
+        for row in (*known, *connection.execute(strayed))
     }
     return [found[place] for place in sorted(found)]
 
@@ -311,13 +311,12 @@ def mark(connection: Connection, tenant: str, subject: str) -> tuple[int, int]:
     Returns:
         How many versions of memories there are, and the entry that wrote the last of them.
     """
-    about = and_(
-        MEMORY_SUBJECT.c.tenant_id == MEMORY.c.tenant_id, MEMORY_SUBJECT.c.memory_id == MEMORY.c.memory_id
+    # As a subquery: SQLite goes through the person's rows alone, where it would go through all as a join.
+    related = select(MEMORY_SUBJECT.c.memory_id).where(
+        MEMORY_SUBJECT.c.tenant_id == tenant, MEMORY_SUBJECT.c.subject_id == subject
     )
-    query = (
-        select(func.count(), func.coalesce(func.max(MEMORY.c.leaf_index), -1))
-        .select_from(MEMORY_SUBJECT.join(MEMORY, about))
-        .where(MEMORY_SUBJECT.c.tenant_id == tenant, MEMORY_SUBJECT.c.subject_id == subject)
+    query = select(func.count(), func.coalesce(func.max(MEMORY.c.leaf_index), -1)).where(
+        MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(related)
     )
     count, last = connection.execute(query).one()
     return int(count), int(last)

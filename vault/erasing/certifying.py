@@ -34,10 +34,10 @@ from audit.proof import CarriedEntry, TlogProof
 from vault.clock import from_microseconds, microseconds
 from vault.erasing.negative import REASONS
 from vault.erasing.record import (
+    ErasureEntry,
     ErasureRecord,
     State,
     StepName,
-    Told,
     Voice,
     entries_of_erasure,
     moved,
@@ -139,7 +139,9 @@ def _sign(parts: Parts, tenant: str) -> None:
     parts.assurance.publish()
 
 
-def _certificate(parts: Parts, record: ErasureRecord, entries: Sequence[Told], ended: int) -> Certificate:
+def _certificate(
+    parts: Parts, record: ErasureRecord, entries: Sequence[ErasureEntry], ended: int
+) -> Certificate:
     begun, tested = _step(entries, StepName.BEGUN), _step(entries, StepName.TESTED)
     shredded = _step(entries, StepName.SHREDDED)
     keys = [
@@ -174,7 +176,7 @@ def _certificate(parts: Parts, record: ErasureRecord, entries: Sequence[Told], e
     )
 
 
-def _step(entries: Sequence[Told], name: StepName) -> Told:
+def _step(entries: Sequence[ErasureEntry], name: StepName) -> ErasureEntry:
     found = [one for one in entries if one.payload.get("step") == name.value]
     if not found:
         raise TamperedError(f"an erasure has no entry of its step {name}")

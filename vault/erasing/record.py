@@ -47,6 +47,8 @@ class StepName(StrEnum):
     """What an entry of an erasure tells, under `step`; `certified` is `audit.certificate_check`'s."""
 
     BEGUN = "begun"
+    FACTS = "facts"
+    """What could be read is remembered as digests; what could not is counted. The keys are destroyed next."""
     SHREDDED = "shredded"
     ROWS = "rows"
     TESTED = "tested"
@@ -75,7 +77,7 @@ class ErasureRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ErasureEntry:
     """An entry of an erasure."""
 
     index: int
@@ -178,7 +180,7 @@ def moved(record: ErasureRecord) -> Change:
     return move
 
 
-def entries_of_erasure(connection: Connection, record: ErasureRecord) -> Iterator[Told]:
+def entries_of_erasure(connection: Connection, record: ErasureRecord) -> Iterator[ErasureEntry]:
     """Yield the entries of an erasure that ended well, oldest first.
 
     Raises:
@@ -200,4 +202,4 @@ def entries_of_erasure(connection: Connection, record: ErasureRecord) -> Iterato
         except (MalformedError, TypeError):
             raise TamperedError(f"entry {row.leaf_index} is not of the form of one") from None
         if header.resource == record.erasure_id and header.outcome is Outcome.OK:
-            yield Told(row.leaf_index, header, payload if isinstance(payload, Mapping) else {})
+            yield ErasureEntry(row.leaf_index, header, payload if isinstance(payload, Mapping) else {})

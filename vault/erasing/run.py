@@ -30,6 +30,7 @@ from audit.event import EventType, Outcome
 from audit.intent import Intent, intent_payload, outcome_payload
 from audit.log import Leaf
 from vault.clock import microseconds
+from vault.crypto.key_record import KeyState
 from vault.erasing.negative import Samples, run_tests
 from vault.erasing.plan import ErasurePlan
 from vault.erasing.record import (
@@ -122,6 +123,8 @@ class ErasureRun:
     voice: Voice
     record: ErasureRecord
     fence: Change | None = None
+    found: Belongings | None = None
+    """What the erasure has just begun over; None looks again."""
     samples: Samples = field(default_factory=Samples)
     unopened: int = 0
     """Versions that could not be opened: what they said is not known again."""
@@ -135,30 +138,31 @@ class ErasureRun:
             VaultError: whatever else kept a step from being done; a later run goes on there.
         """
         with self.parts.store.log_connection(self.record.tenant) as connection:
-            found = belongings(connection, self.record.tenant, self.record.subject)
+            found = self.found or belongings(connection, self.record.tenant, self.record.subject)
             concluded = any(
                 one.header.event is EventType.EFFECT_OUTCOME
                 for one in entries_of_erasure(connection, self.record)
             )
         if concluded:
             return
-        self._evict(found.everything)
         if self.record.state is State.BEGUN:
-            self._remember_facts(found)
-            self._shred(found)
+            if not self._destroyed():
+                self._remember_facts(found)
+            self._shred()
+        self._evict(found.everything)
         self._remove_rows(found)
         self._erase_payloads()
         folded = self._fold()
         self._conclude(folded=folded)
 
     def _evict(self, memories: Sequence[str]) -> None:
-        """Let nobody find any more what is being erased."""
+        """Let nobody find any more what opens no more; after the keys, as this takes longer than destroying them."""
         self.parts.indexes.remove(self.record.tenant, memories)
         self.parts.embedding.forget(self.record.tenant, frozenset(memories))
 
     def _remember_facts(self, found: Belongings) -> None:
         tenant, sealers = self.record.tenant, self.parts.sealers
-        tombstones = sealers.tombstones(tenant)
+        tombstones, hasher = sealers.tombstones(tenant), sealers.hasher(tenant)
         for some in pieces(found.everything, _TEXTS):
             with self.parts.store.log_connection(tenant) as connection:
                 rows, damaged = _versions(connection, tenant, some)
@@ -167,31 +171,46 @@ class ErasureRun:
             made: list[Tombstone] = []
             for row in rows:
                 try:
-                    text = sealers.screened_again(tenant, row).text
+                    text = sealers.fact(tenant, row)
                 except RootUnusableError:
                     raise  # says nothing of the row: the erasure goes on when the root can be used again
                 except (TamperedError, KeyAccessError, ValueError, TypeError):
                     self.unopened += 1
                     continue
                 made += tombstones.facts(row.subjects, text)
-                self.samples.take(row, text, sealers.hasher(tenant))
+                self.samples.take(row, text, hasher)
             self._submit(WriteSet(changes=[partial(self._add_facts, made)]))
-        self.parts.probe("erase-facts")
+        self._tell_facts(found)
 
     def _add_facts(self, made: Sequence[Tombstone], connection: Connection, _leaves: Sequence[Leaf]) -> None:
         record = self.record
         add_tombstones(connection, record.tenant, made, record.begun, record.begun_leaf)
 
-    def _shred(self, found: Belongings) -> None:
-        """Destroy the keys; a hold that came between the beginning and now keeps them."""
-        tenant, subject, sealers = self.record.tenant, self.record.subject, self.parts.sealers
+    def _destroyed(self) -> bool:
+        """Say whether an interrupted run had come as far as to destroy the keys: then nothing can be read any more."""
+        with self.parts.store.log_connection(self.record.tenant) as connection:
+            entries = list(entries_of_erasure(connection, self.record))
+        keys = self.parts.sealers.subject_keys(self.record.tenant, self.record.subject)
+        return any(one.payload.get("step") == StepName.FACTS.value for one in entries) and all(
+            key.state is KeyState.DESTROYED for key in keys
+        )
+
+    def _tell_facts(self, found: Belongings) -> None:
+        """Tell that all is remembered; a hold that came between the beginning and now keeps the keys."""
+        tenant, subject = self.record.tenant, self.record.subject
 
         def expect(connection: Connection, _leaves: Sequence[Leaf]) -> None:
             for some in pieces(found.everything, MAX_REMOVED):
                 expect_not_held(connection, tenant, some)
             expect_not_held(connection, tenant, (), [subject])
 
-        self._submit(WriteSet(changes=[expect]))
+        step = self.voice.step(StepName.FACTS, {"subjects": [subject], "unreadable": self.unopened})
+        self._submit(WriteSet(drafts=[step], changes=[expect]))
+        self.parts.probe("erase-facts")
+
+    def _shred(self) -> None:
+        """Destroy the keys: from here on nothing of the person opens."""
+        tenant, subject, sealers = self.record.tenant, self.record.subject, self.parts.sealers
         self.samples.wrapped += [record.wrapped for record in sealers.subject_keys(tenant, subject)]
         keys = sealers.destroy(tenant, subject)
         self.parts.probe("erase-destroyed")
@@ -203,12 +222,10 @@ class ErasureRun:
                 "versions": [key.version for key in keys],
             },
         )
-        step: dict[str, JsonValue] = {"subjects": [subject], "unreadable": self.unopened}
+        step = self.voice.step(StepName.SHREDDED, {"subjects": [subject]})
         self.record = replace(self.record, state=State.SHREDDED)
         drafts = [destroyed] if keys else []
-        self._submit(
-            WriteSet(drafts=[*drafts, self.voice.step(StepName.SHREDDED, step)], changes=[moved(self.record)])
-        )
+        self._submit(WriteSet(drafts=[*drafts, step], changes=[moved(self.record)]))
         self.parts.probe("erase-shredded")
 
     def _remove_rows(self, found: Belongings) -> None:
@@ -276,13 +293,18 @@ class ErasureRun:
             gone = self._named(connection, "gone")
             about = gone | self._named(connection, "episodes")
             entries = told(connection, record.tenant, record.subject, about)
+            facts = [
+                one.payload.get("unreadable")
+                for one in entries_of_erasure(connection, record)
+                if one.payload.get("step") == StepName.FACTS.value
+            ]
         tests = run_tests(self.parts, record, gone, self.samples, folded=folded)
         left = {
             "log-headers": entries.headers,
             "log-payloads-of-kinds-that-stay": len(entries.fixed),
             "log-payloads-about-others-too": len(entries.shared) + len(entries.alone),
             "tombstones": len(gone) + 1,
-            "texts-not-opened": self.unopened,
+            "texts-not-opened": max((one for one in facts if isinstance(one, int)), default=0),
             "old-pages": int(not folded),
         }
         got_back = [one.name for one in tests if one.result is Ran.FAILED]
