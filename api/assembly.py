@@ -9,12 +9,16 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from api.errors import SettingsInvalidError
 from api.settings import Settings
+from lifecycle.catalogue import catalogue
+from lifecycle.running import Scheduled
+from lifecycle.timetable import Timetable
 from policies.bundle import Bundle
 from policies.model import Principal, Purpose
 from vault.crypto.patience import PatienceLimits
 from vault.crypto.transit_place import TransitAuth, TransitPlace
-from vault.errors import KeyFileUnsafeError, KeyWrongError, TextInvalidError
+from vault.errors import InputInvalidError, KeyFileUnsafeError, KeyWrongError, TextInvalidError
 from vault.memos import MemOS
 from vault.opening import Vault, VaultOptions, default_path
 from vault.outside import Places
@@ -37,6 +41,33 @@ def vault_options(settings: Settings) -> VaultOptions:
         backup_horizon_days=settings.backup_horizon_days,
         transit=transit_of(settings),
     )
+
+
+def jobs_of(settings: Settings) -> tuple[Scheduled, ...]:
+    """Return all jobs, at the times that the settings say.
+
+    Raises:
+        SettingsInvalidError: a setting names no job, or a time that is none.
+    """
+    try:
+        return catalogue(settings.jobs)
+    except InputInvalidError as error:
+        raise SettingsInvalidError(f"MEMVAULT_JOBS: {error}") from None
+
+
+def start_timetable(vault: Vault, settings: Settings) -> Timetable | None:
+    """Have an open vault's jobs run when they are due, until it is closed; None where the settings say not to.
+
+    Raises:
+        SettingsInvalidError: see `jobs_of`.
+    """
+    jobs = jobs_of(settings)
+    if not settings.timetable:
+        return None
+    timetable = Timetable(vault.parts, jobs)
+    vault.before_close(timetable.end)
+    timetable.start()
+    return timetable
 
 
 def transit_of(settings: Settings) -> TransitPlace | None:

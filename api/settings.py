@@ -101,6 +101,10 @@ class Settings:
     """Longest time of one call to the server, repetitions included."""
     backup_horizon_days: int | None = None
     """Days for which you keep backups of the vault: certificates of erasure name it; unknown if not set."""
+    timetable: bool = True
+    """Whether `memvault serve` runs the jobs of the timetable when they are due."""
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    """When jobs run: `name=term`, separated by `;`: `expiry=6h; anchor=off; consistency=23 3 * * sun`."""
     limits: InputLimits = field(default_factory=InputLimits)
     """Input limits: `MEMVAULT_LIMIT_` and the name of the limit."""
 
@@ -143,6 +147,16 @@ def _urls(written: str) -> Mapping[str, str]:
     found = {name: url for name, _, url in pairs}
     if len(found) != len(pairs):
         raise ValueError("each witness once")
+    return found
+
+
+def _jobs(written: str) -> Mapping[str, str]:
+    pairs = [one.partition("=") for one in written.split(";") if one.strip()]
+    if not pairs or not all(name.strip() and sign and term.strip() for name, sign, term in pairs):
+        raise ValueError("name=term, separated by semicolons")
+    found = {name.strip(): term.strip() for name, _, term in pairs}
+    if len(found) != len(pairs):
+        raise ValueError("each job once")
     return found
 
 
@@ -193,6 +207,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "transit_certificate_file": _path,
     "transit_certificate_key_file": _path,
     "transit_seconds": _whole(1, 60),
+    "timetable": _switch,
+    "jobs": _jobs,
     "backup_horizon_days": _whole(0, 36_500),
 }
 

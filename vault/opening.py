@@ -285,6 +285,10 @@ class Vault(AbstractContextManager["Vault"]):
         """Wait until every memory has its dense vector."""
         return self.parts.embedding.drain(timeout)
 
+    def before_close(self, end: Callable[[], object]) -> None:
+        """Have something that works over this vault, such as a timetable, ended before anything of it is."""
+        self._resources.callback(end)
+
     def close(self) -> None:
         """End the workers, close the store, wipe the keys, let go of the directory."""
         self._resources.close()

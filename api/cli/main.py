@@ -29,6 +29,7 @@ from api.cli import (
     bench,
     certificate,
     demo,
+    jobs,
     keys,
     log,
     memories,
@@ -145,6 +146,7 @@ app.add_typer(log.app, name="audit")
 app.command("erase")(erase)
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(keys.keys, name="keys")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(principals.app, name="principal")
 app.command("doctor")(operate.doctor)
 app.command("serve")(serve.serve)

@@ -70,6 +70,8 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_TRANSIT_CERTIFICATE_KEY_FILE": "/client.key",
         "MEMVAULT_TRANSIT_SECONDS": "2",
         "MEMVAULT_BACKUP_HORIZON_DAYS": "30",
+        "MEMVAULT_TIMETABLE": "false",
+        "MEMVAULT_JOBS": "rescan=6h; anchor = off ;consistency=23 3 * * sun",
         "MEMVAULT_LIMIT_TAGS": "9",
     }
     settings = read_settings(given_values)
@@ -108,6 +110,11 @@ def test_every_input_limit_is_a_setting() -> None:
         ("MEMVAULT_", "x"),
         ("MEMVAULT_LIMIT_TURN", "5"),
         ("MEMVAULT_LIMITS", "5"),
+        ("MEMVAULT_TIMETABLE", "on"),
+        ("MEMVAULT_JOBS", ""),
+        ("MEMVAULT_JOBS", "rescan"),
+        ("MEMVAULT_JOBS", "rescan="),
+        ("MEMVAULT_JOBS", "rescan=6h;rescan=7h"),
         ("MEMVAULT_PORT", ""),
         ("MEMVAULT_PORT", "65536"),
         ("MEMVAULT_PORT", "-1"),
