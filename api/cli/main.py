@@ -29,6 +29,7 @@ from api.cli import (
     bench,
     certificate,
     demo,
+    hold,
     jobs,
     keys,
     log,
@@ -145,6 +146,7 @@ log.app.command("query", context_settings=audit_query.MINUS_IS_NO_OPTION)(audit_
 app.add_typer(log.app, name="audit")
 app.command("erase")(erase)
 app.add_typer(certificate.app, name="certificate")
+app.add_typer(hold.app, name="hold")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(principals.app, name="principal")
