@@ -17,6 +17,7 @@ from lifecycle.jobs.checkpoint import CheckpointJob
 from lifecycle.jobs.consistency import ConsistencyJob
 from lifecycle.jobs.erasure import ErasureJob
 from lifecycle.jobs.hold_review import HoldReviewJob
+from lifecycle.jobs.rekey import RekeyJob
 from lifecycle.jobs.rescan import RescanJob
 from lifecycle.running import SECONDS, Scheduled
 from lifecycle.terms import parse_term
@@ -30,6 +31,7 @@ def _line(job: Job, term: str, about: str, *, at_start: bool = False, seconds: f
 JOBS: Final[tuple[Scheduled, ...]] = (
     _line(ErasureJob(), "10m", "finish erasures that were cut short", at_start=True),
     _line(RescanJob(), "41 2 * * *", "screen memories again that an older privacy gate let pass"),
+    _line(RekeyJob(), "11 4 * * *", "seal rows anew that lie under older versions of their keys"),
     _line(HoldReviewJob(), "7 6 * * *", "tell of legal holds whose review is due"),
     _line(ConsistencyJob(), "23 3 * * sun", "compare rows, edges, index, keys and log", seconds=600),
     _line(CheckpointJob(), "1h", "hold the logs against what was signed, and sign what is new"),

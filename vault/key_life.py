@@ -119,6 +119,7 @@ class KeyLife(Administration):
             for start in range(0, len(chosen), STRETCH):
                 some = chosen[start : start + STRETCH]
                 versions = [keys.rotate(subject) for subject in some]
+                self._parts.probe("rotated")
                 draft = self._parts.journal.allowed(
                     grant, {"subjects": some, "versions": versions}, resource=_VAULT
                 )
@@ -209,6 +210,7 @@ class KeyLife(Administration):
             for start in range(0, len(idle), STRETCH):
                 some = keys.destroy_retired(idle[start : start + STRETCH])
                 gone += [record.fingerprint for record in some]
+            self._parts.probe("destroyed")
             self._parts.keyring.fold(FOLD_SECONDS)
             payload: dict[str, JsonValue] = {
                 "keys": len(gone),
@@ -228,8 +230,10 @@ class KeyLife(Administration):
         before, told = oldest(root, store), Rewrapped(0, 0, 0, ())
         _, living = store.count_under(b"")
         for told in rewrap_keys(root, store, version):
+            self._parts.probe("rewrapped")
             yield RootChanged(told.renewed, living)
         replace_root_file(self._directory.root_transit, root.rewrapped_name())
+        self._parts.probe("renamed")
         store.fold(FOLD_SECONDS)
         left = below(root, store, version)
         payload = {
@@ -250,7 +254,7 @@ class KeyLife(Administration):
     def _move(self, grant: Grant, event: EventType, wanted: NextRoot) -> Iterator[RootChanged]:
         """Move all keys under another root."""
         store, old = self._parts.key_store, self._parts.keyring.root
-        move = RootMove(self._directory, store, old, self._parts.entropy, self._resources)
+        move = RootMove(self._directory, store, old, self._parts.entropy, self._resources, self._parts.probe)
         _, living = store.count_under(b"")
         before: dict[str, JsonValue] = {"kind": wanted.kind.value, "fingerprints": [old.fingerprint]}
         with Effects(self._parts).intended(grant, event.value, _VAULT, before) as effect:

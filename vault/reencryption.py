@@ -38,6 +38,7 @@ from vault.errors import (
     TamperedError,
 )
 from vault.journal import VAULT_PRINCIPAL
+from vault.log_stream import checked
 from vault.parts import Parts
 from vault.row_word import RowWord
 from vault.storage.group_commit import Change, WriteSet
@@ -54,6 +55,7 @@ from vault.storage.resealing import (
     VectorRead,
     count_due,
     due_page,
+    last_entry_of,
     rows_at,
 )
 from vault.storage.rows import StoredEpisode, StoredMemory, episode_digest
@@ -126,6 +128,7 @@ class Reencryption:
         may_go_on: Callable[[], bool] = lambda: True,
         fence: Change | None = None,
         principal: str = VAULT_PRINCIPAL,
+        unless_proven: bool = False,
     ) -> Iterator[Reencrypted]:
         """Seal anew what is due, batch by batch, and prove what is left; tell how far it is after each batch.
 
@@ -133,6 +136,7 @@ class Reencryption:
             may_go_on: Asked before each batch; what is left is for the next run.
             fence: Refuses in the transaction where whoever runs this may not any more.
             principal: Who asked for it.
+            unless_proven: Leave it where the last entry says of all older versions that nothing is left under them.
 
         Raises:
             LeaseLostError: the fence refused; that batch was not written.
@@ -140,6 +144,9 @@ class Reencryption:
             StorageError: or one of its kinds: that batch was not written.
         """
         newest, retired = self._newest()
+        if unless_proven and self._is_proven([mark for _, mark in retired]):
+            yield Reencrypted(remaining=0, idle=tuple(name for name, _ in retired))
+            return
         batch = _Batches(self._parts, self._keys, newest, fence, principal)
         done = Reencrypted()
         for kind in RowKind:
@@ -170,6 +177,18 @@ class Reencryption:
         destroyed = frozenset(one for one, state in states.items() if state is KeyState.DESTROYED)
         living = {subject: version for subject, version in versions.items() if subject not in destroyed}
         return Newest(living, destroyed), retired
+
+    def _is_proven(self, retired: Sequence[str]) -> bool:
+        """Say whether the last entry of an end names these versions, and nothing was left."""
+        if not retired:
+            return True
+        with self._parts.store.log_connection(self._tenant) as connection:
+            entry = last_entry_of(connection, self._tenant, EventType.KEY_REENCRYPT)
+        if entry is None:
+            return False
+        _, payload = checked(entry, entry.index, self._tenant)
+        marks = (payload or {}).get("fingerprints")
+        return payload is not None and payload.get("remaining") == 0 and marks == retired
 
     def _conclude(
         self,

@@ -42,6 +42,7 @@ from vault.errors import (
 from vault.roots import name_transit, open_transit
 from vault.storage.directory import VaultDirectory
 from vault.storage.engine import writer_engine
+from vault.storage.group_commit import Probe, no_probe
 
 _PAGE: Final = 1_016
 """Keys of one transaction: eight batches of what a transit root wraps at once."""
@@ -98,16 +99,19 @@ class RootMove:
         old: The root that they are under.
         entropy: For the next root.
         resources: Where the next root's connections end.
+        probe: Told of each step.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # wired once, each of its own type
         self,
         directory: VaultDirectory,
         store: SqlKeyStore,
         old: RootKey,
         entropy: Entropy,
         resources: ExitStack,
+        probe: Probe = no_probe,
     ) -> None:
+        self._probe = probe
         self._directory = directory
         self._store = store
         self._old = old
@@ -128,7 +132,9 @@ class RootMove:
                 if root is not None and bytes.fromhex(root.fingerprint) == name:
                     return root
             _forget(beside)
-        return self._made(wanted)
+        made = self._made(wanted)
+        self._probe("next made")
+        return made
 
     def stage(self, new: RootKey) -> Iterator[int]:
         """Keep every key under the next root, too; tell how many were, after each page.
@@ -158,6 +164,7 @@ class RootMove:
                 if _expect(new.unwrap_many(again)) != secrets:
                     raise KeyWrongError("the next root does not give back what it wrapped")
                 self._store.stage(list(zip(page, wrapped, strict=True)))
+                self._probe("staged")
                 count += len(page)
                 yield count
             if count == before:
@@ -171,9 +178,10 @@ class RootMove:
             StorageError: a file cannot be written; the next opening does it.
         """
         moved = self._store.switch(bytes.fromhex(new.fingerprint))
+        self._probe("switched")
         for beside, name in _nexts(self._directory):
             if name == bytes.fromhex(new.fingerprint):
-                _take_place(self._directory, beside)
+                _take_place(self._directory, beside, self._probe)
         return moved
 
     def _opened(self, beside: Path, wanted: NextRoot) -> RootKey | None:
@@ -214,13 +222,14 @@ def _nexts(directory: VaultDirectory) -> list[tuple[Path, bytes]]:
     return [(path, bytes.fromhex(named[1])) for path, named in found if named is not None]
 
 
-def _take_place(directory: VaultDirectory, beside: Path) -> None:
+def _take_place(directory: VaultDirectory, beside: Path, probe: Probe = no_probe) -> None:
     """Put the file of the root that all keys are under into its place, and drop what stood there."""
     target = directory.root_key if beside.suffix == ".key" else directory.root_transit
     try:
         for old in (directory.root_key, directory.root_transit):
             if old.exists():
                 _forget(old)
+                probe("forgotten")
         beside.replace(target)
         sync_folder(directory.path)
     except OSError as error:

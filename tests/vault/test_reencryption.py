@@ -395,3 +395,19 @@ def test_heads_are_compared_as_numbers() -> None:
 def test_only_keys_of_subjects_are_looked_at(clinic: Clinic) -> None:
     assert {record.name.kind for record in keys_of(clinic).records()} > {KeyKind.SUBJECT}
     assert run(clinic).idle == ()
+
+
+def test_a_run_that_is_proven_already_is_left(clinic: Clinic) -> None:
+    keys, move = keys_of(clinic), Reencryption(clinic.vault.parts, CLINIC)
+    assert [step.remaining for step in move.run(unless_proven=True)] == [0], "no key was ever rotated"
+    assert reencryptions(clinic) == []
+    keys.rotate(keys.subject_id("anna"))
+    *_, last = move.run(unless_proven=True)
+    assert (last.memories, last.remaining) == (4, 0)
+    told = len(reencryptions(clinic))
+    (again,) = move.run(unless_proven=True)
+    assert (again.remaining, again.idle, len(reencryptions(clinic))) == (0, last.idle, told)
+    keys.rotate(keys.subject_id("ben"))
+    *_, other = move.run(unless_proven=True)
+    assert other.rows > 0
+    assert len(reencryptions(clinic)) > told

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, func, select, tuple_, update
 
 from audit.driver import DriverStatement
+from audit.event import EventType
 from audit.evidence import StoredEntry
 from audit.log import Leaf
 from audit.store import LEAF
@@ -317,21 +318,30 @@ _READERS: Final[Mapping[RowKind, Callable[[Connection, str, Sequence[Place]], It
 
 def entries_at(connection: Connection, tenant: str, indexes: Sequence[int]) -> Iterator[StoredEntry]:
     """Yield entries of a log by their indexes."""
-    columns = (
-        LEAF.c.leaf_index,
-        LEAF.c.header,
-        LEAF.c.salt,
-        LEAF.c.payload,
-        LEAF.c.leaf_hash,
-        LEAF.c.event,
-        LEAF.c.time_us,
-        LEAF.c.erased_by,
-    )
     for start in range(0, len(indexes), _CHUNK):
         some = list(indexes[start : start + _CHUNK])
-        query = select(*columns).where(LEAF.c.tenant_id == tenant, LEAF.c.leaf_index.in_(some))
+        query = select(*_ENTRY).where(LEAF.c.tenant_id == tenant, LEAF.c.leaf_index.in_(some))
         for row in connection.execute(query):
             yield StoredEntry(*row)
+
+
+def last_entry_of(connection: Connection, tenant: str, event: EventType) -> StoredEntry | None:
+    """Return the newest entry of an event."""
+    query = select(*_ENTRY).where(LEAF.c.tenant_id == tenant, LEAF.c.event == event.value)
+    row = connection.execute(query.order_by(LEAF.c.leaf_index.desc()).limit(1)).first()
+    return None if row is None else StoredEntry(*row)
+
+
+_ENTRY: Final = (
+    LEAF.c.leaf_index,
+    LEAF.c.header,
+    LEAF.c.salt,
+    LEAF.c.payload,
+    LEAF.c.leaf_hash,
+    LEAF.c.event,
+    LEAF.c.time_us,
+    LEAF.c.erased_by,
+)
 
 
 @dataclass(frozen=True, slots=True)
