@@ -5,7 +5,6 @@ follows where one gets something, to `vault.erasing.run`. Samples are kept in me
 was interrupted in between has none, and says of the tests that need them that they were not run.
 """
 
-import mmap
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ SAMPLES: Final = 4
 HITS: Final = 200
 NEEDLE_BYTES: Final = 24
 """Long enough to occur by chance nowhere, short enough not to lie on two pages of the database often."""
+_PIECE_BYTES: Final = 1 << 21
 REASONS: Final = {
     "rows": "no row has the id of a former memory, and none is about the person",
     "keys": "no version of the person's key can be had",
@@ -206,9 +206,12 @@ def _rows_of(connection: Connection, tenant: str, ids: Sequence[str]) -> int:
 
 
 def _holds(file: Path, needles: Sequence[bytes]) -> bool:
-    """Say whether a file holds one of these bytes; read through the system's own pages, as it is on the disk."""
-    with file.open("rb") as opened:
-        if not file.stat().st_size:
-            return False
-        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return any(content.find(needle) >= 0 for needle in needles)
+    """Say whether a file holds one of these bytes; looked through piece by piece, so that others can work between."""
+    before = b""
+    with file.open("rb", buffering=0) as opened:
+        while piece := opened.read(_PIECE_BYTES):
+            content = before + piece
+            if any(needle in content for needle in needles):
+                return True
+            before = content[1 - NEEDLE_BYTES :]
+    return False

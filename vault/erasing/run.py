@@ -50,6 +50,7 @@ from vault.errors import (
     TamperedError,
 )
 from vault.ids import IdKind, new_id
+from vault.ledger_mirror import mirror
 from vault.parts import Parts
 from vault.payload_erasure import ErasureReason
 from vault.selector import ERASURE, Belongings, belongings, mark, pieces, told
@@ -61,6 +62,8 @@ from vault.storage.schema import MEMORY
 FOLD_SECONDS: Final = 10.0
 _TEXTS: Final = 200
 """Versions of memories that are opened before their digests are committed."""
+_BATCH: Final = 200
+"""Memories of one transaction: fewer than may be, so that who writes beside it does not wait for long."""
 _ROUNDS: Final = 3
 """How often it is looked for rows that are left."""
 
@@ -151,13 +154,15 @@ class ErasureRun:
             self._shred()
         self._evict(found.everything)
         self._remove_rows(found)
+        mirror(self.parts, self.record.tenant)  # outside the data: an old snapshot knows nothing of it
         self._erase_payloads()
         folded = self._fold()
         self._conclude(folded=folded)
 
     def _evict(self, memories: Sequence[str]) -> None:
         """Let nobody find any more what opens no more; after the keys, as this takes longer than destroying them."""
-        self.parts.indexes.remove(self.record.tenant, memories)
+        for some in pieces(memories, _BATCH):  # others write between
+            self.parts.indexes.remove(self.record.tenant, some)
         self.parts.embedding.forget(self.record.tenant, frozenset(memories))
 
     def _remember_facts(self, found: Belongings) -> None:
@@ -232,10 +237,10 @@ class ErasureRun:
         tenant, subject = self.record.tenant, self.record.subject
         tombstones = self.parts.sealers.tombstones(tenant)
         for _ in range(_ROUNDS):
-            batches = [*pieces(found.everything, MAX_REMOVED)] or [()]
+            batches = [*pieces(found.everything, _BATCH)] or [()]
             for nth, some in enumerate(batches if found.found else ()):
                 last = some is batches[-1]
-                episodes = found.episodes[nth * MAX_REMOVED : None if last else (nth + 1) * MAX_REMOVED]
+                episodes = found.episodes[nth * _BATCH : None if last else (nth + 1) * _BATCH]
                 removal = Removal(
                     tenant=tenant,
                     memory_ids=some,
