@@ -92,4 +92,5 @@ class Ticker:
 
     def end(self) -> None:
         """Call nothing any more; what runs is not waited for."""
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
