@@ -24,7 +24,8 @@ class PlanView(View):
     log_payloads_kept: Annotated[int, Field(description="payloads that name the person, and stay")]
     log_headers: Annotated[int, Field(description="headers that name vault ids, and stay")]
     packages: Annotated[int, Field(description="packages that were sent: this version makes none")]
-    snapshots: Annotated[int | None, Field(description="null: nobody knows")]
+    snapshots: Annotated[int, Field(description="snapshots that may still lie somewhere")]
+    oldest_snapshot: Annotated[str | None, Field(description="when the oldest of them was made")]
     backup_horizon_days: Annotated[int | None, Field(description="null: nobody said")]
     erasure: Annotated[str | None, Field(description="the erasure that was begun or done before")]
     plan: Annotated[str, Field(description="digest that --confirm repeats")]
@@ -46,7 +47,8 @@ class PlanView(View):
             log_payloads_kept=0 if entries is None else len(entries.shared) + len(entries.fixed),
             log_headers=0 if entries is None else entries.headers,
             packages=0,
-            snapshots=None,
+            snapshots=len(plan.snapshots),
+            oldest_snapshot=plan.snapshots[0].made.isoformat() if plan.snapshots else None,
             backup_horizon_days=plan.backup_horizon_days,
             erasure=plan.erasure,
             plan=plan.digest,

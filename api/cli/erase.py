@@ -101,6 +101,8 @@ def _tell(plan: "ErasurePlan") -> None:
         f"holds         {', '.join(plan.holds) or 'none'}: {counted(len(plan.held), 'memory', 'memories')} held"
     )
     say("packages      none sent: this version makes none")
+    oldest = f", the oldest of {plan.snapshots[0].made:%Y-%m-%d}" if plan.snapshots else ""
+    say(f"snapshots     {len(plan.snapshots)} known{oldest}: what they hold of the person opens no more")
     horizon = plan.backup_horizon_days
     say(f"backups       {'horizon unknown' if horizon is None else f'gone after {horizon} days'}")
     if plan.erasure is not None:

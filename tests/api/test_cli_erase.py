@@ -39,7 +39,7 @@ def erased(memvault: Memvault, folder: Path) -> tuple[Path, str]:
 def test_without_a_confirmation_it_is_a_plan(memvault: Memvault, memory_id: str) -> None:
     shown = memvault.json("erase", "maria")
     assert (shown["found"], shown["counts"]["memories"], shown["keys"]) == (True, 4, 1)
-    assert (shown["packages"], shown["snapshots"], shown["backup_horizon_days"]) == (0, None, None)
+    assert (shown["packages"], shown["snapshots"], shown["backup_horizon_days"]) == (0, 0, None)
     told = memvault("erase", "maria", "--plan")
     assert "removed       memories: 4" in told.stdout
     assert f"--confirm {shown['plan']}" in told.stderr

@@ -52,6 +52,7 @@ LEFT: Final = {
     "log-payloads-about-others-too": "they say who read or organized memories of others; of the erased, ids alone",
     "tombstones": "keyed digests, by which what was erased is refused when it comes back",
     "texts-not-opened": "sealed texts that could not be read before their keys were destroyed: not known again",
+    "snapshots": "sealed rows in copies that lie elsewhere: nothing of them opens, and a restore leaves them out",
     "old-pages": "a reader kept pages of before beside the databases; they go when the vault is closed",
 }
 """What stays of a person, and why."""
@@ -60,7 +61,7 @@ NOT_REACHED: Final = (
     NotReached("mentions", "what other persons' memories say of this one: it is sealed as theirs, and named by no id"),
     NotReached("exports", "answers, reports and log entries that left the vault before"),
     NotReached("packages", "this version makes no packages: none were sent"),
-    NotReached("snapshots", "snapshots that this vault does not know; restoring one replays the tombstones"),
+    NotReached("snapshots", "copies of snapshots that this vault does not know; restoring one replays the tombstones"),
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, or_, select
 from audit.certificate import Ran
 from vault.erasing.record import ErasureRecord
 from vault.errors import ErasedError, KeyDestroyedError, VaultError
+from vault.ledger_mirror import known_gone
 from vault.model import Screened
 from vault.parts import Parts
 from vault.search.lexical import PreparedQuery, TermHasher, prepare_query
@@ -35,11 +36,11 @@ REASONS: Final = {
     "copies": "copies of sealed rows that were kept from before do not open",
     "search": "their own words find none of the former memories",
     "write": "what is written about the person, and what was written before, is refused",
+    "restore": "a restore leaves out all former memories and the person: their tombstones stand beside the keys, too",
     "bytes": "no file of the vault holds a wrapped key or a sealed text of before",
     "came-back": "something came back",
     "no-samples": "nothing was kept to try it with: the erasure was interrupted, or nothing had opened",
     "not-folded": "a reader kept pages of before beside the databases; they go when the vault is closed",
-    "no-snapshots": "no snapshot is known",
     "no-packages": "this version makes and takes no packages",
 }
 """What is said of a result, by its reason; of a test that passed that is its name."""
@@ -101,7 +102,7 @@ def run_tests(
         _tried("search", trial.search, len(samples.questions)),
         _tried("write", trial.write, len(samples.texts) + 1),
         _tried("bytes", trial.bytes, len(samples.needles)) if folded else unfolded,
-        Tried("restore", Ran.NOT_RUN, 0, "no-snapshots"),
+        _tried("restore", trial.restore, len(gone) + 1),
         Tried("import", Ran.NOT_RUN, 0, "no-packages"),
     ]
 
@@ -175,6 +176,12 @@ class _Trial:
                     continue
                 return False
         return True
+
+    def restore(self) -> bool:
+        tombstones = self.parts.sealers.tombstones(self.record.tenant)
+        known = known_gone(self.parts.ledger.rows(self.record.tenant))
+        wanted = {tombstones.memory(memory).digest for memory in self.gone}
+        return wanted | {tombstones.subject(self.record.subject).digest} <= known.keys()
 
     def bytes(self) -> bool:
         return not any(

@@ -17,6 +17,7 @@ from audit.canonical import canonical
 from vault.crypto.key_record import KeyState
 from vault.parts import Parts
 from vault.selector import Belongings, Told, belongings, pieces, told
+from vault.snapshots import KnownSnapshot, known_snapshots
 from vault.storage.removal import MAX_REMOVED, Holding, held_memories, held_subjects
 from vault.storage.schema import ERASURE
 
@@ -45,6 +46,8 @@ class ErasurePlan:
     """What the log says of the person; None where it was not gone through."""
     backup_horizon_days: int | None
     """How long backups are kept, as was configured; None: nobody said."""
+    snapshots: tuple[KnownSnapshot, ...]
+    """Snapshots that may still lie somewhere, oldest first."""
     erasure: str | None
     """The erasure that was begun or done before; None where there is none."""
     digest: str
@@ -101,6 +104,7 @@ def plan_of(
         held=tuple(sorted({one.memory_id for one in holdings})),
         entries=entries,
         backup_horizon_days=parts.backup_horizon_days,
+        snapshots=tuple(known_snapshots(parts)),
         erasure=before,
         digest=sha256(basis.encode()).hexdigest(),
     )

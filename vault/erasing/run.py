@@ -54,6 +54,7 @@ from vault.ledger_mirror import mirror
 from vault.parts import Parts
 from vault.payload_erasure import ErasureReason
 from vault.selector import ERASURE, Belongings, belongings, mark, pieces, told
+from vault.snapshots import known_snapshots
 from vault.storage.group_commit import Change, WriteSet
 from vault.storage.removal import MAX_REMOVED, Removal, Tombstone, add_tombstones, expect_not_held
 from vault.storage.rows import StoredMemory, stored_memory
@@ -311,6 +312,7 @@ class ErasureRun:
             "tombstones": len(gone) + 1,
             "texts-not-opened": max((one for one in facts if isinstance(one, int)), default=0),
             "old-pages": int(not folded),
+            "snapshots": len(known_snapshots(self.parts)),
         }
         got_back = [one.name for one in tests if one.result is Ran.FAILED]
         payload: dict[str, JsonValue] = {
