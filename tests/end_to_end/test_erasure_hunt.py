@@ -28,7 +28,16 @@ from audit.trust import Trust
 from policies.model import Purpose, Role
 from tests.end_to_end.canary import Hunter
 from tests.simulators.children import Tell, run_child
-from tests.simulators.clinic import AUDITOR, CLINIC, CLINICIAN, OTHER_OWNER, OWNER, Clinic, person
+from tests.simulators.clinic import (
+    ADMINISTRATOR,
+    AUDITOR,
+    CLINIC,
+    CLINICIAN,
+    OTHER_OWNER,
+    OWNER,
+    Clinic,
+    person,
+)
 from tests.simulators.fakes import FrozenClock, fake_options
 from vault.erasure import Erasures
 from vault.errors import ConflictError, ErasedError, HeldError, KeyDestroyedError, NotFoundError, VaultError
@@ -36,6 +45,8 @@ from vault.log_queries import LogQueries
 from vault.model import Chat, SpeakerRole, Turn
 from vault.opening import Vault, VaultOptions
 from vault.outside import Places
+from vault.restoring import restore_snapshot
+from vault.snapshots import Snapshots
 from vault.storage.group_commit import Probe, no_probe
 
 OFFICER = person("officer-a", Role.PRIVACY_OFFICER)
@@ -160,6 +171,29 @@ def test_no_byte_of_an_erased_person_is_left_anywhere(
     said = "".join(capsys.readouterr()) + printed.getvalue()
     assert hunter.in_text("printed", said) == []
     assert hunter.bytes_seen > 300_000
+    assert_erased(clinic, memories, certificate)
+    clinic.close()
+
+
+def test_an_old_snapshot_holds_nothing_that_opens_and_a_restore_of_it_brings_nothing_back(
+    template: Path, tmp_path: Path
+) -> None:
+    clinic = Clinic(template, tmp_path / "vault", options())
+    memories = live(clinic)
+    remains = Remains(clinic, memories)
+    made = Snapshots(clinic.vault.parts).create(ADMINISTRATOR, tmp_path / "backup")
+    plan = Erasures(clinic.vault.parts).plan(OFFICER, PLANTED["subject"])
+    assert [known.snapshot_id for known in plan.snapshots] == [made.manifest.snapshot_id]
+    certificate = erase(clinic.vault)
+    hunter = Hunter([*PLANTED.values()])
+    assert hunter.in_folder(tmp_path / "backup") == []
+    assert remains.in_folder(tmp_path / "backup")["sealed"], "sealed rows lie there, and open no more"
+    clinic.close()
+    restored = restore_snapshot(clinic.path, made.folder.path, ADMINISTRATOR, options=clinic.options)
+    assert sum(tenant.suppressed for tenant in restored.tenants) >= len(memories)
+    clinic.vault = Vault.open(clinic.path, options=clinic.options)
+    assert hunter.in_folder(clinic.path) == []
+    assert remains.in_folder(clinic.path).total() == 0
     assert_erased(clinic, memories, certificate)
     clinic.close()
 
