@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from audit.canonical import JsonValue, parse_canonical
 from audit.errors import MalformedError
@@ -161,6 +161,30 @@ class HoldWords:
             hold.asked_by, hold.asked = header.principal, at
         elif payload.get("step") == ReleaseStep.RELEASED.value:
             hold.released_by, hold.released = header.principal, at
+
+    def take_back(self, bodies: JsonValue) -> None:
+        """Take the word of a restore on holds that it had from the ledger: the log that told of them was lost.
+
+        Raises:
+            ValueError: it is not of the form of one.
+        """
+        if not isinstance(bodies, list):
+            raise ValueError("expected holds of the ledger")  # noqa: TRY004  # a matter of form
+        for body in bodies:
+            if not isinstance(body, Mapping):
+                raise ValueError("expected a hold of the ledger")  # noqa: TRY004  # as above
+            try:
+                fields: dict[str, Any] = {
+                    name: body[name] for name in LoggedHold.__slots__ if name != "targets"
+                }
+                targets = {
+                    Target(_word(kind), _word(one)): _number(index) for kind, one, index in body["targets"]
+                }
+            except (KeyError, TypeError):
+                raise ValueError("expected a hold of the ledger") from None
+            standing = self.holds.get(str(fields["hold_id"]))
+            named = targets if standing is None else {**standing.targets, **targets}
+            self.holds[str(fields["hold_id"])] = LoggedHold(**fields, targets=named)
 
     def differences(self, rows: HoldRows) -> Iterator[Difference]:
         """Yield where the rows say something else, or nothing."""

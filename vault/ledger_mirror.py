@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select, update
 
-from audit.canonical import canonical, parse_canonical
+from audit.canonical import JsonValue, canonical, parse_canonical
 from audit.errors import MalformedError
 from vault.crypto.ledger import LedgerRow
 from vault.errors import TamperedError
@@ -76,6 +76,19 @@ def replay(connection: Connection, tenant: str, rows: Sequence[LedgerRow]) -> in
     return len(missing) + sum(_put_hold(connection, tenant, hold) for hold in _latest(rows))
 
 
+def lost_holds(connection: Connection, tenant: str, rows: Iterable[LedgerRow]) -> list[dict[str, JsonValue]]:
+    """Return the holds of a ledger that the tables lack, or have as they were before: what `replay` puts back.
+
+    Raises:
+        TamperedError: a row of the ledger is not of the form of one.
+    """
+    there = {row.digest for row in _hold_rows(connection, tenant)}
+    known = {row.digest for row in rows if row.kind == HOLD_KIND}
+    if known <= there:
+        return []
+    return [body for body in _latest(rows) if sha256(canonical(body).encode()).digest() not in there]
+
+
 def _tombstone_rows(connection: Connection, tenant: str) -> Iterator[LedgerRow]:
     query = select(TOMBSTONE).where(TOMBSTONE.c.tenant_id == tenant)
     for row in connection.execute(query, execution_options={"yield_per": 1000}):
@@ -94,9 +107,9 @@ def _hold_rows(connection: Connection, tenant: str) -> Iterator[LedgerRow]:
         yield LedgerRow(HOLD_KIND, sha256(body.encode()).digest(), body, row.leaf_index)
 
 
-def _latest(rows: Iterable[LedgerRow]) -> Iterator[dict[str, object]]:
+def _latest(rows: Iterable[LedgerRow]) -> Iterator[dict[str, JsonValue]]:
     """Yield each hold as its latest body has it, with all targets that it ever had."""
-    bodies: dict[str, list[dict[str, object]]] = {}
+    bodies: dict[str, list[dict[str, JsonValue]]] = {}
     for row in rows:
         if row.kind == HOLD_KIND:
             body = _body(row.body)
@@ -107,12 +120,12 @@ def _latest(rows: Iterable[LedgerRow]) -> Iterator[dict[str, object]]:
         yield {**last, "targets": [[*place, index] for place, index in sorted(targets.items())]}
 
 
-def _progress(body: Mapping[str, object]) -> tuple[bool, bool, int]:
+def _progress(body: Mapping[str, JsonValue]) -> tuple[bool, bool, int]:
     """Say how far a hold came: one that was released is never in force again."""
     return body["released"] is not None, body["asked"] is not None, _number(body["review"])
 
 
-def _put_hold(connection: Connection, tenant: str, body: dict[str, object]) -> int:
+def _put_hold(connection: Connection, tenant: str, body: dict[str, JsonValue]) -> int:
     targets = _targets(body)
     values = {name: value for name, value in body.items() if name != "targets"}
     same = (HOLD.c.tenant_id == tenant) & (HOLD.c.hold_id == body["hold_id"])
@@ -149,7 +162,7 @@ def _put_hold(connection: Connection, tenant: str, body: dict[str, object]) -> i
     return changed or bool(missing)
 
 
-def _body(text: str) -> dict[str, object]:
+def _body(text: str) -> dict[str, JsonValue]:
     try:
         body = parse_canonical(text)
     except MalformedError:
@@ -160,7 +173,7 @@ def _body(text: str) -> dict[str, object]:
     return dict(body)
 
 
-def _targets(body: Mapping[str, object]) -> list[tuple[str, str, int]]:
+def _targets(body: Mapping[str, JsonValue]) -> list[tuple[str, str, int]]:
     found = body["targets"]
     if not isinstance(found, list):
         raise _damaged()

@@ -7,7 +7,7 @@ Owns the order in which parts come to life and end. What is configurable is pass
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -38,10 +38,11 @@ from vault.crypto.root import RootKind
 from vault.crypto.transit_place import TransitPlace
 from vault.embedding_worker import EmbeddingWorker
 from vault.erasure import finish_erasures
-from vault.errors import ConflictError, KeyFileUnsafeError, NotFoundError
+from vault.errors import ConflictError, KeyFileUnsafeError, NotFoundError, VaultError
 from vault.indexes import Indexes
 from vault.intents import Effects
 from vault.journal import Journal
+from vault.ledger_mirror import mirror
 from vault.log_indexes import LogIndexes
 from vault.outside import Places, make_anchor, open_outside
 from vault.parts import Parts
@@ -301,6 +302,12 @@ class Vault(AbstractContextManager["Vault"]):
     ) -> None:
         self.close()
 
+    def _mirror(self) -> None:
+        """Have tombstones and holds stand beside the keys, too; what cannot be is tried at the next opening."""
+        with suppress(VaultError):
+            for tenant in self.parts.store.tenants():
+                mirror(self.parts, tenant)
+
     def _start(self) -> None:
         """Check the logs, rebuild the indexes from sealed rows, write the opening into each log and sign it.
 
@@ -333,6 +340,8 @@ class Vault(AbstractContextManager["Vault"]):
         )
         self._resources.callback(self.parts.assurance.end)
         self._resources.callback(checkpointer.end)
+        self._resources.callback(self._mirror)
+        self._mirror()
         self.parts.assurance.start()
         checkpointer.sign_now()
         finish_erasures(self.parts, tenants)

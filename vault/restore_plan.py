@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, Table, select
 
+from audit.canonical import JsonValue
 from vault.crypto.aead import key_versions
 from vault.crypto.key_record import KeyKind, KeyRecord, KeyState
 from vault.errors import TamperedError
@@ -95,6 +96,8 @@ class TenantPlan:
     older: list[tuple[VersionPlace, str]] = field(default_factory=list)
     """Versions that come back in an older sealing, with their digest."""
     older_episodes: list[tuple[str, str]] = field(default_factory=list)
+    replayed: list[dict[str, JsonValue]] = field(default_factory=list)
+    """Legal holds that the tables lack, and the ledger has."""
 
     @property
     def put_back(self) -> int:
@@ -195,6 +198,8 @@ class Planner:
             standing = _standing(then)
             if standing != _standing(now):
                 change.standing.append((place, standing))
+                if standing.is_current and _same(now, then, _STANDING):
+                    change.vectors.append(place)
             return
         change.put.append(place)
         digest = row_digest(_fields(then))
@@ -265,7 +270,9 @@ class Planner:
 
     def _subjects(self, plan: TenantPlan) -> None:
         for subject_id, now, then in self._pairs(SUBJECT, "subject_id"):
-            if then and not now and not self._is_erased(str(subject_id)):
+            if self._is_erased(str(subject_id)):
+                plan.replacement.subjects_dropped += [str(subject_id)] if now else []
+            elif then and not now:
                 plan.replacement.subjects_put.append(str(subject_id))
 
     def _vectors(self, plan: TenantPlan) -> None:

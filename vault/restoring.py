@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 
@@ -43,7 +43,7 @@ from vault.errors import (
     StoreCorruptError,
 )
 from vault.grant import Grant
-from vault.ledger_mirror import known_gone, mirror, replay
+from vault.ledger_mirror import known_gone, lost_holds, mirror, replay
 from vault.opening import Vault, VaultOptions
 from vault.parts import Parts
 from vault.restore_plan import Departed, Planner, TenantPlan, destroyed_keys
@@ -283,7 +283,8 @@ class Restoration:
                 raise ConflictError("an erasure was begun and is not done: finish it, then restore")
             present = parts.log.head(now, tenant).size
             words = words_of(tenant, parts.log.entries(now, tenant, 0, present))
-            known = known_gone(parts.ledger.rows(tenant)).keys() | set(
+            ledger = list(parts.ledger.rows(tenant))
+            known = known_gone(ledger).keys() | set(
                 now.execute(
                     TOMBSTONE.select()
                     .with_only_columns(TOMBSTONE.c.digest)
@@ -296,7 +297,9 @@ class Restoration:
                 frozenset(words.gone),
                 destroyed_keys(parts.sealers.key_records(tenant)),
             )
-            return Planner(tenant, now, then, words, departed).plan(head.size, present)
+            plan = Planner(tenant, now, then, words, departed).plan(head.size, present)
+            plan.replayed = lost_holds(now, tenant, ledger)
+            return plan
 
     def _refuse(self, plans: Sequence[TenantPlan], grant: Grant | None) -> None:
         """Write the refusals, and refuse.
@@ -375,6 +378,11 @@ class Restoration:
                 "episode_digests": [digest for _, digest in some],
             }
             for some in _named(plan.older_episodes)
+        ]
+        drafted += [
+            {"replayed": [{**hold, "targets": some}]}
+            for hold in plan.replayed
+            for some in _named(cast("list[JsonValue]", hold["targets"])) or [[]]
         ]
         return [self._draft(plan.tenant, payload, grant) for payload in drafted]
 

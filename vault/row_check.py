@@ -220,6 +220,10 @@ class _Comparison:
         size = payload.get("size")
         if isinstance(size, int):
             self.logged.rewind(size, index)
+        try:
+            self.of_holds.take_back(payload.get("replayed", []))
+        except ValueError:
+            raise _FormError from None
 
     def _note_resealed(self, index: int, payload: Mapping[str, JsonValue]) -> None:
         """Take the word of an entry of a re-encryption, which named what it sealed anew."""

@@ -1,28 +1,38 @@
 """Restoring: the rows of a snapshot come back, the log goes on, and what was erased or held since is not undone."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from audit.key_file import create_key_file
+from audit.signing import SignerKey
 from policies.model import Purpose
-from tests.end_to_end.test_removal import place_hold, remove, subject_of
-from tests.simulators.clinic import ADMINISTRATOR, BANK, CLINIC, OFFICER, OWNER, STRANGER, Clinic
+from tests.end_to_end.test_removal import remove, subject_of
+from tests.simulators.clinic import (
+    ADMINISTRATOR,
+    BANK,
+    CLINIC,
+    OFFICER,
+    OWNER,
+    SECOND_OFFICER,
+    STRANGER,
+    Clinic,
+)
 from vault.erasure import Erasures
 from vault.errors import (
-    ConflictError,
     ErasedError,
     HeldError,
     KeyAccessError,
     NotFoundError,
     SnapshotForeignError,
-    StoreCorruptError,
-    TamperedError,
 )
+from vault.hold_terms import Placing, Targets
+from vault.hold_words import HoldReason, HoldScope
+from vault.holds import Holds
+from vault.model import Chat, SpeakerRole, Turn
 from vault.opening import Vault
 from vault.restoring import Restored, RestoreTerms, restore_snapshot
-from vault.snapshot_files import SnapshotFolder
 from vault.snapshots import Snapshots
 
 
@@ -76,5 +86,207 @@ def test_rows_are_those_of_the_snapshot_again_and_the_log_goes_on(clinic: Clinic
     assert len(clinic.log()) > entries, "the log is never rolled back"
     told = [one for one in clinic.log() if one.event == "snapshot.restore"]
     assert [(one.payload["count"], one.payload["suppressed"]) for one in told] == [(1, 0)]
-    assert clinic.mem(OWNER).update(changed, "the giraffe is grey")
+    assert clinic.mem(OWNER).update(changed, "the giraffe is grey").memory_ids
     assert clinic.audit().verify().passed
+
+
+def test_a_memory_that_was_removed_for_good_does_not_come_back(clinic: Clinic, backup: Path) -> None:
+    owner = clinic.mem(OWNER)
+    gone = owner.extract("the giraffe goes", subject="maria").memory_ids[0]
+    stays = owner.extract("the zebra stays", subject="maria").memory_ids[0]
+    folder = snapshot(clinic, backup)
+    remove(clinic, gone)
+    restored = restore(clinic, folder)
+    assert next(one for one in restored.tenants if one.tenant == CLINIC).suppressed == 1
+    assert clinic.sql("SELECT memory_id FROM memory") == [(stays,)]
+    assert texts(clinic, "giraffe goes zebra stays") == ["the zebra stays"]
+    with pytest.raises(NotFoundError):
+        clinic.mem(OWNER).get(gone)
+
+
+def erase(clinic: Clinic, name: str) -> None:
+    erasures = Erasures(clinic.vault.parts)
+    erasures.erase(OFFICER, name, erasures.plan(OFFICER, name).digest)
+
+
+@pytest.mark.parametrize("lost_disk", [False, True])
+def test_an_erased_person_does_not_come_back_from_an_old_snapshot(
+    clinic: Clinic, backup: Path, *, lost_disk: bool
+) -> None:
+    owner = clinic.mem(OWNER)
+    gone = owner.extract("Anna Keller has a blue giraffe", subject="anna").memory_ids[0]
+    joint = owner.extract("they met at the zoo", subject=["anna", "john"]).memory_ids[0]
+    stays = owner.extract("the zebra stays", subject="john").memory_ids[0]
+    folder = snapshot(clinic, backup)
+    subject = subject_of(clinic, gone)
+    erase(clinic, "anna")
+    if lost_disk:
+        clinic.vault.close()
+        (clinic.path / "vault.db").unlink()
+    restore(clinic, folder)
+    assert clinic.sql("SELECT memory_id FROM memory") == [(stays,)]
+    assert clinic.sql("SELECT count(*) FROM memory_subject WHERE subject_id = ?", subject) == [(0,)]
+    assert clinic.sql("SELECT count(*) FROM subject WHERE subject_id = ?", subject) == [(0,)]
+    assert texts(clinic, "blue giraffe zoo zebra stays met") == ["the zebra stays"]
+    for memory_id in (gone, joint):
+        with pytest.raises((NotFoundError, KeyAccessError)):
+            clinic.mem(OWNER).reveal(memory_id)
+    with pytest.raises((ErasedError, KeyAccessError)):
+        clinic.mem(OWNER).extract("Anna Keller has a blue giraffe", subject="anna")
+
+
+def hold(clinic: Clinic, *, subject: str = "", memory: str = "") -> str:
+    targets = Targets(subjects=(subject,)) if subject else Targets(memories=(memory,))
+    scope = HoldScope.SUBJECT if subject else HoldScope.MATTER
+    review = clinic.vault.parts.clock() + timedelta(days=30)
+    matter = None if subject else "case-a"
+    placing = Placing(scope, HoldReason.LITIGATION, review, targets, matter)
+    return Holds(clinic.vault.parts).place(OFFICER, placing).hold_id
+
+
+def test_a_hold_refuses_a_restore_that_would_take_something_and_the_refusal_is_an_entry(
+    clinic: Clinic, backup: Path
+) -> None:
+    owner = clinic.mem(OWNER)
+    changed = owner.extract("the giraffe is tall", subject="maria").memory_ids[0]
+    folder = snapshot(clinic, backup)
+    owner.update(changed, "the giraffe is small")
+    later = owner.extract("kept for the court", subject="maria").memory_ids[0]
+    free = owner.extract("not held", subject="john").memory_ids[0]
+    hold_id = hold(clinic, subject="maria")
+    assert clinic.vault.wait(20)
+    before = clinic.state()
+    with pytest.raises(HeldError) as caught:
+        restore(clinic, folder)
+    assert set(caught.value.memories) == {changed, later}
+    assert caught.value.holds == (hold_id,)
+    assert clinic.state() == before
+    (told,) = [one for one in clinic.log() if one.event == "snapshot.restore"]
+    assert (told.outcome, told.payload["reason"]) == ("refused", "held")
+    restored = restore(clinic, folder, RestoreTerms(keep_held=True))
+    assert sorted(next(one for one in restored.tenants if one.tenant == CLINIC).held) == sorted(
+        [changed, later]
+    )
+    assert texts(clinic, "giraffe small tall court held") == ["kept for the court", "the giraffe is small"]
+    assert clinic.sql("SELECT count(*) FROM memory WHERE memory_id = ?", free) == [(0,)]
+    assert len(clinic.mem(OWNER).extract("and on", subject="maria").memory_ids) == 1
+
+
+def test_a_hold_that_only_the_ledger_knows_is_in_force_after_a_lost_disk(
+    clinic: Clinic, backup: Path
+) -> None:
+    held = clinic.mem(OWNER).extract("kept for the court", subject="maria").memory_ids[0]
+    folder = snapshot(clinic, backup)
+    hold_id = hold(clinic, memory=held)
+    clinic.vault.close()
+    (clinic.path / "vault.db").unlink()
+    assert restore(clinic, folder).replayed == 1
+    with pytest.raises(HeldError):
+        remove(clinic, held)
+    holds = Holds(clinic.vault.parts)
+    holds.ask_release(OFFICER, hold_id)
+    holds.release(SECOND_OFFICER, hold_id)
+    clinic.vault.close()
+    (clinic.path / "vault.db").unlink()
+    restore(clinic, folder)
+    assert remove(clinic, held).removed.memories == 1, "a release is in the ledger, too"
+
+
+def test_what_was_damaged_or_deleted_comes_back_as_it_was(clinic: Clinic, backup: Path) -> None:
+    owner = clinic.mem(OWNER)
+    altered = owner.extract("the giraffe is tall", subject="maria").memory_ids[0]
+    deleted = owner.extract("the zebra stays", subject="maria").memory_ids[0]
+    folder = snapshot(clinic, backup)
+    later = owner.extract("the lion came later", subject="john").memory_ids[0]
+    hold(clinic, memory=altered)
+    clinic.sql("UPDATE memory SET text = zeroblob(200) WHERE memory_id = ?", altered)
+    for table in ("memory", "memory_subject", "embedding"):
+        clinic.sql(f"DELETE FROM {table} WHERE memory_id = ?", deleted)  # noqa: S608
+    clinic.sql("DELETE FROM episode")
+    assert not clinic.audit().verify().passed
+    restored = restore(clinic, folder)
+    assert next(one for one in restored.tenants if one.tenant == CLINIC).put_back == 2
+    assert texts(clinic, "giraffe tall zebra stays") == ["the giraffe is tall", "the zebra stays"]
+    with pytest.raises(NotFoundError):
+        clinic.mem(OWNER).get(later)
+
+
+def test_a_newer_snapshot_brings_back_what_an_older_one_took(clinic: Clinic, backup: Path) -> None:
+    owner = clinic.mem(OWNER)
+    first = owner.extract("the giraffe is tall", subject="maria").memory_ids[0]
+    old = snapshot(clinic, backup)
+    owner.update(first, "the giraffe is small")
+    owner.extract("the lion came later", subject="john")
+    new = snapshot(clinic, backup)
+    state = clinic.state()
+    for _ in range(2):
+        restore(clinic, old)
+        assert texts(clinic, "giraffe tall small lion later") == ["the giraffe is tall"]
+        restore(clinic, new)
+        assert clinic.state() == state
+        assert texts(clinic, "giraffe tall small lion later") == [
+            "the giraffe is small",
+            "the lion came later",
+        ]
+
+
+def test_trust_and_edges_are_those_of_the_snapshot(clinic: Clinic, backup: Path) -> None:
+    owner = clinic.mem(OWNER)
+    said = ("My right knee hurts on stairs.", "Actually it's the left knee.")
+    owner.extract(Chat(tuple(Turn("Maria", text, role=SpeakerRole.USER) for text in said)), subject="maria")
+    clean = snapshot(clinic, backup)
+    before = trust_and_edges(clinic)
+    assert owner.organize(subject="maria").links
+    organized = snapshot(clinic, backup)
+    after = trust_and_edges(clinic)
+    assert after != before
+    for _ in range(2):
+        restore(clinic, clean)
+        assert trust_and_edges(clinic) == before
+        restore(clinic, organized)
+        assert trust_and_edges(clinic) == after
+
+
+def trust_and_edges(clinic: Clinic) -> tuple[object, object]:
+    trust = clinic.sql("SELECT memory_id, trust FROM memory ORDER BY 1")
+    return trust, clinic.sql("SELECT source_id, kind, target_id FROM edge ORDER BY 1, 2, 3")
+
+
+def test_only_the_tenants_that_were_named_are_restored(clinic: Clinic, backup: Path) -> None:
+    folder = snapshot(clinic, backup)
+    clinic.mem(OWNER).extract("the giraffe", subject="maria")
+    ledger = clinic.mem(STRANGER, Purpose.SERVICE).extract("a ledger", subject="client").memory_ids[0]
+    restore(clinic, folder, RestoreTerms(tenants=frozenset({CLINIC})))
+    assert clinic.sql("SELECT memory_id FROM memory") == [(ledger,)]
+    with pytest.raises(NotFoundError):
+        restore(clinic, folder, RestoreTerms(tenants=frozenset({"nobody"})))
+
+
+def test_a_plan_changes_nothing(clinic: Clinic, backup: Path) -> None:
+    folder = snapshot(clinic, backup)
+    clinic.mem(OWNER).extract("the giraffe", subject="maria")
+    assert clinic.vault.wait(20)
+    before = clinic.state()
+    planned = restore(clinic, folder, RestoreTerms(plan_only=True))
+    assert next(one for one in planned.tenants if one.tenant == CLINIC).lost == 1
+    assert clinic.state() == before
+    assert not [one for one in clinic.log() if one.event == "snapshot.restore"]
+
+
+def test_a_snapshot_of_another_vault_or_of_another_history_is_refused(
+    clinic: Clinic, template: Path, tmp_path: Path, backup: Path
+) -> None:
+    clinic.mem(OWNER).extract("the giraffe", subject="maria")
+    folder = snapshot(clinic, backup)
+    fork = Clinic(template, tmp_path / "fork", clinic.options)
+    fork.mem(OWNER).extract("the lion", subject="john")
+    state = fork.state()
+    with pytest.raises(SnapshotForeignError, match="not the beginning"):
+        restore(fork, folder)
+    assert fork.state() == {**state, "embedding": 1}
+    fork.close()
+    other_key = tmp_path / "fork" / "log.key"
+    other_key.unlink()
+    create_key_file(other_key, SignerKey.for_deployment("embedded", b"x" * 32))
+    with pytest.raises(SnapshotForeignError, match="signed by"):
+        restore_snapshot(tmp_path / "fork", folder, ADMINISTRATOR, options=clinic.options)

@@ -25,6 +25,7 @@ from vault.storage.schema import (
     MEMORY,
     MEMORY_SUBJECT,
     QUARANTINE,
+    RESTRICTION,
     REVIEW,
     SUBJECT,
     USAGE,
@@ -72,6 +73,8 @@ class Replacement:
     edges_dropped: list[Edge] = field(default_factory=list)
     edges_put: list[Edge] = field(default_factory=list)
     subjects_put: list[str] = field(default_factory=list)
+    subjects_dropped: list[str] = field(default_factory=list)
+    """Persons who were erased."""
 
     def apply(self, connection: Connection, snapshot: Engine) -> None:
         """Change the tables in the caller's transaction.
@@ -92,12 +95,18 @@ class Replacement:
     def _drop(self, connection: Connection) -> None:
         going = [*self.dropped, *self.suppressed, *self.put]
         for places in _pieces(going):
-            for table in (MEMORY, EMBEDDING):
-                connection.execute(table.delete().where(_of(table, self.tenant, places)))
+            connection.execute(MEMORY.delete().where(_of(MEMORY, self.tenant, places)))
+        for places in _pieces([*going, *self.vectors, *(place for place, _ in self.standing)]):
+            connection.execute(EMBEDDING.delete().where(_of(EMBEDDING, self.tenant, places)))
         for ids in _pieces([*self.episodes_dropped, *self.episodes_put]):
             connection.execute(
                 EPISODE.delete().where(EPISODE.c.tenant_id == self.tenant, EPISODE.c.episode_id.in_(ids))
             )
+        for ids in _pieces(self.subjects_dropped):
+            for table in (SUBJECT, RESTRICTION):
+                connection.execute(
+                    table.delete().where(table.c.tenant_id == self.tenant, table.c.subject_id.in_(ids))
+                )
         for edges in _pieces(self.edges_dropped):
             connection.execute(EDGE.delete().where(_edges(self.tenant, edges)))
         for place, standing in self.standing:
