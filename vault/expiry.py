@@ -15,6 +15,7 @@ Each batch is durable by itself: whoever is killed between two leaves the rest d
 one cannot read is left and counted. A class that the rules do not know any more ends nothing.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,8 @@ from audit.log import Leaf
 from policies.retention_model import EndAction, RetentionClass, StartPoint
 from vault.clock import microseconds
 from vault.clock_watch import ClockWatch
-from vault.errors import ConflictError, HeldError, LeaseLostError
+from vault.errors import ConflictError, HeldError, LeaseLostError, StorageError
+from vault.ledger_mirror import mirror
 from vault.parts import Parts
 from vault.renewal import Renewal
 from vault.storage.due import FIRST, Due, DueRow, count_classes, due_page, still_due
@@ -42,6 +44,7 @@ from vault.storage.reviews import AddReviews
 from vault.term_bounds import TermBounds
 from vault.usage import Usage, note_newest
 
+_LOGGER: Final = logging.getLogger(__name__)
 TRIES: Final = 3
 """How often a batch is tried when something in it changed meanwhile; then it is left to the next run."""
 TERM_OVER: Final = "term-over"
@@ -70,7 +73,7 @@ class Expired:
     unreadable: int = 0
     """Those that are due and whose row or key says no kinds, so that no floor can be asked."""
     left: int = 0
-    """Those that changed while they were to be ended, or whose end nothing here can bring about."""
+    """Those that changed while they were to be ended, or are not what the log says."""
     unknown: int = 0
     """Those of classes that the rules do not know: they have no end."""
     clock_went_back: bool = False
@@ -162,11 +165,20 @@ class Expiry:
         with self._folded_aside():
             for one in parts.retention.classes:
                 run.done.complete = self._class(run, one) and run.done.complete
+        if run.done[EndAction.EXPIRE]:
+            self._mirror(tenant)
         with parts.store.log_connection(tenant) as connection:
             counts = count_classes(connection, tenant)
         known = {one.id for one in parts.retention.classes}
         run.done.unknown = sum(count for name, count in counts.items() if name not in known)
         return run.done
+
+    def _mirror(self, tenant: str) -> None:
+        """Keep the tombstones beside the keys, too: an old snapshot knows nothing of them."""
+        try:
+            mirror(self._parts, tenant)
+        except StorageError as error:
+            _LOGGER.warning("tombstones of %s are mirrored when the vault is opened: %s", tenant, error)
 
     @contextmanager
     def _folded_aside(self) -> Iterator[None]:
@@ -181,6 +193,7 @@ class Expiry:
         finally:
             store.change(fold_again)
             store.fold(FOLD_SECONDS)
+            self._unfolded = 0
 
     def _class(self, run: _Run, one: RetentionClass) -> bool:
         """End what is due of one class; say whether all of it was looked at."""
@@ -205,8 +218,8 @@ class Expiry:
 
     def _size(self, one: RetentionClass) -> int:
         """Return how many go into one batch: what is sealed anew takes longer."""
-        renewed = one.then in (EndAction.ARCHIVE, EndAction.REDACT)
-        return min(self._pace.size, RENEWED) if renewed else self._pace.size
+        quick = one.then in (EndAction.EXPIRE, EndAction.ASK)
+        return self._pace.size if quick else min(self._pace.size, RENEWED)
 
     def _held(
         self, connection: Connection, run: _Run, one: RetentionClass, rows: Sequence[DueRow]
@@ -257,9 +270,6 @@ class Expiry:
             self._remove(run, one, check, memory_ids)
         elif one.then is EndAction.ASK:
             self._ask(run, one, check, memory_ids)
-        elif one.then is EndAction.RE_ENCRYPT:
-            run.done.left += len(memory_ids)
-            return 0
         else:
             return self._renewal.renew(run.tenant, one, memory_ids, run.now, run.fenced(check))
         return len(memory_ids)

@@ -13,8 +13,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_
 
 from vault.errors import TamperedError
-from vault.storage.rewriting import VersionRow
-from vault.storage.rows import StoredMemory, stored_memory
+from vault.storage.rows import StoredMemory, row_digest, stored_memory
 from vault.storage.schema import MEMORY, REVIEW, USAGE
 
 KEPT: Final = "kept"
@@ -130,7 +129,17 @@ def current_rows(connection: Connection, tenant: str, memory_ids: Sequence[str])
     return found
 
 
-def all_versions(connection: Connection, tenant: str, memory_ids: Sequence[str]) -> list[VersionRow]:
+class VersionRead(NamedTuple):
+    """A version of a memory as it was read, and what the log has to know it by."""
+
+    stored: StoredMemory
+    is_current: bool
+    told_at: int
+    """Index of the entry that named its digest last."""
+    digest: str
+
+
+def all_versions(connection: Connection, tenant: str, memory_ids: Sequence[str]) -> list[VersionRead]:
     """Return all versions of these memories, oldest first.
 
     Raises:
@@ -138,7 +147,15 @@ def all_versions(connection: Connection, tenant: str, memory_ids: Sequence[str])
     """
     query = select(MEMORY).where(MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(list(memory_ids)))
     rows = connection.execute(query.order_by(MEMORY.c.memory_id, MEMORY.c.version))
-    return [VersionRow(stored_memory(row), row.is_current == 1) for row in rows]
+    return [
+        VersionRead(
+            stored_memory(row),
+            row.is_current == 1,
+            row.leaf_index if row.resealed is None else row.resealed,
+            row_digest({column.name: row[place] for place, column in enumerate(MEMORY.c)}),
+        )
+        for row in rows
+    ]
 
 
 def _over(due: Due) -> ColumnElement[bool]:
