@@ -64,6 +64,7 @@ class Timetable:
         self._runner = Runner(parts, monotonic=monotonic, stopping=self._stopping.is_set, jitter=jitter)
         self._ticker: Ticker | None = None
         self._seen: set[tuple[str, str]] = set()
+        self._begun = microseconds(parts.clock())
         self._looking = 0
         self._changed = threading.Condition()
 
@@ -104,8 +105,8 @@ class Timetable:
                 continue
             still_due = partial(self._still_due, scheduled, tenant)
             ran = self._runner.run(scheduled, tenant, still_due=still_due)
-            self._seen.add((tenant, scheduled.name))
             if ran is not None:
+                self._seen.add((tenant, scheduled.name))
                 done.append(ran)
         return done
 
@@ -113,7 +114,7 @@ class Timetable:
         state = self._runner.state(tenant, scheduled.name)
         if state.paused:
             return False
-        if self._is_first(scheduled, tenant):
+        if self._is_first(scheduled, tenant, state):
             return True
         now = self._parts.clock()
         if _is_planned(state, term, now):
@@ -124,10 +125,13 @@ class Timetable:
     def _still_due(self, scheduled: Scheduled, tenant: str, state: JobState) -> bool:
         if state.paused:
             return False
-        return self._is_first(scheduled, tenant) or 0 < state.due <= microseconds(self._parts.clock())
+        return self._is_first(scheduled, tenant, state) or 0 < state.due <= microseconds(self._parts.clock())
 
-    def _is_first(self, scheduled: Scheduled, tenant: str) -> bool:
-        return scheduled.at_start and (tenant, scheduled.name) not in self._seen
+    def _is_first(self, scheduled: Scheduled, tenant: str, state: JobState) -> bool:
+        """Say whether a job is to run because this timetable begins, and neither it nor another has run it since."""
+        if not scheduled.at_start or (tenant, scheduled.name) in self._seen:
+            return False
+        return state.finished is None or state.finished < self._begun
 
     def _look_quietly(self, scheduled: Scheduled) -> None:
         with self._changed:

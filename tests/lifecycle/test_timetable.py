@@ -352,11 +352,15 @@ def test_a_job_is_told_to_stop_by_its_time_its_lease_and_the_end_of_the_program(
     assert answers == [[True, True, False], [False], [False]]
 
 
-def test_what_a_crash_left_is_not_made_to_wait(vault: Vault) -> None:
+def test_what_a_crash_left_is_not_made_to_wait(vault: Vault, clock: FrozenClock) -> None:
     job = ScriptedJob()
     table = timetable(vault, hourly(job, at_start=True))
+    also_begun = timetable(vault, hourly(job, at_start=True))
+    clock.advance()
     assert len(table.look()) == 1
     assert table.look() == []
+    assert also_begun.look() == [], "another has run it since"
+    clock.advance()
     assert len(timetable(vault, hourly(job, at_start=True)).look()) == 1
 
 
