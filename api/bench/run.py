@@ -15,6 +15,7 @@ from typing import Final
 
 from api.bench.footprint import footprint
 from api.bench.ingest import ingest
+from api.bench.life import LifeEffort, life
 from api.bench.log import log_speed
 from api.bench.log_targets import LogEffort
 from api.bench.made_up import Texts
@@ -99,6 +100,10 @@ def _growth(setting: Setting) -> list[Figure]:
     return growth(setting.scratch, Sizes.of(quick=setting.quick), step=setting.step)
 
 
+def _life(setting: Setting) -> list[Figure]:
+    return life(setting.scratch, LifeEffort.of(quick=setting.quick), step=setting.step)
+
+
 def _log(setting: Setting) -> list[Figure]:
     return log_speed(setting.scratch, LogEffort.of(quick=setting.quick), step=setting.step)
 
@@ -122,6 +127,7 @@ SUITES: Final[Mapping[str, Callable[[Setting], list[Figure]]]] = MappingProxyTyp
         "writes": _writes,
         "search": _search,
         "growth": _growth,
+        "life": _life,
         "log": _log,
         "ingest": _ingest,
         "recall": _recall,
