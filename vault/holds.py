@@ -241,11 +241,13 @@ class Holds:
         for nth, some in enumerate(pieces):
             payload: dict[str, JsonValue] = {"targets": list(some), "count": len(some)}
             if nth == 0 and row is not None:
-                payload["scope"], payload["reason"] = str(row["scope"]), str(row["reason"])
+                payload["scope"] = str(row["scope"])
+                payload["reason"] = str(row["reason"])
                 payload["matter"] = None if row["matter"] is None else str(row["matter"])
                 payload["review"] = cast("int", row["review"])
             if nth == 0 and matched.digests:
-                payload["query"], payload["unreadable"] = list(matched.digests), matched.unreadable
+                payload["query"] = list(matched.digests)
+                payload["unreadable"] = matched.unreadable
             drafts.append(
                 self._parts.journal.allowed(
                     naming.grant, payload, resource=naming.hold_id, event=EventType.HOLD_PLACE

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.model import AccessTier
+from policies.model import AccessTier, Purpose
 from vault.errors import IndexStaleError
 from vault.grant import Grant
 from vault.model import TrustState
@@ -33,6 +33,8 @@ from vault.storage.store import IndexRow
 _LOGGER: Final = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
+Barred = Mapping[str, frozenset[Purpose]]
+"""For which purposes nothing about a subject is searched; subjects who asked for nothing are left out."""
 Take = Callable[[IndexRow, bytes, Vector | None], None]
 """Takes a row, its packed term record and its vector into an index that is being built."""
 
@@ -64,11 +66,12 @@ class _TenantState:
     scopes: set[Scope] = field(default_factory=set)
     subjects: dict[str, tuple[str, ...]] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
+    barred: Barred = field(default_factory=dict)
 
-
-def scope_of(access_tier: AccessTier, owner: str) -> Scope:
-    """Return the scope in which a memory is searched."""
-    return Scope(access_tier, owner if access_tier is AccessTier.PRIVATE else None)
+    def scope(self, access_tier: AccessTier, owner: str, subjects: Sequence[str]) -> Scope:
+        """Return the scope in which a memory is searched."""
+        barred = {purpose for subject in subjects for purpose in self.barred.get(subject, ())}
+        return Scope(access_tier, owner if access_tier is AccessTier.PRIVATE else None, tuple(sorted(barred)))
 
 
 class Indexes:
@@ -145,15 +148,16 @@ class Indexes:
         return self._failures
 
     @contextmanager
-    def anew(self, tenant: str) -> Iterator[Take]:
+    def anew(self, tenant: str, barred: Barred) -> Iterator[Take]:
         """Build a tenant's index, which takes the place of the old one when the block ends well.
 
         Nothing may be committed meanwhile: call it while a vault is opened, or between two commits.
         """
         fresh = self._empty()
+        fresh.barred = barred
 
         def take(row: IndexRow, record: bytes, vector: Vector | None) -> None:
-            scope = scope_of(AccessTier(row.access_tier), row.owner)
+            scope = fresh.scope(AccessTier(row.access_tier), row.owner, row.subjects)
             fresh.scopes.add(scope)
             fresh.subjects[row.memory_id] = row.subjects
             self._trust(fresh, row.memory_id, TrustState(row.trust))
@@ -208,7 +212,7 @@ class Indexes:
         return len(self._state(tenant).index)
 
     def _note(self, state: _TenantState, stored: StoredMemory) -> Scope:
-        scope = scope_of(stored.access_tier, stored.owner)
+        scope = state.scope(stored.access_tier, stored.owner, stored.subjects)
         state.scopes.add(scope)
         state.subjects[stored.memory_id] = stored.subjects
         self._trust(state, stored.memory_id, stored.trust)
@@ -233,4 +237,4 @@ class Indexes:
 
 def _opens(grant: Grant, scope: Scope) -> bool:
     """Say whether a grant opens a scope; institutional and public ones belong to nobody in particular."""
-    return grant.covers(scope.access_tier, scope.owner or "")
+    return grant.purpose not in scope.barred and grant.covers(scope.access_tier, scope.owner or "")

@@ -18,6 +18,7 @@ from vault.parts import Parts
 from vault.sealing import IndexPlace
 from vault.search.lexical import embedding_text
 from vault.storage.group_commit import WriteSet
+from vault.storage.restricting import barred
 from vault.storage.store import IndexRow
 
 _STRETCH: Final = 512
@@ -51,7 +52,9 @@ def rebuild_index(parts: Parts, tenant: str) -> Rebuilt:
     whose vector alone is bad is found by its words, and is to get a new one.
     """
     unreadable, bad_vectors = 0, []
-    with parts.indexes.anew(tenant) as take:
+    with parts.store.log_connection(tenant) as connection:
+        restricted = barred(connection, tenant)
+    with parts.indexes.anew(tenant, restricted) as take:
         for row in leased_rows(parts, tenant):
             try:
                 place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))

@@ -40,6 +40,8 @@ class Scope:
     access_tier: AccessTier
     owner: str | None = None
     """Principal id; None for institutional and public."""
+    barred: tuple[str, ...] = ()
+    """Purposes for which it is not to be searched, in order: somebody whom its memories are about asked so."""
 
     def __post_init__(self) -> None:
         if (self.owner is not None) != (self.access_tier is AccessTier.PRIVATE):

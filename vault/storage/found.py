@@ -14,11 +14,13 @@ from typing import Any, Final, NamedTuple, cast
 from sqlalchemy import Connection, Dialect, Row, Table, and_, bindparam, select
 
 from audit.driver import DriverStatement
+from policies.model import Purpose
 from vault.crypto.sealed import Sealed
 from vault.errors import TamperedError
 from vault.grant import Grant
 from vault.storage.columns import SealedColumn
 from vault.storage.read_unit import Reach, within
+from vault.storage.restricting import usable
 from vault.storage.rows import StoredEpisode, StoredMemory, stored_episode, stored_memory
 from vault.storage.schema import EPISODE, MEMORY
 from vault.storage.served import NOT_SERVED
@@ -88,7 +90,7 @@ def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) 
     size = _LEAST
     while size < len(memory_ids):
         size *= 2
-    statement, constants = _statement(grant.reach, size)
+    statement, constants = _statement(grant.reach, grant.purpose, size)
     values: dict[str, object] = {**constants, "tenant": grant.tenant, "me": grant.principal.id}
     values.update((f"id_{place}", memory_id) for place, memory_id in enumerate(memory_ids))
     values.update((f"id_{place}", None) for place in range(len(memory_ids), size))
@@ -113,8 +115,8 @@ def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) 
     return found
 
 
-@lru_cache(maxsize=256)
-def _statement(reach: Reach, size: int) -> tuple[DriverStatement, dict[str, object]]:
+@lru_cache(maxsize=1024)
+def _statement(reach: Reach, purpose: Purpose, size: int) -> tuple[DriverStatement, dict[str, object]]:
     """Return the statement for so many ids, and the values of it that never change."""
     of_memory = and_(
         EPISODE.c.tenant_id == MEMORY.c.tenant_id,
@@ -130,6 +132,7 @@ def _statement(reach: Reach, size: int) -> tuple[DriverStatement, dict[str, obje
             MEMORY.c.memory_id.in_(ids),
             MEMORY.c.is_current == 1,
             within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+            usable(purpose),
         )
     )
     constants = {name: value for name, value in statement.compile().params.items() if value is not None}

@@ -21,9 +21,10 @@ from sqlalchemy import (
     select,
 )
 
-from policies.model import AccessTier, Relation
+from policies.model import AccessTier, Purpose, Relation
 from vault.errors import TamperedError
 from vault.grant import Grant
+from vault.storage.restricting import usable
 from vault.storage.rows import StoredMemory, stored_memory
 from vault.storage.schema import EDGE, EPISODE, MEMORY, MEMORY_SUBJECT
 from vault.storage.served import NOT_SERVED
@@ -42,7 +43,7 @@ class ReadUnit:
 
     def memories(self, memory_ids: Sequence[str]) -> dict[str, StoredMemory]:
         """Return the current versions of those memories that are within reach."""
-        query = _memories_within(self._grant.reach)
+        query = _memories_within(self._grant.reach, self._grant.purpose)
         found: dict[str, StoredMemory] = {}
         for start in range(0, len(memory_ids), _CHUNK):
             rows = self._select(query, memory_ids[start : start + _CHUNK])
@@ -90,7 +91,7 @@ class ReadUnit:
 
     def reaches(self, subject_id: str) -> bool:
         """Say whether any current memory about a subject is within reach."""
-        return bool(self._select(_about_within(self._grant.reach), [subject_id]))
+        return bool(self._select(_about_within(self._grant.reach, self._grant.purpose), [subject_id]))
 
     def _whole(self, rows: Iterable[Row[tuple[object, ...]]]) -> Iterator[StoredMemory]:
         for row in rows:
@@ -101,7 +102,9 @@ class ReadUnit:
 
     def _memory_query(self) -> Select[tuple[object, ...]]:
         reached = within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner)
-        return select(MEMORY).where(MEMORY.c.tenant_id == bindparam("tenant"), reached, ~NOT_SERVED)
+        return select(MEMORY).where(
+            MEMORY.c.tenant_id == bindparam("tenant"), reached, usable(self._grant.purpose), ~NOT_SERVED
+        )
 
     def _select(
         self, query: Select[tuple[object, ...]], ids: Sequence[str] = ()
@@ -114,19 +117,20 @@ Reach = frozenset[tuple[AccessTier, Relation]]
 
 
 @lru_cache
-def _memories_within(reach: Reach) -> Select[tuple[object, ...]]:
+def _memories_within(reach: Reach, purpose: Purpose) -> Select[tuple[object, ...]]:
     """Return the statement for current memories by id; building it anew takes longer than running it."""
     return select(MEMORY).where(
         MEMORY.c.tenant_id == bindparam("tenant"),
         MEMORY.c.memory_id.in_(bindparam("ids", expanding=True)),
         MEMORY.c.is_current == 1,
         within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+        usable(purpose),
         ~NOT_SERVED,
     )
 
 
 @lru_cache
-def _about_within(reach: Reach) -> Select[tuple[object, ...]]:
+def _about_within(reach: Reach, purpose: Purpose) -> Select[tuple[object, ...]]:
     """Return the statement for one memory about any of some subjects."""
     about = and_(
         MEMORY_SUBJECT.c.tenant_id == MEMORY.c.tenant_id, MEMORY_SUBJECT.c.memory_id == MEMORY.c.memory_id
@@ -139,6 +143,7 @@ def _about_within(reach: Reach) -> Select[tuple[object, ...]]:
             MEMORY_SUBJECT.c.subject_id.in_(bindparam("ids", expanding=True)),
             MEMORY.c.is_current == 1,
             within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
+            usable(purpose),
         )
         .limit(1)
     )

@@ -30,7 +30,7 @@ from vault.memos import MemOS
 from vault.model import Chat, Document, Turn
 from vault.payload_erasure import ErasureReason, PayloadErasure
 
-NOT_SEEN: Final = frozenset({"old", "new", "step", "handover"})
+NOT_SEEN: Final = frozenset({"old", "new", "handover"})
 """Keys of a payload that reaches the journal by another name (`vault.log_keys`)."""
 ROOMS: Final = ("audit", "policies", "vault", "lifecycle", "compliance", "api")
 PAYLOAD_AT: Final = {
