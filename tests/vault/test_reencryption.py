@@ -13,16 +13,18 @@ from sqlalchemy import Connection, update
 
 from policies.model import Purpose
 from tests.simulators.children import Tell, run_child
-from tests.simulators.clinic import AUDITOR, CLINIC, OWNER, Clinic, RawEntry, make_template
+from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, CLINIC, OWNER, Clinic, RawEntry, make_template
 from tests.simulators.fakes import fake_options
+from vault import reencryption, row_word
 from vault.auditing import AuditView
 from vault.crypto.aead import key_versions
 from vault.crypto.key_record import KeyKind
 from vault.crypto.keyring import TenantKeys
 from vault.crypto.sealed import Sealed
-from vault.errors import ConflictError, LeaseLostError, RootSealedError
+from vault.errors import ConflictError, LeaseLostError, RootSealedError, TamperedError
 from vault.model import Chat, Document, Turn
 from vault.opening import Vault
+from vault.payload_erasure import ErasureReason, PayloadErasure
 from vault.reencryption import BATCH, TRIES, Reencrypted, Reencryption
 from vault.storage.group_commit import WriteSet
 from vault.storage.resealing import Newest
@@ -411,3 +413,53 @@ def test_a_run_that_is_proven_already_is_left(clinic: Clinic) -> None:
     *_, other = move.run(unless_proven=True)
     assert other.rows > 0
     assert len(reencryptions(clinic)) > told
+
+
+def test_rows_whose_entry_was_erased_are_moved_for_nobody_can_say_what_they_were(clinic: Clinic) -> None:
+    keys = keys_of(clinic)
+    keys.rotate(keys.subject_id("anna"))
+    wrote = [entry.index for entry in clinic.log() if entry.event in {"memory.write", "memory.update"}]
+    erasure = PayloadErasure(clinic.vault.parts)
+    erasure.erase(ADMINISTRATOR, Purpose.OPERATIONS, wrote, ErasureReason.ERASURE_REQUEST)
+    last = run(clinic)
+    assert (last.memories, last.remaining, last.unreadable) == (4, 0, [])
+
+
+def test_an_entry_that_is_not_what_its_leaf_says_vouches_for_nothing(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = keys_of(clinic)
+    keys.rotate(keys.subject_id("anna"))
+
+    def not_so(_stored: object, _index: int, _tenant: str) -> object:
+        raise TamperedError("not what its leaf says")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(row_word, "checked", not_so)
+        last = run(clinic)
+    assert (last.memories, last.episodes, last.embeddings, last.names) == (0, 0, 3, 1)
+    assert last.remaining == 6
+    assert run(clinic).remaining == 0
+
+
+def test_a_count_that_changes_while_it_is_told_is_told_anew(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([0, 1, 0, 0])
+    monkeypatch.setattr(reencryption, "count_due", lambda *_given: next(counts))
+    last = run(clinic)
+    assert last.remaining == 0
+    assert len(reencryptions(clinic)) == 1
+    counts = iter(range(100))
+    with pytest.raises(ConflictError, match="faster"):
+        run(clinic)
+    assert len(reencryptions(clinic)) == 1
+
+
+def test_a_lease_that_is_lost_at_the_end_leaves_the_proof_untold(clinic: Clinic) -> None:
+    def fence(_connection: Connection, _leaves: object) -> None:
+        raise LeaseLostError("lost")
+
+    with pytest.raises(LeaseLostError):
+        list(Reencryption(clinic.vault.parts, CLINIC).run(fence=fence))
+    assert reencryptions(clinic) == []

@@ -223,11 +223,6 @@ class SqlKeyStore:
             self._root = root
         return moved
 
-    def unstage(self) -> None:
-        """Drop what is staged."""
-        with self.transaction() as connection:
-            connection.execute(update(KEYS).where(KEYS.c.staged.is_not(None)).values(staged=None))
-
     def count_under(self, root: bytes) -> tuple[int, int]:
         """Return how many living keys are wrapped under the root of this name, and how many live."""
         under = func.coalesce(func.sum(_under(KEYS.c.wrapped, root).cast(Integer)), 0)

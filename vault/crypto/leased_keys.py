@@ -235,11 +235,6 @@ class LeasedKeys:
             for name in gone:
                 if self._leases.get(name) is not None:
                     self._leases.end(name)
-                for about in [
-                    one for one in self._writing if name.subject in one[1] and one[0] == name.tenant
-                ]:
-                    del self._writing[about]
-                self._newest.pop(name[:3], None)
             for key in list(self._made):
                 held = gone.intersection(key.name.parts())
                 if held:

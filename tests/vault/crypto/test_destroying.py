@@ -141,6 +141,18 @@ def test_a_subject_without_a_key_gets_a_tombstone_only_where_that_is_asked_for(
         keys.sealing_key([anna])
 
 
+def test_what_is_known_of_all_versions_of_one_key_is_told_oldest_first(keys: TenantKeys) -> None:
+    anna = keys.subject_id("Anna")
+    assert keys.records_of(anna) == ()
+    keys.provide([anna])
+    for _ in range(10):
+        keys.rotate(anna)
+    keys.destroy(anna)
+    found = keys.records_of(anna)
+    assert [record.name.version for record in found] == list(range(1, 12))
+    assert {record.state for record in found} == {KeyState.DESTROYED}
+
+
 def test_an_id_that_is_none_destroys_nothing(keys: TenantKeys, store: SqlKeyStore) -> None:
     before = list(store.records())
     with pytest.raises(IdentifierInvalidError):

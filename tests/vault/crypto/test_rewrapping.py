@@ -12,7 +12,7 @@ from tests.simulators.transit import TOKEN, Token, TransitSimulator
 from vault.clock import system_entropy
 from vault.crypto.key_record import KeyKind, KeyName, KeyRecord, KeyState
 from vault.crypto.key_store import KEYS, SqlKeyStore
-from vault.crypto.rewrapping import below, rewrap_keys
+from vault.crypto.rewrapping import below, oldest, rewrap_keys
 from vault.crypto.root import InContext
 from vault.crypto.transit_hvac import HvacTransit
 from vault.crypto.transit_place import TransitPlace
@@ -99,6 +99,12 @@ def test_what_cannot_be_rewrapped_is_named_and_stands(
     ]
     assert below(root, store, 2) == 2
     assert store.find(third.name) == third
+    assert oldest(root, store) == 1, "of what tells its version"
+
+
+def test_an_empty_store_has_no_oldest_version(root: TransitRoot, store: SqlKeyStore) -> None:
+    assert oldest(root, store) == 0
+    assert below(root, store, 2) == 0
 
 
 def test_a_key_that_was_destroyed_meanwhile_does_not_come_back(
