@@ -19,7 +19,6 @@ from lifecycle.jobs.erasure import ErasureJob
 from lifecycle.jobs.expire import ExpiryJob
 from lifecycle.jobs.hold_review import HoldReviewJob
 from lifecycle.jobs.rekey import RekeyJob
-from lifecycle.jobs.rekey import RekeyJob
 from lifecycle.jobs.rescan import RescanJob
 from lifecycle.jobs.staleness import StalenessJob
 from lifecycle.running import SECONDS, Scheduled
@@ -37,7 +36,6 @@ JOBS: Final[tuple[Scheduled, ...]] = (
     _line(StalenessJob(), "31 5 * * sun", "bring stale memories up for review", seconds=300),
     _line(RescanJob(), "41 2 * * *", "screen memories again that an older privacy gate let pass"),
     _line(RekeyJob(), "11 4 * * *", "seal rows anew that lie under older versions of their keys"),
-    _line(RekeyJob(), "11 1 * * *", "seal rows anew that lie under older versions of their keys"),
     _line(HoldReviewJob(), "7 6 * * *", "tell of legal holds whose review is due"),
     _line(ConsistencyJob(), "23 3 * * sun", "compare rows, edges, index, keys and log", seconds=600),
     _line(CheckpointJob(), "1h", "hold the logs against what was signed, and sign what is new"),
