@@ -269,7 +269,7 @@ class Expiry:
         if one.then is EndAction.EXPIRE:
             self._remove(run, one, check, memory_ids)
         elif one.then is EndAction.ASK:
-            self._ask(run, one, check, memory_ids)
+            self._ask(run, one, due, memory_ids)
         else:
             return self._renewal.renew(run.tenant, one, memory_ids, run.now, run.fenced(check))
         return len(memory_ids)
@@ -296,7 +296,7 @@ class Expiry:
             self._unfolded = 0
             parts.store.fold(0)
 
-    def _ask(self, run: _Run, one: RetentionClass, check: Change, memory_ids: Sequence[str]) -> None:
+    def _ask(self, run: _Run, one: RetentionClass, due: Due, memory_ids: Sequence[str]) -> None:
         payload: dict[str, JsonValue] = {
             "memories": list(memory_ids),
             "count": len(memory_ids),
@@ -304,8 +304,10 @@ class Expiry:
             "reason": TERM_OVER,
         }
         draft = self._parts.journal.event(EventType.MEMORY_REVIEW, run.tenant, payload)
-        asked = AddReviews(run.tenant, memory_ids, TERM_OVER, microseconds(run.now))
-        self._parts.store.submit(WriteSet(drafts=[draft], changes=run.fenced(check, asked.change)))
+        asked = AddReviews(run.tenant, memory_ids, TERM_OVER, microseconds(run.now), due.started)
+        self._parts.store.submit(
+            WriteSet(drafts=[draft], changes=run.fenced(partial(_expect_due, due, memory_ids), asked.change))
+        )
 
     def _refuse(self, run: _Run, one: RetentionClass, held: Sequence[Holding]) -> None:
         """Write down what holds kept."""

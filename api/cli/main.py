@@ -36,6 +36,7 @@ from api.cli import (
     memories,
     operate,
     principals,
+    retention,
     serve,
     start,
     witness,
@@ -147,6 +148,7 @@ app.add_typer(log.app, name="audit")
 app.command("erase")(erase)
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(hold.app, name="hold")
+app.add_typer(retention.app, name="retention")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(principals.app, name="principal")

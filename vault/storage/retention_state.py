@@ -6,7 +6,7 @@ reading the log to `vault.usage`.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from sqlalchemy import Connection, and_, select, update
@@ -27,6 +27,8 @@ class RetentionState:
     """What the clock said then; before the first run, when the tenant was made. Microseconds since 1970 UTC."""
     read: int = 0
     """Leaf index up to which the log was read for uses."""
+    valued: str = ""
+    """The last memory that was asked whether it says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,14 @@ class SaveState:
     tenant: str
     clock: int | None = None
     read: int | None = None
+    valued: str | None = None
 
     def change(self, connection: Connection, _leaves: Sequence[Leaf]) -> None:
         """Save in the caller's transaction."""
-        state = load_state(connection, self.tenant)
-        if self.clock is not None:
-            state = replace(state, clock=self.clock)
-        if self.read is not None:
-            state = replace(state, read=self.read)
-        cursor = json.dumps({"clock": state.clock, "read": state.read})
+        state = asdict(load_state(connection, self.tenant))
+        given = {"clock": self.clock, "read": self.read, "valued": self.valued}
+        state |= {name: value for name, value in given.items() if value is not None}
+        cursor = json.dumps(state)
         mine = update(JOB).where(JOB.c.tenant_id == self.tenant, _MINE).values(cursor=cursor)
         if connection.execute(mine).rowcount == 0:
             row = {"tenant_id": self.tenant, "name": STATE, "cursor": cursor, "paused": 0, "due": 0}
@@ -61,7 +62,7 @@ def load_state(connection: Connection, tenant: str) -> RetentionState:
     kept = select(JOB.c.cursor).where(and_(JOB.c.tenant_id == tenant, _MINE))
     try:
         found = json.loads(str(connection.execute(kept).scalar() or ""))
-        return RetentionState(_whole(found["clock"]), _whole(found["read"]))
+        return RetentionState(_whole(found["clock"]), _whole(found["read"]), str(found["valued"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         return fresh
 

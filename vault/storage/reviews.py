@@ -34,12 +34,20 @@ class AddReviews:
     memory_ids: Sequence[str]
     reason: str
     now: int
+    kept_since: int
+    """What somebody kept after this is left alone."""
 
     def change(self, connection: Connection, leaves: Sequence[Leaf]) -> None:
-        """Add rows in the caller's transaction; one that waits already stays as it is, one that was kept comes anew."""
-        mine = and_(REVIEW.c.tenant_id == self.tenant, REVIEW.c.memory_id.in_(list(self.memory_ids)))
-        connection.execute(REVIEW.delete().where(mine, REVIEW.c.reason == KEPT))
+        """Add rows in the caller's transaction; what waits, was kept lately or is gone meanwhile gets none."""
+        ids = list(self.memory_ids)
+        mine = and_(REVIEW.c.tenant_id == self.tenant, REVIEW.c.memory_id.in_(ids))
+        long_ago = and_(REVIEW.c.reason == KEPT, REVIEW.c.since <= self.kept_since)
+        connection.execute(REVIEW.delete().where(mine, long_ago))
         waiting = set(connection.execute(select(REVIEW.c.memory_id).where(mine)).scalars())
+        current = and_(
+            MEMORY.c.tenant_id == self.tenant, MEMORY.c.memory_id.in_(ids), MEMORY.c.is_current == 1
+        )
+        there = set(connection.execute(select(MEMORY.c.memory_id).where(current)).scalars())
         rows = [
             {
                 "tenant_id": self.tenant,
@@ -49,7 +57,7 @@ class AddReviews:
                 "leaf_index": leaves[0].index,
             }
             for memory_id in self.memory_ids
-            if memory_id not in waiting
+            if memory_id in there - waiting
         ]
         if rows:
             connection.execute(REVIEW.insert(), rows)
