@@ -42,7 +42,6 @@ from vault.intents import Effects
 from vault.journal import Call
 from vault.ledger_mirror import mirror
 from vault.parts import Parts
-from vault.snapshot_check import SnapshotReport, verify_snapshot
 from vault.snapshot_files import (
     SnapshotFolder,
     hash_chunks,
@@ -132,22 +131,6 @@ class Snapshots:
     def prune_unattended(self, tenant: str, parent: Path, keep: int) -> list[str]:
         """Remove old snapshots as the vault itself; like `prune`."""
         return self._prune(tenant, parent, keep, None)
-
-    def verify(
-        self, principal: Principal, folder: SnapshotFolder, purpose: Purpose = Purpose.OPERATIONS
-    ) -> SnapshotReport:
-        """Check a snapshot with the keys of this vault's log; that it was checked is an entry.
-
-        Raises:
-            DeniedError: not allowed; the denial is logged.
-            VaultError: see `vault.snapshot_check.verify_snapshot`.
-        """
-        grant = authorise_over_vault(self._parts, principal, purpose, EventType.SNAPSHOT_VERIFY)
-        report = verify_snapshot(folder, self._parts.log.keys.verifiers)
-        resource = None if report.manifest is None else report.manifest.snapshot_id
-        payload = {"findings": len(report.findings) + report.more}
-        self._parts.journal.note(grant, payload, resource=resource, event=EventType.SNAPSHOT_VERIFY)
-        return report
 
     def _create(self, tenant: str, parent: Path, grant: Grant | None, fence: Change | None) -> Made:
         parts = self._parts

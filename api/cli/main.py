@@ -38,6 +38,7 @@ from api.cli import (
     principals,
     retention,
     serve,
+    snapshot,
     start,
     witness,
 )
@@ -151,6 +152,7 @@ app.add_typer(hold.app, name="hold")
 app.add_typer(retention.app, name="retention")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(principals.app, name="principal")
 app.command("doctor")(operate.doctor)
 app.command("serve")(serve.serve)

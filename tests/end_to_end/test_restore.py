@@ -32,7 +32,8 @@ from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
 from vault.model import Chat, SpeakerRole, Turn
 from vault.opening import Vault
-from vault.restoring import Restored, RestoreTerms, restore_snapshot
+from vault.restoration import Restored, RestoreTerms
+from vault.restoring import restore_snapshot
 from vault.snapshots import Snapshots
 
 
