@@ -1,7 +1,7 @@
 """Invariants of the entries themselves, replayed in order (ARCHITECTURE section 5).
 
 Owns what an honest log may say: known policies, sane times, decisions that fit outcomes, no use of a
-memory that was never written. It leaves hashes and signatures to `audit.verify`.
+memory that was never written, no person's keys destroyed without the erasure of that person. It leaves hashes and signatures to `audit.verify`.
 
 The order of a log is that of its indexes, which the tree commits to. A time is what the machine's clock
 said: a clock that was wrong, or set, is worth a warning (`CLOCK_INVARIANTS`) and no sign of tampering.
@@ -39,6 +39,7 @@ class Invariant(StrEnum):
     POLICY_KNOWN = "policy digest known to the log"
     DECISION_OUTCOME = "outcome that fits the decision"
     MEMORY_WRITTEN = "memory written earlier"
+    KEY_ERASED = "key destroyed for an erasure"
 
 
 CLOCK_INVARIANTS: Final = frozenset({Invariant.TIME_ORDER, Invariant.TIME_PAST})
@@ -70,6 +71,8 @@ class Replay:
     """Claims on an entry or payload that was erased, withheld or left out."""
     _written: IdSet = field(default_factory=IdSet)
     _write_erased: bool = False
+    _erasing: dict[str, set[str]] = field(default_factory=dict)
+    """By the id of an erasure that was begun: the persons whom it is of."""
     _latest: datetime | None = None
     """The latest time since the clock was last seen to step back."""
 
@@ -83,6 +86,7 @@ class Replay:
             yield Breach(Invariant.DECISION_OUTCOME, f"one that fits {header.decision}", str(header.outcome))
         if header.outcome is Outcome.OK:
             yield from self._check_memories(header, payload)
+            yield from self._check_keys(header, payload)
 
     def _check_time(self, time: datetime) -> Iterator[Breach]:
         latest = time if self._latest is None else max(time, self._latest)
@@ -119,6 +123,22 @@ class Replay:
             self._write_erased |= payload is None
             if header.event is EventType.MEMORY_WRITE and header.resource is not None:
                 self._written.update([header.resource])
+
+    def _check_keys(self, header: Header, payload: JsonValue) -> Iterator[Breach]:
+        """See that a person's keys are destroyed by an erasure of that person; versions left behind name nobody."""
+        erasure = header.resource or ""
+        if header.event is EventType.SUBJECT_ERASE and _is_begun(payload):
+            self._erasing.setdefault(erasure, set()).update(_ids(payload, "subjects"))
+        if header.event is EventType.KEY_DESTROY:
+            for subject in sorted(_ids(payload, "subjects") - self._erasing.get(erasure, set())):
+                if self.begun:
+                    self.unproven += 1
+                else:
+                    yield Breach(Invariant.KEY_ERASED, "an erasure of that person begun before", subject)
+
+
+def _is_begun(payload: JsonValue) -> bool:
+    return isinstance(payload, Mapping) and payload.get("step") == "begun"
 
 
 def _ids(payload: JsonValue, key: str) -> set[str]:

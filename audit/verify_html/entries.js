@@ -72,6 +72,7 @@ class Replay {
     Object.assign(this, { tenant, now, inherited, begun, unproven: 0, latest: -Infinity, writeErased: false });
     this.policies = new Map();
     this.written = new Set();
+    this.erasing = new Map();
   }
 
   *observe(header, payload) {
@@ -81,7 +82,10 @@ class Replay {
     if ((header.decision === "denied") !== (header.outcome === "denied")) {
       yield [INVARIANT.DECISION_OUTCOME, `one that fits ${header.decision}`, header.outcome];
     }
-    if (header.outcome === "ok") yield* this.checkMemories(header, payload);
+    if (header.outcome === "ok") {
+      yield* this.checkMemories(header, payload);
+      yield* this.checkKeys(header, payload);
+    }
   }
 
   *checkTime(header) {
@@ -118,6 +122,20 @@ class Replay {
       for (const memory of vaultIds(payload, "written")) this.written.add(memory);
       this.writeErased ||= payload === null;
       if (header.event === EVENT.MEMORY_WRITE && header.resource) this.written.add(header.resource);
+    }
+  }
+
+  *checkKeys(header, payload) {
+    const erasure = header.resource || "";
+    if (header.event === EVENT.SUBJECT_ERASE && isObject(payload) && payload.step === "begun") {
+      if (!this.erasing.has(erasure)) this.erasing.set(erasure, new Set());
+      for (const subject of vaultIds(payload, "subjects")) this.erasing.get(erasure).add(subject);
+    }
+    if (header.event !== EVENT.KEY_DESTROY) return;
+    const erased = this.erasing.get(erasure) || new Set();
+    for (const subject of [...new Set(vaultIds(payload, "subjects"))].filter((one) => !erased.has(one)).sort()) {
+      if (this.begun) this.unproven += 1;
+      else yield [INVARIANT.KEY_ERASED, "an erasure of that person begun before", subject];
     }
   }
 }

@@ -120,3 +120,41 @@ def test_payloads_of_other_shapes_say_nothing_of_memories(payload: dict[str, Jso
 def test_a_breach_says_what_was_expected_and_what_came() -> None:
     [breach] = observe([LOAD, read("mem_aaaaaaaa")], Replay("clinic-a"))
     assert breach == Breach(Invariant.MEMORY_WRITTEN, "an id from an entry before", "mem_aaaaaaaa")
+
+
+ERASURE = "era_0123456789abcdefghjkmnpqrs"
+
+
+def destroyed(*subjects: str, resource: str | None = ERASURE) -> EntryDraft:
+    return draft(EventType.KEY_DESTROY, resource=resource, payload={"subjects": list(subjects)})
+
+
+def begun(*subjects: str, step: str = "begun", outcome: Outcome = Outcome.OK) -> EntryDraft:
+    payload: dict[str, JsonValue] = {"subjects": list(subjects), "step": step}
+    return draft(EventType.SUBJECT_ERASE, resource=ERASURE, payload=payload, outcome=outcome)
+
+
+def test_a_persons_key_is_destroyed_only_by_an_erasure_of_that_person() -> None:
+    anna, bob = "sub_aaaaaaaa", "sub_bbbbbbbb"
+    assert breaches([LOAD, begun(anna), destroyed(anna)]) == []
+    for before in (
+        [],
+        [begun(bob)],
+        [begun(anna, step="rows")],
+        [begun(anna, outcome=Outcome.REFUSED)],
+        [draft(EventType.SUBJECT_ERASE, resource=ERASURE, payload={})],
+    ):
+        assert breaches([LOAD, *before, destroyed(anna)]) == [Invariant.KEY_ERASED]
+    assert breaches([LOAD, begun(anna), destroyed(anna, resource="era_other")]) == [Invariant.KEY_ERASED]
+    assert breaches([LOAD, begun(anna), destroyed(anna, resource=None)]) == [Invariant.KEY_ERASED]
+    assert breaches([LOAD, begun(anna), destroyed(anna, bob)]) == [Invariant.KEY_ERASED]
+
+
+def test_versions_of_keys_that_were_left_behind_name_nobody_and_need_no_erasure() -> None:
+    assert breaches([LOAD, draft(EventType.KEY_DESTROY, resource="vault", payload={"kind": "retired"})]) == []
+
+
+def test_an_erasure_that_may_have_begun_before_what_is_shown_is_neither_shown_nor_refuted() -> None:
+    replay = Replay("clinic-a", begun=True, inherited={POLICY: START})
+    assert breaches([destroyed("sub_aaaaaaaa")], replay) == []
+    assert replay.unproven == 1

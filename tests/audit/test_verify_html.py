@@ -17,6 +17,7 @@ from audit.errors import AuditError, BundleMalformedError, VerificationError
 from audit.event import EventType
 from audit.evidence import SYSTEM_LOG, EntryBeside
 from audit.proof import TlogProof, parse_proof, verify_proof
+from audit.replay import Invariant
 from audit.report import Report
 from audit.signing import VerifierKey
 from audit.trust import Trust
@@ -214,6 +215,30 @@ def test_the_browser_finds_the_same_in_every_tampered_log(browser: Browser, live
         if said != expected:
             differing[name] = (said, expected)
     assert differing == {}
+
+
+@needs_chromium
+def test_the_browser_holds_destroyed_keys_against_erasures(
+    deployment: SmallDeployment, browser: Browser
+) -> None:
+    anna, bob, erasure = "sub_aaaaaaaa", "sub_bbbbbbbb", "era_aaaaaaaa"
+    deployment.open_logs(A)
+    begun = draft(
+        EventType.SUBJECT_ERASE,
+        resource=erasure,
+        payload={"subjects": [anna], "step": "begun"},
+        action="erase",
+    )
+    destroyed = [
+        draft(EventType.KEY_DESTROY, resource=resource, payload={"subjects": [subject]}, action="destroy")
+        for resource, subject in ((erasure, anna), (erasure, bob), ("era_bbbbbbbb", anna), (None, anna))
+    ]
+    deployment.log.append(deployment.connection, [begun, *destroyed])
+    deployment.sign()
+    bundle = export(deployment)
+    outcome, findings = python_says(bundle)
+    assert sorted(check for _, check in findings) == [Invariant.KEY_ERASED] * 3
+    assert browser.verify("evidence.tar", bundle) == (outcome, findings)
 
 
 @needs_chromium
