@@ -28,6 +28,7 @@ from vault.errors import (
     ErasedError,
     IdentifierInvalidError,
     InputInvalidError,
+    KeyDestroyedError,
     KeyMissingError,
     ScreeningRefusedError,
 )
@@ -106,7 +107,7 @@ class WritePath:
             DeniedError: the principal may not write to this access tier for this purpose.
             InputInvalidError: or one of its kinds: the source cannot be kept as it is.
             ScreeningRefusedError: the privacy rules refuse it; an entry says so.
-            ErasedError: it was erased before; an entry says so.
+            ErasedError, KeyDestroyedError: it, or whom it is about, was erased before; an entry says so.
             KeyAccessError, StorageError: nothing was written.
         """
         parts = self._parts
@@ -119,7 +120,11 @@ class WritePath:
         # 3. Screen
         stock = Stock(parts.entropy)
         subjects = parts.sealers.named(grant.tenant, _subjects(principal, request.subjects))
-        sealer = self._sealer(grant, subjects, TokenScope(request.access_tier, principal.id), stock)
+        try:
+            sealer = self._sealer(grant, subjects, TokenScope(request.access_tier, principal.id), stock)
+        except KeyDestroyedError:  # whom it is about was erased
+            parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
+            raise
         screens = self._screen(grant, request.source, passages, sealer.tokens)
         parts.probe("screened")
         now = parts.clock()
@@ -130,7 +135,7 @@ class WritePath:
         # 4. Guard, 5. Seal, 6. Commit, by whichever writer leads: for all who wait, one after another
         try:
             (leaf,) = unit.commit(prepare=lambda: self._seal(unit, work), finish=lambda: self._index(work))
-        except ErasedError:
+        except (ErasedError, KeyDestroyedError):
             parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
             raise
         # 7. Receipt

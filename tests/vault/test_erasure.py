@@ -26,7 +26,7 @@ from tests.simulators.clinic import (
 from tests.simulators.fakes import FrozenClock, fake_options
 from vault.erasing.plan import plan_of
 from vault.erasing.record import record_of
-from vault.erasure import Erased, Erasures
+from vault.erasure import Erased, Erasures, ErasureUnfinishedWarning
 from vault.errors import (
     ConflictError,
     ErasedError,
@@ -35,9 +35,11 @@ from vault.errors import (
     IdentifierInvalidError,
     KeyDestroyedError,
     NotFoundError,
+    StorageFullError,
     TamperedError,
 )
 from vault.model import Chat, Turn
+from vault.opening import Vault
 from vault.storage.group_commit import WriteSet
 from vault.storage.schema import EDGE, HOLD, HOLD_TARGET, MEMORY_SUBJECT, USAGE
 
@@ -351,6 +353,7 @@ def test_what_was_erased_is_refused_when_it_is_written_again(clinic: Clinic, peo
     ):
         with pytest.raises((ErasedError, KeyDestroyedError)):
             clinic.mem(OWNER).extract(says(text), subject=subject)
+        assert (clinic.last().event, clinic.last().outcome) == ("memory.write", "refused")
     assert clinic.state() == before
     clinic.mem(OWNER).extract(says("the knee hurts at night"), subject="carl")
     assert clinic.state()["memory"] == before["memory"] + 1, "a sentence without personal values is nobody's"
@@ -483,3 +486,122 @@ def test_an_erased_persons_other_tenant_is_untouched(clinic: Clinic, people: Peo
     assert bank.reveal(theirs[0]).text == "anna has an account"
     with clinic.vault.parts.store.log_connection("bank") as connection:
         assert record_of(connection, "bank", erasures(clinic).plan(OTHER_OFFICER, "anna").subject) is None
+
+
+def interrupted(clinic: Clinic, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Erase Anna as far as a step that fails."""
+
+    def fail(*_given: object, **_named: object) -> None:
+        raise StorageFullError("no space is left for the store")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"vault.erasing.run.ErasureRun.{step}", fail)
+        with pytest.raises(StorageFullError):
+            erase(clinic)
+
+
+@pytest.mark.parametrize(
+    "step", ["_remember_facts", "_shred", "_remove_rows", "_erase_payloads", "_conclude"]
+)
+def test_what_failed_in_the_middle_is_finished_by_the_next_opening(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    interrupted(clinic, monkeypatch, step)
+    with pytest.raises((ErasedError, KeyDestroyedError)):
+        clinic.mem(OWNER).extract(says("anna is back"), subject="anna")
+    clinic.reopen()
+    found = proven(clinic, erasures(clinic).certificate(OFFICER, "anna")).certificate
+    assert found.matched["memories"] == 3
+    assert {one.what: one.count for one in found.remaining}.get("texts-not-opened") is None
+    assert clinic.count("memory") == 1
+    assert clinic.audit().verify().passed
+    entry = [one for one in clinic.log() if one.event == "subject.erase"][-2]
+    assert entry.principal == "memvault", "nobody's grant is needed again"
+
+
+def test_what_failed_in_the_middle_is_finished_by_whoever_asks_again(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(clinic, monkeypatch, "_erase_payloads")
+    assert erasures(clinic).resumed_by(OFFICER) != ()
+    assert erasures(clinic).resumed_by(OFFICER) == ()
+    with pytest.raises(DeniedError):
+        erasures(clinic).resumed_by(ADMINISTRATOR)
+
+
+def test_a_hold_that_comes_before_the_keys_are_destroyed_stops_an_erasure_that_was_begun(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(clinic, monkeypatch, "_remember_facts")
+    hold(clinic, "memory", people.alone[0])
+    with pytest.raises(HeldError):
+        erasures(clinic).resume(CLINIC)
+    assert (clinic.last().outcome, clinic.last().payload["reason"]) == ("refused", "held")
+    assert clinic.mem(OWNER).reveal(people.alone[0]).text
+    clinic.vault.close()
+    with pytest.warns(ErasureUnfinishedWarning, match="not finished: 1 memories stand under 1 legal holds"):
+        clinic.vault = Vault.open(clinic.path, options=clinic.options)
+    assert clinic.count("erasure", "state = 'begun'") == 1
+    assert clinic.count("memory") == 5
+    clinic.sql("UPDATE hold SET asked_by = 'officer-b', asked = 3, released_by = 'officer-c', released = 4")
+    assert len(erasures(clinic).resume(CLINIC)) == 1
+    assert clinic.count("memory") == 1
+
+
+def test_an_erasure_whose_entries_were_lost_is_certified_by_nobody(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erase(clinic)
+    clinic.sql("UPDATE erasure SET state = 'done', erasure_id = 'era_other'")
+    with pytest.raises(TamperedError, match="no entry names the certificate"):
+        erasures(clinic).certificate(OFFICER, "anna")
+    clinic.sql("UPDATE erasure SET state = 'shredded'")
+    with pytest.raises(TamperedError, match="no entry of its step"):
+        erasures(clinic).resume(CLINIC)
+
+
+def test_a_reader_of_an_older_state_keeps_old_pages_and_the_certificate_says_so(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.erasing.run.FOLD_SECONDS", 0.1)
+    with clinic.vault.parts.store.log_connection(CLINIC) as connection:
+        connection.execute(MEMORY_SUBJECT.select()).all()
+        found = proven(clinic, erase(clinic)).certificate
+    assert {one.what: one.count for one in found.remaining}["old-pages"] == 1
+    tests = {test.name: test.result for test in found.tests}
+    assert (tests["bytes"], tests["rows"]) == (Ran.NOT_RUN, Ran.PASSED)
+
+
+@pytest.mark.parametrize("test", ["rows", "keys", "copies", "write", "restore", "bytes"])
+def test_each_test_notices_what_it_is_for(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch, test: str
+) -> None:
+    parts = clinic.vault.parts
+    row = erasures(clinic).plan(OFFICER, "anna")
+    with monkeypatch.context() as patched:
+        if test == "rows":
+            patched.setattr("vault.erasing.negative._rows_of", lambda *_: 1)
+        elif test == "keys":
+            patched.setattr(type(parts.sealers), "try_key", lambda *_: None)
+        elif test == "copies":
+            opens = type(parts.sealers).open_memory
+
+            def opened(*given: object, reveal: bool = False) -> object:
+                return "opened" if reveal else opens(*given)  # type: ignore[arg-type]  # passed on
+
+            patched.setattr(type(parts.sealers), "open_memory", opened)
+        elif test == "write":
+            patched.setattr("vault.erasing.negative.expect_not_erased", lambda *_: None)
+        elif test == "restore":
+            patched.setattr("vault.erasing.negative.known_gone", lambda _: {})
+        else:
+            (text,) = clinic.sql(
+                "SELECT text FROM memory WHERE memory_id = ? AND version = 1", people.alone[0]
+            )[0]
+            assert isinstance(text, bytes)
+            (clinic.path / "left-over").write_bytes(bytes((1 << 21) - 40) + text)
+        with pytest.raises(ErasureIncompleteError, match=f"got back by: {test}$"):
+            erasures(clinic).erase(OFFICER, "anna", row.digest)
+    (clinic.path / "left-over").unlink(missing_ok=True)
+    assert clinic.count("erasure", "certificate IS NULL") == 1
+    assert erasures(clinic).erase(OFFICER, "anna", row.digest).certificate

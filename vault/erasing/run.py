@@ -180,7 +180,7 @@ class ErasureRun:
                     text = sealers.fact(tenant, row)
                 except RootUnusableError:
                     raise  # says nothing of the row: the erasure goes on when the root can be used again
-                except (TamperedError, KeyAccessError, ValueError, TypeError):
+                except (TamperedError, KeyAccessError, ValueError, TypeError, AttributeError):
                     self.unopened += 1
                     continue
                 made += tombstones.facts(row.subjects, text)
