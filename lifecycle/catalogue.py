@@ -20,6 +20,7 @@ from lifecycle.jobs.expire import ExpiryJob
 from lifecycle.jobs.hold_review import HoldReviewJob
 from lifecycle.jobs.rekey import RekeyJob
 from lifecycle.jobs.rescan import RescanJob
+from lifecycle.jobs.snapshot import RestoreDrillJob, SnapshotJob
 from lifecycle.jobs.staleness import StalenessJob
 from lifecycle.running import SECONDS, Scheduled
 from lifecycle.terms import parse_term
@@ -38,6 +39,12 @@ JOBS: Final[tuple[Scheduled, ...]] = (
     _line(RekeyJob(), "11 4 * * *", "seal rows anew that lie under older versions of their keys"),
     _line(HoldReviewJob(), "7 6 * * *", "tell of legal holds whose review is due"),
     _line(ConsistencyJob(), "23 3 * * sun", "compare rows, edges, index, keys and log", seconds=600),
+    _line(
+        SnapshotJob(), "17 0 * * *", "copy the sealed rows and the logs, if it is said where to", seconds=600
+    ),
+    _line(
+        RestoreDrillJob(), "47 5 * * sat", "put the newest snapshot back into a scratch folder", seconds=600
+    ),
     _line(CheckpointJob(), "1h", "hold the logs against what was signed, and sign what is new"),
     _line(AnchorJob(), "1h", "anchor what is signed, and hold the logs against the anchor"),
 )

@@ -213,10 +213,7 @@ def _status(connection: Connection, tenant: str, scheduled: Scheduled) -> JobSta
 
 
 def _time(at: int | None) -> datetime | None:
-    try:
-        return from_microseconds(at) if at else None
-    except OverflowError:  # no time that this program wrote
-        return None
+    return from_microseconds(at) if at else None
 
 
 def _past(index: int, time: datetime, by: str, job: str | None, payload: Mapping[str, JsonValue]) -> PastRun:

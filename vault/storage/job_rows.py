@@ -16,6 +16,8 @@ from vault.errors import InputInvalidError
 from vault.storage.schema import JOB
 
 MAX_CURSOR: Final = 65_536
+_LAST: Final = 253_402_300_800_000_000 - 1
+"""The last microsecond of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,13 @@ def job_state(connection: Connection, tenant: str, name: str) -> JobState:
     if row is None:
         return JobState()
     return JobState(
-        bool(row.paused), row.due, row.cursor, row.started, row.finished, row.outcome, _counts(row.counts)
+        paused=bool(row.paused),
+        due=_time(row.due) or 0,
+        cursor=str(row.cursor),
+        started=_time(row.started),
+        finished=_time(row.finished),
+        outcome=row.outcome if isinstance(row.outcome, str) else None,
+        counts=_counts(row.counts),
     )
 
 
@@ -69,10 +77,15 @@ def _of(tenant: str, name: str) -> ColumnElement[bool]:
     return and_(JOB.c.tenant_id == tenant, JOB.c.name == name)
 
 
-def _counts(written: str) -> Mapping[str, int] | None:
+def _time(written: object) -> int | None:
+    """Return a time that a clock can show; None for any other value: SQLite keeps whatever was put there."""
+    return written if isinstance(written, int) and 0 <= written <= _LAST else None
+
+
+def _counts(written: object) -> Mapping[str, int] | None:
     """Read counts back; None where the row does not hold what was written."""
     try:
-        read = parse_canonical(written)
+        read = parse_canonical(written) if isinstance(written, str) else None
     except MalformedError:
         return None
     if not isinstance(read, Mapping):
