@@ -23,7 +23,7 @@ from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
 from vault.erasing.certifying import carried, certify
 from vault.erasing.plan import NOTHING, ErasurePlan, plan_of
-from vault.erasing.record import ErasureRecord, State, Voice, record_of, unfinished
+from vault.erasing.record import ErasureRecord, State, Voice, record_by_id, record_of, unfinished
 from vault.erasing.run import ErasureRun, begin, new_erasure_id
 from vault.errors import ConflictError, ErasureIncompleteError, HeldError, NotFoundError, VaultError
 from vault.grant import Grant, authorise
@@ -199,6 +199,16 @@ class Erasures:
         fence: Change | None = None,
         found: Belongings | None = None,
     ) -> ErasureRecord:
+        with self._parts.erasing:  # the job, an opening and whoever asks again go one after another
+            return self._finished(record, grant, fence, found)
+
+    def _finished(
+        self, begun: ErasureRecord, grant: Grant | None, fence: Change | None, found: Belongings | None
+    ) -> ErasureRecord:
+        with self._parts.store.log_connection(begun.tenant) as connection:
+            record = record_by_id(connection, begun.tenant, begun.erasure_id) or begun
+        if record.state is State.DONE:
+            return record
         voice = Voice(self._parts.journal, record.tenant, record.erasure_id, grant)
         run = ErasureRun(self._parts, voice, record, fence, found)
         try:

@@ -117,6 +117,7 @@ class Organizer:
     ) -> Leaf:
         parts = self._parts
         unit = parts.store.write(grant)
+        unit.expect_present({end for link in links for end in (link.source, link.target)})
         for link in links:
             unit.add_edge(link.source, link.kind, link.target)
         for change in changes:

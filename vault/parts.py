@@ -1,6 +1,8 @@
 """The parts of an open vault, as the paths use them."""
 
+import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from audit.log import AuditLog
 from audit.signing import VerifierKey
@@ -21,6 +23,16 @@ from vault.sealing import Sealers
 from vault.storage.group_commit import Probe
 from vault.storage.store import Store
 from vault.tile_readers import TileReaders
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPlace:
+    """Where snapshots of the vault are made."""
+
+    folder: Path
+    """Outside the vault's own."""
+    keep: int = 7
+    """How many of the newest stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,10 @@ class Parts:
     assurance: Assurance
     """Anchor and witnesses of the logs."""
     tile_readers: TileReaders = field(default_factory=TileReaders)
+    snapshots: SnapshotPlace | None = None
+    """Where jobs make snapshots; None: they make none."""
+    erasing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while an erasure is carried on: one at a time."""
     backup_horizon_days: int | None = None
     """How long backups of the vault are kept, as whoever runs it says; None: nobody said."""
 

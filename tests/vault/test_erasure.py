@@ -1,5 +1,6 @@
 """Erasing a person: what goes, what stays, who may, and what is refused; crashes are `end_to_end`'s."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -40,6 +41,7 @@ from vault.errors import (
 )
 from vault.model import Chat, Turn
 from vault.opening import Vault
+from vault.organizer import Organizer
 from vault.storage.group_commit import WriteSet
 from vault.storage.schema import EDGE, HOLD, HOLD_TARGET, MEMORY_SUBJECT, USAGE
 
@@ -605,3 +607,51 @@ def test_each_test_notices_what_it_is_for(
     (clinic.path / "left-over").unlink(missing_ok=True)
     assert clinic.count("erasure", "certificate IS NULL") == 1
     assert erasures(clinic).erase(OFFICER, "anna", row.digest).certificate
+
+
+def test_organizing_that_was_overtaken_brings_no_edge_back(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, applied = clinic.mem(OWNER), Organizer._apply
+    for text in ("the knee hurts", "no, the knee does not hurt", "the knee hurts at night, too"):
+        owner.extract(says(text), subject="anna")
+
+    def overtaken(self: Organizer, *given: object) -> object:
+        assert given[2] != (), "there are links to be made"
+        erase(clinic)
+        return applied(self, *given)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(Organizer, "_apply", overtaken)
+    with pytest.raises(ConflictError, match="removed meanwhile"):
+        owner.organize(subject="anna")
+    assert clinic.count("edge") == 0
+    assert clinic.audit().verify().passed
+
+
+def test_two_who_ask_at_one_time_erase_once(clinic: Clinic, people: People) -> None:
+    plan = erasures(clinic).plan(OFFICER, "anna")
+    done: list[Erased] = []
+    refused: list[ConflictError] = []
+
+    def ask() -> None:
+        try:
+            done.append(erasures(clinic).erase(OFFICER, "anna", plan.digest))
+        except ConflictError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    erasures(clinic).resume(CLINIC)
+    for thread in threads:
+        thread.join(30)
+    assert len(done) + len(refused) == 4
+    assert done
+    assert len({one.erasure_id for one in done}) == 1
+    entries = clinic.log()
+    assert [one.payload["step"] for one in entries if one.payload.get("step") == "certified"] == ["certified"]
+    assert (
+        len([one for one in entries if one.event == "effect.outcome" and one.resource == done[0].erasure_id])
+        == 1
+    )
+    assert clinic.audit().verify().passed

@@ -25,7 +25,7 @@ from sqlalchemy.exc import OperationalError
 
 from audit.canonical import JsonValue
 from audit.certificate import Ran
-from audit.erasure import MAX_ERASED, erase_payloads
+from audit.erasure import erase_payloads
 from audit.event import EventType, Outcome
 from audit.intent import Intent, intent_payload, outcome_payload
 from audit.log import Leaf
@@ -65,6 +65,8 @@ _TEXTS: Final = 200
 """Versions of memories that are opened before their digests are committed."""
 _BATCH: Final = 200
 """Memories of one transaction: fewer than may be, so that who writes beside it does not wait for long."""
+_PAYLOADS: Final = 250
+"""Payloads of one transaction, for the same reason."""
 _ROUNDS: Final = 3
 """How often it is looked for rows that are left."""
 
@@ -270,7 +272,7 @@ class ErasureRun:
         with self.parts.store.log_connection(record.tenant) as connection:
             about = self._named(connection, "gone") | self._named(connection, "episodes")
             entries = told(connection, record.tenant, record.subject, about)
-        for some in pieces(entries.alone, MAX_ERASED):
+        for some in pieces(entries.alone, _PAYLOADS):
             chosen: list[JsonValue] = list(some)
             draft = self.voice.draft(
                 EventType.PAYLOAD_ERASE,

@@ -4,10 +4,11 @@ Owns what a grant's action allows to be added. It leaves the commit to `vault.st
 form of rows to `vault.storage.rows`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from audit.event import EntryDraft
 from audit.log import Leaf
@@ -22,6 +23,8 @@ from vault.storage.read_unit import within
 from vault.storage.removal import TombstoneKind, expect_not_erased, has_tombstones
 from vault.storage.rows import StoredEpisode, StoredMemory, episode_digest, row_digest
 from vault.storage.schema import EDGE, EMBEDDING, EPISODE, MEMORY, MEMORY_SUBJECT, SUBJECT
+
+_CHUNK: Final = 500  # below SQLite's limit of bound parameters
 
 
 class WriteUnit:
@@ -142,6 +145,25 @@ class WriteUnit:
             connection.execute(statement, [{**row, "leaf_index": leaves[0].index}])
 
         self._work.changes.append(insert_once)
+
+    def expect_present(self, memory_ids: Collection[str]) -> None:
+        """Refuse the commit where one of these memories was removed meanwhile: an edge to it would come back.
+
+        Raises:
+            ConflictError: at the commit: one is there no more.
+        """
+        ids = sorted(memory_ids)
+
+        def look(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            for start in range(0, len(ids), _CHUNK):
+                some = ids[start : start + _CHUNK]
+                query = select(func.count(MEMORY.c.memory_id.distinct())).where(
+                    MEMORY.c.tenant_id == self._grant.tenant, MEMORY.c.memory_id.in_(some)
+                )
+                if connection.execute(query).scalar_one() != len(some):
+                    raise ConflictError("a memory was removed meanwhile: read them again")
+
+        self._work.changes.append(look)
 
     def commit(
         self, *, prepare: Callable[[], None] | None = None, finish: Callable[[], None] | None = None
