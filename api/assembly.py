@@ -22,6 +22,7 @@ from vault.errors import InputInvalidError, KeyFileUnsafeError, KeyWrongError, T
 from vault.memos import MemOS
 from vault.opening import Vault, VaultOptions, default_path
 from vault.outside import Places
+from vault.parts import SnapshotPlace
 
 _MAX_PASSPHRASE_FILE: Final = 8_192
 
@@ -39,6 +40,9 @@ def vault_options(settings: Settings) -> VaultOptions:
         bundle=None if settings.policy_folder is None else Bundle.read(settings.policy_folder),
         outside=places_of(settings),
         backup_horizon_days=settings.backup_horizon_days,
+        snapshots=None
+        if settings.snapshot_folder is None
+        else SnapshotPlace(settings.snapshot_folder, settings.snapshots_kept),
         transit=transit_of(settings),
     )
 

@@ -105,6 +105,10 @@ class Settings:
     """Whether `memvault serve` runs the jobs of the timetable when they are due."""
     jobs: Mapping[str, str] = field(default_factory=dict)
     """When jobs run: `name=term`, separated by `;`: `expiry=6h; anchor=off; consistency=23 3 * * sun`."""
+    snapshot_folder: Path | None = None
+    """Directory in which the job `snapshot` makes snapshots, outside the vault's own; none are made if not set."""
+    snapshots_kept: int = 7
+    """How many of the newest snapshots there stay."""
     limits: InputLimits = field(default_factory=InputLimits)
     """Input limits: `MEMVAULT_LIMIT_` and the name of the limit."""
 
@@ -195,6 +199,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "timestamp_url": _text,
     "timestamp_roots_file": _path,
     "timestamp_seconds": _whole(60, 31_536_000),
+    "snapshot_folder": _path,
+    "snapshots_kept": _whole(1, 100_000),
     "transit_url": _text,
     "transit_key": _text,
     "transit_mount": _text,

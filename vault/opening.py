@@ -45,7 +45,7 @@ from vault.journal import Journal
 from vault.ledger_mirror import mirror
 from vault.log_indexes import LogIndexes
 from vault.outside import Places, make_anchor, open_outside
-from vault.parts import Parts
+from vault.parts import Parts, SnapshotPlace
 from vault.pipeline.limits import InputLimits
 from vault.privacy.findings import Detector
 from vault.privacy.gate import PrivacyGate
@@ -103,6 +103,8 @@ class VaultOptions:
     """Where the log's anchor and witnesses are."""
     backup_horizon_days: int | None = None
     """How long backups of the vault are kept; erasure certificates name it. None: nobody says."""
+    snapshots: SnapshotPlace | None = None
+    """Where jobs make snapshots; None: they make none."""
     transit: TransitPlace | None = None
     """The transit key that is the root, and how to reach it; None where the root is a key file."""
 
@@ -428,6 +430,7 @@ def _assemble(
         log_indexes=log_indexes,
         verifier_key=log_keys.current.verifier,
         assurance=assurance,
+        snapshots=options.snapshots,
         backup_horizon_days=options.backup_horizon_days,
     )
 

@@ -101,7 +101,12 @@ class Restoration:
             VaultError: see `restore_snapshot`.
         """
         event = EventType.SNAPSHOT_RESTORE
-        return self.put_back(authorise_over_vault(self.parts, principal, Purpose.OPERATIONS, event))
+        restored = self.put_back(authorise_over_vault(self.parts, principal, Purpose.OPERATIONS, event))
+        if not self.terms.plan_only:
+            for plan in restored.tenants:
+                mirror(self.parts, plan.tenant)
+            self.parts.store.fold(FOLD_SECONDS)
+        return restored
 
     def put_back(self, grant: Grant | None) -> Restored:
         """Restore under a grant, or as the vault itself."""
@@ -113,10 +118,6 @@ class Restoration:
             done = 0
             if not self.terms.plan_only:
                 done = self._commit(engine, plans, grant)
-        if not self.terms.plan_only:
-            for plan in plans:
-                mirror(self.parts, plan.tenant)
-            self.parts.store.fold(FOLD_SECONDS)
         return Restored(self.manifest.snapshot_id, tuple(plans), done, rows_were_lost=False)
 
     @contextmanager

@@ -111,23 +111,39 @@ def new_folder(parent: Path, snapshot_id: str) -> Iterator[SnapshotFolder]:
     Raises:
         StorageError: or one of its kinds: nothing is left of it.
     """
+    with _unfinished(parent, snapshot_id) as unfinished:
+        yield SnapshotFolder(unfinished)
+        sync_folder(unfinished)
+        unfinished.rename(parent / snapshot_id)
+        sync_folder(parent)
+
+
+@contextmanager
+def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Lend a folder for its owner alone that is removed when the block ends, however it ends.
+
+    Raises:
+        StorageError: or one of its kinds.
+    """
+    with _unfinished(parent, f"{IdKind.SNAPSHOT}_{name}") as scratch:
+        yield scratch
+
+
+@contextmanager
+def _unfinished(parent: Path, name: str) -> Iterator[Path]:
+    """Lend a locked folder under a dot; what is still there under this name when the block ends is removed."""
     with translated_files():
         parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         _clear(parent)
-        unfinished = parent / f"{_UNFINISHED}{snapshot_id}"
+        unfinished = parent / f"{_UNFINISHED}{name}"
         unfinished.mkdir(mode=_PRIVATE_DIRECTORY)
         unfinished.chmod(_PRIVATE_DIRECTORY)
         lock = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield SnapshotFolder(unfinished)
-            os.fsync(lock)
-            unfinished.rename(parent / snapshot_id)
-            sync_folder(parent)
-        except BaseException:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
+            yield unfinished
         finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
             os.close(lock)
 
 

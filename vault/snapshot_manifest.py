@@ -117,7 +117,7 @@ def parse_manifest(text: bytes) -> Manifest:
         _refuse()
     try:
         fields = _mapping(parse_canonical(text.decode()))
-    except (MalformedError, UnicodeDecodeError):
+    except (MalformedError, UnicodeDecodeError, TypeError):
         _refuse()
     version = fields.get("format")
     if isinstance(version, int) and version > SNAPSHOT_FORMAT:

@@ -348,7 +348,7 @@ def _key_list(parts: Parts) -> tuple[bytes, dict[str, int]]:
     return "".join(lines).encode(), dict(states)
 
 
-def _heads(parts: Parts, copy: Path) -> tuple[list[LogHead], list[LedgerHead]]:
+def _heads(parts: Parts, copy: Path) -> tuple[tuple[LogHead, ...], tuple[LedgerHead, ...]]:
     """Return how far the logs are in a copy, and what there must not come back."""
     engine = reader_engine(copy)
     try:
@@ -366,7 +366,7 @@ def _heads(parts: Parts, copy: Path) -> tuple[list[LogHead], list[LedgerHead]]:
                     ledger.append(_ledger_head(connection, log))
     finally:
         engine.dispose()
-    return logs, ledger
+    return tuple(logs), tuple(ledger)
 
 
 def _ledger_head(connection: Connection, tenant: str) -> LedgerHead:

@@ -69,6 +69,8 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_TRANSIT_CERTIFICATE_FILE": "/client.pem",
         "MEMVAULT_TRANSIT_CERTIFICATE_KEY_FILE": "/client.key",
         "MEMVAULT_TRANSIT_SECONDS": "2",
+        "MEMVAULT_SNAPSHOT_FOLDER": "/mnt/backup",
+        "MEMVAULT_SNAPSHOTS_KEPT": "30",
         "MEMVAULT_BACKUP_HORIZON_DAYS": "30",
         "MEMVAULT_TIMETABLE": "false",
         "MEMVAULT_JOBS": "rescan=6h; anchor = off ;consistency=23 3 * * sun",
