@@ -43,6 +43,8 @@ class Change:
     text: str = field(repr=False)
     expected_version: int | None
     purpose: Purpose
+    reason: str | None = None
+    """A fixed word: why it was not right, where a person asked for it to be put right."""
 
 
 class UpdatePath:
@@ -80,6 +82,8 @@ class UpdatePath:
             "version": after.stored.version,
             "digests": [after.stored.digest()],
         }
+        if change.reason is not None:
+            payload["reason"] = change.reason
         unit.entry(parts.journal.allowed(grant, payload, resource=change.memory_id))
         # By the thread that commits, so that the index takes versions in the order in which they were committed.
         try:

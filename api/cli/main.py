@@ -40,6 +40,7 @@ from api.cli import (
     serve,
     snapshot,
     start,
+    subject,
     witness,
 )
 from api.cli.audit_finality import finality
@@ -149,6 +150,7 @@ app.add_typer(log.app, name="audit")
 app.command("erase")(erase)
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(hold.app, name="hold")
+app.add_typer(subject.app, name="subject")
 app.add_typer(retention.app, name="retention")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")
