@@ -9,8 +9,11 @@ import pytest
 
 from audit.event import EventType
 from audit.intent import intent_payload
+from lifecycle.jobs.consistency import ConsistencyJob
+from lifecycle.running import Runner, RunOutcome, Scheduled
 from tests.simulators.clinic import CLINIC, OWNER, Clinic
 from tests.simulators.fakes import FrozenClock
+from vault.checking.finding import MAX_FINDINGS
 from vault.clock import microseconds
 from vault.consistency import STAGES, Check, Consistency, Finding, Findings, Severity
 from vault.errors import LeaseLostError, NotFoundError, RootUnreachableError, TamperedError
@@ -198,10 +201,10 @@ def test_whom_a_memory_is_about_is_put_right_from_its_own_row(clinic: Clinic, id
     clinic.sql("DELETE FROM memory_subject WHERE memory_id = ?", ids[0])
     clinic.sql("INSERT INTO memory_subject VALUES (?, ?, ?)", CLINIC, other, ids[1])
     told = of(check(clinic), Check.SUBJECT)
-    assert [(one.where, one.severity, one.repaired) for one in told] == [
+    assert {(one.where, one.severity, one.repaired) for one in told} == {
         (ids[0], Severity.ERROR, True),
         (ids[1], Severity.ERROR, True),
-    ]
+    }
     assert clinic.sql("SELECT * FROM memory_subject ORDER BY 2, 3") == before
     assert repairs(clinic) == [("vault.repair", "subject-rows")] * 2
     assert check(clinic).found == []
@@ -221,10 +224,10 @@ def test_a_missing_or_bad_vector_is_made_anew(clinic: Clinic, ids: list[str]) ->
     clinic.sql("DELETE FROM embedding WHERE memory_id = ?", ids[0])
     clinic.sql("UPDATE embedding SET vector = zeroblob(60) WHERE memory_id = ?", ids[1])
     told = of(check(clinic), Check.VECTOR)
-    assert [(one.where, one.severity, one.repaired) for one in told] == [
+    assert {(one.where, one.severity, one.repaired) for one in told} == {
         (ids[0], Severity.WARNING, True),
         (ids[1], Severity.WARNING, True),
-    ]
+    }
     assert clinic.count("embedding") == len(ids)
     assert repairs(clinic) == [("vault.repair", "vectors")] * 2
     assert check(clinic).found == []
@@ -410,6 +413,54 @@ def test_a_check_that_is_cut_short_anywhere_goes_on_and_finds_the_same(
     assert sorted(pieces, key=repr) == sorted(whole.found, key=repr)
     assert rows == len(ids)
     assert stages >= {"memories", "episodes", "names"}
+
+
+def test_a_job_whose_time_is_out_goes_on_with_the_check_where_it_was(clinic: Clinic, ids: list[str]) -> None:
+    asked = iter([0.0] * 10)
+    runner = Runner(clinic.vault.parts, monotonic=lambda: next(asked, 1_000.0))
+    job = Scheduled(ConsistencyJob(), "checks", None, seconds=600, batch=2)
+    first = runner.run(job, CLINIC)
+    assert first is not None
+    assert first.outcome is RunOutcome.PARTIAL
+    assert runner.state(CLINIC, "consistency").cursor.startswith("memories mem_")
+    rest = Runner(clinic.vault.parts).run(job, CLINIC)
+    assert rest is not None
+    assert rest.outcome is RunOutcome.COMPLETE
+    assert first.counts["rows"] + rest.counts["rows"] == len(ids)
+
+
+def test_no_more_findings_are_kept_than_anybody_reads_and_all_are_counted() -> None:
+    findings = Findings()
+    for nth in range(MAX_FINDINGS + 7):
+        findings.add(Finding(Check.ROW, Severity.ERROR, f"mem_{nth}", "a row", "none"))
+    assert (len(findings.found), findings.more, findings.errors) == (MAX_FINDINGS, 7, MAX_FINDINGS + 7)
+
+
+def test_a_key_of_a_row_that_is_not_there_is_no_destroyed_one(clinic: Clinic, ids: list[str]) -> None:
+    ((subject,),) = clinic.sql("SELECT subject_id FROM memory_subject WHERE memory_id = ?", ids[0])
+    clinic.vault.close()
+    clinic.sql("DELETE FROM keys WHERE subject_id = ?", subject, file="keys.db")
+    clinic.reopen()
+    found = check(clinic)
+    assert {one.where for one in of(found, Check.ROW)} == {ids[0], ids[1]}
+    assert repairs(clinic) == [("memory.quarantine", "key-missing")] * 2
+    assert [one.where for one in of(found, Check.NAME)] == [subject]
+
+
+def test_an_entry_of_a_destruction_that_was_altered_is_not_believed(clinic: Clinic, ids: list[str]) -> None:
+    """Threat: an entry is altered so that it tells of a key that nobody destroyed by the rules."""
+    ((subject, fingerprint),) = clinic.sql(
+        "SELECT subject_id, fingerprint FROM keys WHERE kind = 'subject' LIMIT 1", file="keys.db"
+    )
+    parts = clinic.vault.parts
+    parts.journal.write([parts.journal.event(EventType.KEY_DESTROY, CLINIC, {"fingerprints": []})])
+    guards = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_leaf'"
+    for (trigger,) in clinic.sql(guards):
+        clinic.sql(f"DROP TRIGGER {trigger}")
+    forged = json.dumps({"fingerprints": [fingerprint]}, separators=(",", ":"))
+    clinic.sql("UPDATE audit_leaf SET payload = ? WHERE event = 'key.destroy'", forged)
+    clinic.vault.parts.sealers.destroy(CLINIC, str(subject))
+    assert [one.where for one in of(check(clinic), Check.KEY)] == [subject]
 
 
 def test_a_cursor_that_is_none_begins_anew(clinic: Clinic, ids: list[str]) -> None:

@@ -22,7 +22,7 @@ from vault.clock import from_microseconds
 from vault.errors import StorageFullError
 from vault.opening import Vault
 from vault.storage.group_commit import WriteSet
-from vault.storage.job_rows import JobState
+from vault.storage.job_rows import MAX_CURSOR, JobState
 from vault.storage.leasing import Leases
 
 HOUR = timedelta(hours=1)
@@ -362,6 +362,31 @@ def test_what_a_crash_left_is_not_made_to_wait(vault: Vault, clock: FrozenClock)
     assert also_begun.look() == [], "another has run it since"
     clock.advance()
     assert len(timetable(vault, hourly(job, at_start=True)).look()) == 1
+
+
+def test_a_job_that_is_not_due_any_more_under_the_lease_is_not_run_and_the_lease_given_back(
+    vault: Vault, clock: FrozenClock
+) -> None:
+    job = ScriptedJob()
+    asked: list[JobState] = []
+
+    def no_more(found: JobState) -> bool:
+        asked.append(found)
+        return False
+
+    assert Runner(vault.parts).run(hourly(job), CLINIC, still_due=no_more) is None
+    assert (len(asked), job.runs, entries(vault)) == (1, [], [])
+    assert Leases(vault.parts.store, clock).take(CLINIC, "probe", "another", 60) is not None
+
+
+def test_a_cursor_that_no_run_could_need_is_refused(vault: Vault) -> None:
+    def forget_to_stop(run: JobRun) -> Counts:
+        run.parts.store.submit(WriteSet(changes=[run.fence, run.save("x" * (MAX_CURSOR + 1))]))
+        return Counts()
+
+    ran = Runner(vault.parts).run(hourly(ScriptedJob(forget_to_stop)), CLINIC)
+    assert ran is not None
+    assert (ran.reason, state(vault).cursor) == ("input-invalid", "")
 
 
 def test_a_job_that_is_off_is_never_run(vault: Vault, clock: FrozenClock) -> None:
