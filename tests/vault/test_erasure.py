@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from audit.certificate import Ran
 from audit.certificate_check import ProvenErasure, verify_certificate
+from audit.event import Outcome
 from audit.trust import Trust
 from policies.errors import DeniedError
 from policies.model import Principal, Purpose, Role
@@ -39,6 +40,7 @@ from vault.errors import (
     StorageFullError,
     TamperedError,
 )
+from vault.intents import Effects
 from vault.model import Chat, Turn
 from vault.opening import Vault
 from vault.organizer import Organizer
@@ -655,3 +657,14 @@ def test_two_who_ask_at_one_time_erase_once(clinic: Clinic, people: People) -> N
         == 1
     )
     assert clinic.audit().verify().passed
+
+
+def test_an_intent_that_somebody_closed_meanwhile_keeps_nothing_from_being_erased(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(clinic, monkeypatch, "_remove_rows")
+    (intent,) = clinic.vault.unmatched_intents()[CLINIC]
+    Effects(clinic.vault.parts).close(ADMINISTRATOR, Purpose.OPERATIONS, intent.index, Outcome.OK)
+    assert len(erasures(clinic).resume(CLINIC)) == 1
+    assert proven(clinic, erasures(clinic).certificate(OFFICER, "anna")).certificate.matched["memories"] == 3
+    assert clinic.count("memory") == 1

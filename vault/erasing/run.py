@@ -145,8 +145,9 @@ class ErasureRun:
         """
         with self.parts.store.log_connection(self.record.tenant) as connection:
             found = self.found or belongings(connection, self.record.tenant, self.record.subject)
+            # Of our own: one that a person wrote over an intent that was left open concludes nothing here.
             concluded = any(
-                one.header.event is EventType.EFFECT_OUTCOME
+                one.header.event is EventType.EFFECT_OUTCOME and "erasure" in one.payload
                 for one in entries_of_erasure(connection, self.record)
             )
         if concluded:
