@@ -1,6 +1,6 @@
 """Reading entries by what they are rather than where they stand.
 
-Owns the SELECTs for entries of some events, for entries in which one of some texts stands, and for how
+Owns the SELECTs for entries of some events, at some indexes, for entries in which one of some texts stands, and for how
 many of an event there were since a time. It leaves ranges and proofs to `audit.reader`. What is read is
 evidence, not truth; the caller checks what it relies on.
 """
@@ -15,6 +15,7 @@ from audit.evidence import StoredEntry
 from audit.store import LEAF
 
 _PAGE: Final = 1_000
+_CHUNK: Final = 500  # below SQLite's limit of bound parameters
 _COLUMNS: Final = (
     LEAF.c.leaf_index,
     LEAF.c.header,
@@ -77,6 +78,15 @@ def latest_of(
         .limit(limit)
     )
     return [StoredEntry(*row) for row in connection.execute(query)]
+
+
+def entries_at(connection: Connection, tenant: str, indexes: Sequence[int]) -> Iterator[StoredEntry]:
+    """Yield entries by their indexes."""
+    for start in range(0, len(indexes), _CHUNK):
+        some = list(indexes[start : start + _CHUNK])
+        query = select(*_COLUMNS).where(LEAF.c.tenant_id == tenant, LEAF.c.leaf_index.in_(some))
+        for row in connection.execute(query):
+            yield StoredEntry(*row)
 
 
 def entries_holding(

@@ -1,7 +1,8 @@
 """Re-encryption: what lies under an older version of a subject's key is opened and sealed anew under the newest.
 
-Owns the going through of a tenant's rows and the proof at the end. It leaves finding and writing rows to
-`vault.storage.resealing`, keys to the keyring, and making newer versions to `vault.key_life`.
+Owns the going through of a tenant's rows and the proof at the end. It leaves finding rows to
+`vault.storage.key_heads`, reading and writing them to `vault.storage.resealing`, keys to the keyring, and making newer
+versions to `vault.key_life`.
 
 - All sealed fields of a row change together: they open under the version that the head of its text names.
 - A batch is one transaction with an entry that names each row and its new digest. Whoever changed a row meanwhile
@@ -22,6 +23,7 @@ from sqlalchemy import Connection
 from audit.canonical import JsonValue
 from audit.event import EntryDraft, EventType
 from audit.log import Leaf
+from audit.selection import latest_of
 from policies.model import AccessTier
 from vault.clock import Stock
 from vault.crypto.aead import key_versions
@@ -42,20 +44,14 @@ from vault.log_stream import checked
 from vault.parts import Parts
 from vault.row_word import RowWord
 from vault.storage.group_commit import Change, WriteSet
+from vault.storage.key_heads import START, Newest, Place, RowKind, count_due, due_page
 from vault.storage.resealing import (
-    START,
     EpisodeRead,
     MemoryRead,
     NameRead,
-    Newest,
-    Place,
     Resealing,
-    RowKind,
     RowRead,
     VectorRead,
-    count_due,
-    due_page,
-    last_entry_of,
     rows_at,
 )
 from vault.storage.rows import StoredEpisode, StoredMemory, episode_digest
@@ -183,12 +179,12 @@ class Reencryption:
         if not retired:
             return True
         with self._parts.store.log_connection(self._tenant) as connection:
-            entry = last_entry_of(connection, self._tenant, EventType.KEY_REENCRYPT)
-        if entry is None:
-            return False
-        _, payload = checked(entry, entry.index, self._tenant)
-        marks = (payload or {}).get("fingerprints")
-        return payload is not None and payload.get("remaining") == 0 and marks == retired
+            told = latest_of(connection, self._tenant, EventType.KEY_REENCRYPT, holding="", limit=1)
+        for entry in told:
+            _, payload = checked(entry, entry.index, self._tenant)
+            if payload is not None and payload.get("remaining") == 0:
+                return payload.get("fingerprints") == list(retired)
+        return False
 
     def _conclude(
         self,

@@ -5,15 +5,16 @@ rows with the whole log to `vault.row_check`. An entry is relied on if it is wha
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from sqlalchemy import Connection
 
 from audit.canonical import JsonValue
+from audit.selection import entries_at
 from vault.errors import TamperedError
 from vault.log_stream import checked
-from vault.storage.resealing import entries_at
 
-_OF_EPISODE = -1
+_OF_EPISODE: Final = -1
 _Digests = dict[tuple[str, int | None], str]
 
 

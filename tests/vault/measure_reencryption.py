@@ -20,7 +20,7 @@ from vault.memos import MemOS
 from vault.model import Chat, SpeakerRole, Turn
 from vault.opening import LocalRootWarning, Vault
 from vault.reencryption import Reencryption
-from vault.storage import resealing
+from vault.storage import key_heads
 
 OWNER = Principal("agent-1", "clinic", frozenset({Role.OWNER_AGENT}))
 TURNS = 100
@@ -99,7 +99,7 @@ def main() -> None:
         newest, _ = Reencryption(vault.parts, "clinic")._newest()
         held = time.perf_counter()
         with vault.parts.store.log_connection("clinic") as connection:
-            resealing.count_due(connection, "clinic", newest)
+            key_heads.count_due(connection, "clinic", newest)
         tell(f"counting what is left holds writers up for {(time.perf_counter() - held) * 1e3:.0f} ms")
         ended, writer, spent = beside(vault, 4.0)
         ended.set()

@@ -27,7 +27,7 @@ from vault.opening import Vault
 from vault.payload_erasure import ErasureReason, PayloadErasure
 from vault.reencryption import BATCH, TRIES, Reencrypted, Reencryption
 from vault.storage.group_commit import WriteSet
-from vault.storage.resealing import Newest
+from vault.storage.key_heads import Newest
 from vault.storage.schema import MEMORY
 
 HEADS = {

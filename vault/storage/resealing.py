@@ -1,28 +1,21 @@
-"""Rows under older keys: finding them, and counting that none is left.
+"""Rows that are sealed anew: read whole, with what the log has to know them by, and put back in one transaction.
 
-Owns the statements that look at the heads of sealed values, which name the key versions in clear, and those that
-read what is to be sealed anew and put it back. It leaves opening and sealing to `vault.reencryption`. A head is not authenticated: one that lies is found when its value is opened, and until
-then counts as what it says.
-
-Each kind of row is walked in the order of its key, page by page, so that a run can be cut off and go on.
+Owns the statements for that. It leaves finding what is due to `vault.storage.key_heads`, and opening and sealing to
+`vault.reencryption`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, Row, Table, bindparam, select, update
 
 from audit.driver import DriverStatement
-from audit.event import EventType
-from audit.evidence import StoredEntry
 from audit.log import Leaf
-from audit.store import LEAF
 from policies.model import AccessTier
-from vault.crypto.aead import MAX_SUBJECTS, header, key_versions
 from vault.crypto.sealed import Sealed
 from vault.errors import ConflictError, TamperedError
+from vault.storage.key_heads import OF_MEMORY, Place, RowKind
 from vault.storage.rows import (
     StoredEpisode,
     StoredMemory,
@@ -34,65 +27,7 @@ from vault.storage.rows import (
 )
 from vault.storage.schema import EMBEDDING, EPISODE, MEMORY, SUBJECT
 
-HEAD_BYTES: Final = 2 + 4 * MAX_SUBJECTS
-"""Longest clear head of a sealed value."""
 _CHUNK: Final = 500  # below SQLite's limit of bound parameters
-_PAGE: Final = 4_096
-
-
-class RowKind(StrEnum):
-    """What is sealed under subjects' keys, in the order in which it is sealed anew."""
-
-    NAME = "name"
-    EPISODE = "episode"
-    MEMORY = "memory"
-    EMBEDDING = "embedding"
-
-
-class Place(NamedTuple):
-    """A row, by id and version; the version of what has none is 0."""
-
-    row_id: str
-    version: int
-
-
-START: Final = Place("", -1)
-
-
-@dataclass(slots=True)
-class Newest:
-    """The newest living key version of each subject of a tenant: what rows are to lie under.
-
-    Args:
-        versions: By subject. A subject that is not among them has no key that lives.
-        destroyed: Subjects whose key was destroyed: what is about them opens nowhere, whatever it lies under.
-    """
-
-    versions: Mapping[str, int]
-    destroyed: frozenset[str] = frozenset()
-    _heads: dict[str, bytes | None] = field(default_factory=dict)
-
-    def is_due(self, subjects: object, head: object) -> bool:
-        """Say whether a row about these subjects lies under an older key than the newest, and can be moved."""
-        about = str(subjects)
-        if about not in self._heads:
-            self._heads[about] = self._head(split_subjects(about))
-        wanted = self._heads[about]
-        if wanted is None or (isinstance(head, bytes) and head.startswith(wanted)):
-            return False
-        try:
-            named = key_versions(Sealed(head if isinstance(head, bytes) else b""))
-        except TamperedError:
-            return True  # to be looked at, and told of as what cannot be opened
-        newest = (self.versions.get(subject, 0) for subject in split_subjects(about))
-        return any(version < least for version, least in zip(named, newest, strict=False))
-
-    def _head(self, subjects: tuple[str, ...]) -> bytes | None:
-        """Return how a value about these subjects begins that is not due; None where one of them was shredded."""
-        if not self.destroyed.isdisjoint(subjects):
-            return None
-        fits = 1 <= len(subjects) <= MAX_SUBJECTS
-        return header(tuple(self.versions.get(subject, 0) for subject in subjects)) if fits else b"none"
 
 
 class MemoryRead(NamedTuple):
@@ -174,66 +109,6 @@ class NameRead(NamedTuple):
 RowRead = MemoryRead | EpisodeRead | VectorRead | NameRead
 
 
-_OF_MEMORY: Final = and_(
-    MEMORY.c.tenant_id == EMBEDDING.c.tenant_id,
-    MEMORY.c.memory_id == EMBEDDING.c.memory_id,
-    MEMORY.c.version == EMBEDDING.c.version,
-)
-
-
-def _heads(kind: RowKind) -> Select[Any]:
-    """Return the statement for id, version, subjects and head of rows of a kind, from after a place."""
-    sealed, table = _SEALED[kind], _SEALED[kind].table
-    assert isinstance(table, Table)  # noqa: S101  # narrows
-    head = func.substr(sealed, 1, HEAD_BYTES)
-    tenant = table.c.tenant_id == bindparam("tenant")
-    if kind in {RowKind.NAME, RowKind.EPISODE}:
-        key = table.c.subject_id if kind is RowKind.NAME else table.c.episode_id
-        about = table.c.subject_id if kind is RowKind.NAME else table.c.subjects
-        query = select(key, func.abs(0), about, head).where(tenant, key > bindparam("after_id"))
-        return query.order_by(key).limit(bindparam("limit"))
-    keys = (table.c.memory_id, table.c.version)
-    query = select(*keys, MEMORY.c.subjects, head)
-    if kind is RowKind.EMBEDDING:
-        query = query.select_from(EMBEDDING.join(MEMORY, _OF_MEMORY))
-    after = tuple_(bindparam("after_id"), bindparam("after_version"))
-    return query.where(tenant, tuple_(*keys) > after).order_by(*keys).limit(bindparam("limit"))
-
-
-_SEALED: Final = {
-    RowKind.NAME: SUBJECT.c.name,
-    RowKind.EPISODE: EPISODE.c.attributes,
-    RowKind.MEMORY: MEMORY.c.text,
-    RowKind.EMBEDDING: EMBEDDING.c.vector,
-}
-_HEADS: Final = {kind: _heads(kind) for kind in RowKind}
-
-
-def due_page(
-    connection: Connection, tenant: str, kind: RowKind, newest: Newest, after: Place
-) -> tuple[list[Place], Place | None]:
-    """Return those of the next rows of a kind that are due, and the place to go on from; None at the end."""
-    values = {"tenant": tenant, "after_id": after.row_id, "after_version": after.version, "limit": _PAGE}
-    if kind in {RowKind.NAME, RowKind.EPISODE}:
-        del values["after_version"]
-    rows = connection.execute(_HEADS[kind], values).all()
-    due = [
-        Place(row_id, version) for row_id, version, subjects, head in rows if newest.is_due(subjects, head)
-    ]
-    return due, Place(rows[-1][0], rows[-1][1]) if len(rows) == _PAGE else None
-
-
-def count_due(connection: Connection, tenant: str, newest: Newest) -> int:
-    """Count the rows of all kinds that are due; within a transaction, that is what it leaves."""
-    count = 0
-    for kind in RowKind:
-        after: Place | None = START
-        while after is not None:
-            due, after = due_page(connection, tenant, kind, newest, after)
-            count += len(due)
-    return count
-
-
 def _memories_at(
     connection: Connection, tenant: str, places: Sequence[Place]
 ) -> Iterator[MemoryRead | Place]:
@@ -278,7 +153,7 @@ def _vectors_at(connection: Connection, tenant: str, places: Sequence[Place]) ->
     for start in range(0, len(ids), _CHUNK):
         query = (
             select(EMBEDDING.c.memory_id, EMBEDDING.c.version, *columns)
-            .select_from(EMBEDDING.join(MEMORY, _OF_MEMORY))
+            .select_from(EMBEDDING.join(MEMORY, OF_MEMORY))
             .where(EMBEDDING.c.tenant_id == tenant, EMBEDDING.c.memory_id.in_(ids[start : start + _CHUNK]))
         )
         for memory_id, version, subjects, tier, vector in connection.execute(query):
@@ -314,34 +189,6 @@ _READERS: Final[Mapping[RowKind, Callable[[Connection, str, Sequence[Place]], It
     RowKind.MEMORY: _memories_at,
     RowKind.EMBEDDING: _vectors_at,
 }
-
-
-def entries_at(connection: Connection, tenant: str, indexes: Sequence[int]) -> Iterator[StoredEntry]:
-    """Yield entries of a log by their indexes."""
-    for start in range(0, len(indexes), _CHUNK):
-        some = list(indexes[start : start + _CHUNK])
-        query = select(*_ENTRY).where(LEAF.c.tenant_id == tenant, LEAF.c.leaf_index.in_(some))
-        for row in connection.execute(query):
-            yield StoredEntry(*row)
-
-
-def last_entry_of(connection: Connection, tenant: str, event: EventType) -> StoredEntry | None:
-    """Return the newest entry of an event."""
-    query = select(*_ENTRY).where(LEAF.c.tenant_id == tenant, LEAF.c.event == event.value)
-    row = connection.execute(query.order_by(LEAF.c.leaf_index.desc()).limit(1)).first()
-    return None if row is None else StoredEntry(*row)
-
-
-_ENTRY: Final = (
-    LEAF.c.leaf_index,
-    LEAF.c.header,
-    LEAF.c.salt,
-    LEAF.c.payload,
-    LEAF.c.leaf_hash,
-    LEAF.c.event,
-    LEAF.c.time_us,
-    LEAF.c.erased_by,
-)
 
 
 @dataclass(frozen=True, slots=True)
