@@ -1,5 +1,6 @@
 """Restoring: the rows of a snapshot come back, the log goes on, and what was erased or held since is not undone."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
 from vault.model import Chat, SpeakerRole, Turn
 from vault.opening import Vault
+from vault.reencryption import Reencryption
 from vault.restoration import Restored, RestoreTerms
 from vault.restoring import restore_snapshot
 from vault.snapshots import Snapshots
@@ -291,3 +293,38 @@ def test_a_snapshot_of_another_vault_or_of_another_history_is_refused(
     create_key_file(other_key, SignerKey.for_deployment("embedded", b"x" * 32))
     with pytest.raises(SnapshotForeignError, match="signed by"):
         restore_snapshot(tmp_path / "fork", folder, ADMINISTRATOR, options=clinic.options)
+
+
+def test_rows_that_were_sealed_anew_since_stay_so_and_lost_ones_come_back_in_the_older_sealing(
+    clinic: Clinic, backup: Path
+) -> None:
+    owner, parts = clinic.mem(OWNER), clinic.vault.parts
+    kept = owner.extract("the zebra stays", subject="maria").memory_ids[0]
+    lost = owner.extract("the giraffe is tall", subject="maria").memory_ids[0]
+    folder = snapshot(clinic, backup)
+    parts.keyring.tenant(CLINIC).rotate(subject_of(clinic, kept))
+    for _ in Reencryption(parts, CLINIC).run():
+        pass
+    sealed = clinic.sql("SELECT text FROM memory WHERE memory_id = ?", kept)
+    for table in ("memory", "memory_subject", "embedding"):
+        clinic.sql(f"DELETE FROM {table} WHERE memory_id = ?", lost)  # noqa: S608
+    restore(clinic, folder)
+    assert clinic.sql("SELECT text FROM memory WHERE memory_id = ?", kept) == sealed
+    assert texts(clinic, "zebra stays giraffe tall") == ["the giraffe is tall", "the zebra stays"]
+    told = [one for one in clinic.log() if one.event == "snapshot.restore" and "versions" in one.payload]
+    assert [one.payload["memories"] for one in told][:1] == [[lost]]
+
+
+def test_no_byte_of_a_snapshot_is_a_planted_value_or_its_token(clinic: Clinic, backup: Path) -> None:
+    owner = clinic.mem(OWNER)
+    owner.extract("Anna Keller, phone 212-555-0147, has a blue giraffe", subject="anna.keller@example.org")
+    read = owner.retrieve("blue giraffe").hits[0].memory.text
+    tokens = re.findall(r"\[([A-Z_]+-[a-z0-9]+)\]", read)
+    assert tokens
+    folder = snapshot(clinic, backup)
+    content = b"".join(one.read_bytes() for one in sorted(folder.iterdir()))
+    for planted in ("Anna", "Keller", "212-555-0147", "giraffe", "anna.keller", *tokens):
+        for written in (planted, planted.lower(), planted.upper()):
+            assert written.encode() not in content
+            assert written.encode("utf-16-le") not in content
+    assert b"memos-vault" in content, "the search finds what is there"
