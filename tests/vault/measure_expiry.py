@@ -75,7 +75,7 @@ def make(folder: Path, memories: int, clock: FrozenClock) -> None:
 
 
 class Writer:
-    """Writes one memory after another, and takes the time of each."""
+    """Writes one memory after another, as a service does, and takes the time of each."""
 
     def __init__(self, vault: Vault) -> None:
         self._mem = MemOS(vault, principal=OWNER, purpose=Purpose.TREATMENT)
@@ -92,7 +92,7 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ending.is_set():
+        while not self._ending.wait(0.002):
             chat = Chat((Turn("Ana", TEXT.format(len(self.times))),))
             begin = time.perf_counter()
             self._mem.extract(chat, subject="the writer's patient")
