@@ -4,6 +4,7 @@ Owns turning what those say into findings. The comparisons are `vault.row_check`
 """
 
 import struct
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -56,10 +57,10 @@ def check_index(parts: Parts, tenant: str, bounds: Bounds, findings: Findings) -
     freshen(parts, tenant)  # one that is known to lack something is built anew in any case
     missing, extra = _difference(parts, tenant)
     if missing or extra:
-        seen: list[tuple[set[str], set[str]]] = []
-        # A write that is durable is in the index a moment later: look again while nothing is committed.
-        parts.store.submit(WriteSet(prepare=lambda: seen.append(_difference(parts, tenant))))
-        missing, extra = missing & seen[0][0], extra & seen[0][1]
+        doubtful, seen = [*missing, *extra], list[tuple[set[str], set[str]]]()
+        # A write that is durable is in the index a moment later: look again, at those, while nothing is committed.
+        parts.store.submit(WriteSet(prepare=lambda: seen.append(_difference(parts, tenant, doubtful))))
+        missing, extra = seen[0]
     missing = {one for one in missing if _opens(parts, tenant, one)}
     if not missing and not extra:
         return
@@ -97,9 +98,11 @@ def _opens(parts: Parts, tenant: str, memory_id: str) -> bool:
     return True
 
 
-def _difference(parts: Parts, tenant: str) -> tuple[set[str], set[str]]:
-    """Return what the index lacks, and what it has too many."""
+def _difference(parts: Parts, tenant: str, among: Sequence[str] | None = None) -> tuple[set[str], set[str]]:
+    """Return what the index lacks, and what it has too many; of some memories, or of all."""
     indexed = set(parts.indexes.memory_ids(tenant))
+    if among is not None:
+        indexed &= set(among)
     with parts.store.log_connection(tenant) as connection:
-        rows = set(current_ids(connection, tenant))
+        rows = set(current_ids(connection, tenant, among))
     return rows - indexed, indexed - rows

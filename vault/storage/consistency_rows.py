@@ -219,12 +219,15 @@ def delete_hanging(connection: Connection, tenant: str, rows: Sequence[Hanging])
         connection.execute(row.table.delete().where(row.table.c.tenant_id == tenant, *same, hangs))
 
 
-def current_ids(connection: Connection, tenant: str) -> list[Any]:
-    """Return the ids of all current memories that are not quarantined."""
+def current_ids(connection: Connection, tenant: str, among: Sequence[str] | None = None) -> list[Any]:
+    """Return the ids of current memories that are not quarantined: of some, or of all."""
     query = select(MEMORY.c.memory_id).where(
         MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1, ~NOT_SERVED
     )
-    return list(connection.execute(query).scalars())
+    if among is None:
+        return list(connection.execute(query).scalars())
+    pieces = (query.where(MEMORY.c.memory_id.in_(some)) for some in _pieces(among))
+    return [one for piece in pieces for one in connection.execute(piece).scalars()]
 
 
 def _there(table: Table, column: ColumnElement[Any]) -> ColumnElement[bool]:
