@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.simulators.clinic import (
     make_template,
 )
 from tests.simulators.fakes import START, FrozenClock, fake_options
+from tests.vault.retention_vault import RetentionVault, same
 from vault import hold_query
 from vault.clock import microseconds
 from vault.crypto.ledger import Ledger
@@ -36,6 +38,7 @@ from vault.errors import (
     NotFoundError,
     StorageError,
 )
+from vault.expiry import Expiry
 from vault.hold_terms import Placing, Targets
 from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
@@ -500,6 +503,49 @@ def test_of_a_removal_and_a_hold_at_once_one_wins_and_nothing_is_half_gone(clini
         assert (memory in there) is came["held"], memory
     held_now = {memory for memory, came in outcomes.items() if came["held"]}
     assert held(clinic, *there) == held_now == there
+
+
+def test_of_expiry_and_holds_at_once_one_wins_for_each_memory_and_each_refusal_is_an_entry(
+    template: Path, tmp_path: Path
+) -> None:
+    vault = RetentionVault(template, tmp_path / "vault")
+    try:
+        memories = vault.write(*(f"zebra number {nth}" for nth in range(120)))
+        vault.later(91)
+        ready = threading.Barrier(2, timeout=20)
+        kept: list[str] = []
+        faults: list[BaseException] = []
+
+        def expiring() -> None:
+            ready.wait()
+            try:
+                Expiry(vault.vault.parts).run(CLINIC)
+            except BaseException as error:  # noqa: BLE001  # told by the test's own thread
+                faults.append(error)
+
+        def placing_() -> None:
+            ready.wait()
+            for memory in reversed(memories):
+                review = vault.clock.now + timedelta(days=100)
+                asked = placing(HoldScope.MATTER, memories=(memory,), matter="case-1", review=review)
+                with suppress(NotFoundError):
+                    Holds(vault.vault.parts).place(OFFICER, asked)
+                    kept.append(memory)
+
+        threads = [threading.Thread(target=expiring), threading.Thread(target=placing_)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        assert faults == []
+        vault.expire()
+        assert same(vault.rows(), kept), "held and there, or gone and the hold refused"
+        refused = [one for one in vault.log() if (one.event, one.outcome) == ("memory.expire", "refused")]
+        assert bool(refused) is bool(kept)
+        assert vault.clean()
+    finally:
+        vault.close()
 
 
 # -- walls, each removed in turn --------------------------------------------------------------------------------
