@@ -30,8 +30,9 @@ FIRST_BYTES: Final = b'{"certificate":{'
 """Every certificate begins so: keys are sorted."""
 MAX_CERTIFICATE_SIZE: Final = 8 << 20
 MAX_STEPS: Final = 10_000
+"""Entries, and versions of a key."""
 MAX_LINES: Final = 100
-"""Kinds, reasons, tests and keys that one certificate may name."""
+"""Kinds, reasons and tests that one certificate may name."""
 
 _WORD: Final = re.compile(r"[a-z0-9]+(?:[ ._-][a-z0-9]+)*", re.ASCII)
 _ID: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", re.ASCII)
@@ -266,7 +267,7 @@ def parse_certificate(text: str) -> Certificate:
         others=_count(found["others"]),
         remaining=_items(found["remaining"], _remaining),
         not_reached=_items(found["not_reached"], _not_reached),
-        keys=_items(found["keys"], _key),
+        keys=_items(found["keys"], _key, MAX_STEPS),
         steps=_items(found["steps"], _step, MAX_STEPS),
         backup_horizon_days=None if horizon is None else _count(horizon),
         tests=_items(found["tests"], _test),

@@ -72,6 +72,7 @@ def test_a_confirmed_erasure_writes_a_certificate_that_is_verified_without_the_v
     assert memvault("audit", "verify", str(file), "--key", key).stdout == told.stdout
     shown = memvault.json("certificate", "verify", str(file), "--key", key)
     assert (shown["passed"], shown["matched"]["memories"], shown["tests"]["bytes"]) == (True, 4, "passed")
+    assert memvault.json("audit", "verify", str(file), "--key", key) == shown
     assert memvault("audit", "verify").exit_code == 0
     assert file.stat().st_mode & 0o777 == 0o600
 

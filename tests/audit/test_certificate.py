@@ -16,6 +16,7 @@ from audit.canonical import canonical
 from audit.certificate import (
     MAX_CERTIFICATE_SIZE,
     CarriedCertificate,
+    DestroyedKey,
     NegativeTest,
     Ran,
     ShownStep,
@@ -231,6 +232,14 @@ def test_steps_that_make_no_erasure_are_refused(
     assert caught.value.check == "steps of an erasure"
 
 
+def test_a_key_may_have_had_many_versions(lived: SmallDeployment) -> None:
+    keys = tuple(DestroyedKey(version, "ab" * 16) for version in range(1, 501))
+    assert (
+        verify_certificate(certified(lived, replace(HONEST, keys=keys)).encode(), TRUST).certificate.keys
+        == keys
+    )
+
+
 def test_where_no_key_was_destroyed_none_needs_an_entry(lived: SmallDeployment) -> None:
     events = (STEPS[0], STEPS[1], STEPS[4])
     found = verify_certificate(certified(lived, replace(HONEST, keys=()), events).encode(), TRUST)
@@ -295,7 +304,7 @@ FORMS: Mapping[str, Callable[[dict[str, Any]], object]] = {
     "a count below nothing": lambda whole: whole["certificate"].update(others=-1),
     "a count of truth": lambda whole: whole["certificate"].update(others=True),
     "a list that is a text": lambda whole: whole["certificate"].update(keys="abc"),
-    "a list too long": lambda whole: whole["certificate"].update(keys=[{}] * 101),
+    "a list too long": lambda whole: whole["certificate"].update(tests=[{}] * 101),
     "another selector": lambda whole: whole["certificate"]["selector"].update(kind="query"),
     "another result": lambda whole: whole["certificate"]["tests"][0].update(result="perhaps"),
     "a name in the certificate": lambda whole: whole["certificate"].update(tenant="Maria Keller"),
