@@ -33,6 +33,8 @@ from vault.storage.job_rows import JobState
 
 LOOK_SECONDS: Final = 5.0
 """How often it is looked whether a job is due."""
+_KNOWN_MICROSECONDS: Final = 60_000_000
+"""How late another process's word on when a job is due may be noticed."""
 THREADS: Final = 2
 """Jobs that run at one time: writers and readers come first."""
 END_SECONDS: Final = 15.0
@@ -65,6 +67,8 @@ class Timetable:
         self._ticker: Ticker | None = None
         self._seen: set[tuple[str, str]] = set()
         self._begun = microseconds(parts.clock())
+        self._known: dict[tuple[str, str], tuple[int, int]] = {}
+        """When it was seen that a job is not due, and until when that is relied on."""
         self._looking = 0
         self._changed = threading.Condition()
 
@@ -101,7 +105,9 @@ class Timetable:
         for tenant in self._parts.store.tenants():
             if self._stopping.is_set():
                 break
-            if scheduled.term is None or not self._is_due(scheduled, scheduled.term, tenant):
+            if scheduled.term is None or self._waits(scheduled, tenant):
+                continue
+            if not self._is_due(scheduled, scheduled.term, tenant):
                 continue
             still_due = partial(self._still_due, scheduled, tenant)
             ran = self._runner.run(scheduled, tenant, still_due=still_due)
@@ -117,10 +123,17 @@ class Timetable:
         if self._is_first(scheduled, tenant, state):
             return True
         now = self._parts.clock()
-        if _is_planned(state, term, now):
-            return state.due <= microseconds(now)
-        self._runner.plan(scheduled, tenant, jittered(term.after(now), now, self._jitter))
-        return False
+        if not _is_planned(state, term, now):
+            self._runner.plan(scheduled, tenant, jittered(term.after(now), now, self._jitter))
+            return False
+        at = microseconds(now)
+        self._known[tenant, scheduled.name] = (at, min(state.due, at + _KNOWN_MICROSECONDS))
+        return state.due <= at
+
+    def _waits(self, scheduled: Scheduled, tenant: str) -> bool:
+        """Say whether it was seen a moment ago that nothing is due: of many tenants, most looks end here."""
+        seen, until = self._known.get((tenant, scheduled.name), (0, 0))
+        return seen <= microseconds(self._parts.clock()) < until
 
     def _still_due(self, scheduled: Scheduled, tenant: str, state: JobState) -> bool:
         if state.paused:

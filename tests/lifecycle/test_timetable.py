@@ -397,6 +397,29 @@ def test_a_job_that_is_off_is_never_run(vault: Vault, clock: FrozenClock) -> Non
     assert job.runs == []
 
 
+def test_of_what_is_not_due_the_database_is_asked_once_a_minute_and_not_at_each_look(
+    vault: Vault, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[datetime] = []
+    of_runner = Runner.state
+
+    def count(runner: Runner, tenant: str, name: str) -> JobState:
+        asked.append(clock.now)
+        return of_runner(runner, tenant, name)
+
+    monkeypatch.setattr(Runner, "state", count)
+    table = timetable(vault, hourly(ScriptedJob()))
+    table.look()
+    asked.clear()
+    for _ in range(60):
+        clock.advance(timedelta(seconds=5))
+        table.look()
+    assert len(asked) == 5
+    clock.advance(-timedelta(minutes=2))
+    table.look()
+    assert len(asked) == 6, "a clock that went back is not relied on"
+
+
 def test_many_vaults_do_not_run_at_one_second(vault: Vault, clock: FrozenClock) -> None:
     asked: list[float] = []
 
