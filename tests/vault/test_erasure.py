@@ -44,6 +44,7 @@ from vault.intents import Effects
 from vault.model import Chat, Turn
 from vault.opening import Vault
 from vault.organizer import Organizer
+from vault.payload_erasure import ErasureReason, PayloadErasure
 from vault.storage.group_commit import WriteSet
 from vault.storage.schema import EDGE, HOLD, HOLD_TARGET, MEMORY_SUBJECT, USAGE
 
@@ -668,3 +669,38 @@ def test_an_intent_that_somebody_closed_meanwhile_keeps_nothing_from_being_erase
     assert len(erasures(clinic).resume(CLINIC)) == 1
     assert proven(clinic, erasures(clinic).certificate(OFFICER, "anna")).certificate.matched["memories"] == 3
     assert clinic.count("memory") == 1
+
+
+def test_a_row_that_comes_back_is_found_under_its_own_id_and_under_another(
+    clinic: Clinic, people: People
+) -> None:
+    columns = [str(row[1]) for row in clinic.sql("PRAGMA table_info(memory)")]
+    kept = clinic.sql("SELECT * FROM memory WHERE memory_id = ? AND version = 1", people.alone[0])[0]
+    erase(clinic)
+    insert = f"INSERT INTO memory VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  # question marks alone
+    clinic.sql(insert, *kept)
+    found = clinic.audit().verify().row_findings
+    assert "removed rows stay away" in {finding.check for finding in found}
+    clinic.sql("DELETE FROM memory WHERE memory_id = ?", people.alone[0])
+    other = "mem_01m81j18kr0000000000000000"
+    clinic.sql(
+        insert, *(other if name == "memory_id" else value for name, value in zip(columns, kept, strict=True))
+    )
+    (finding,) = (
+        one for one in clinic.audit().verify().row_findings if one.check == "removed rows stay away"
+    )
+    assert other in finding.got
+    clinic.sql("DELETE FROM memory WHERE memory_id = ?", other)
+    assert clinic.audit().verify().row_findings == ()
+
+
+def test_what_an_administrator_dropped_from_the_log_is_warned_of_still(
+    clinic: Clinic, people: People
+) -> None:
+    written = next(one.index for one in clinic.log() if one.payload.get("written") == list(people.bobs))
+    PayloadErasure(clinic.vault.parts).erase(
+        ADMINISTRATOR, Purpose.OPERATIONS, [written], ErasureReason.ERASURE_REQUEST
+    )
+    erase(clinic)
+    (warning,) = clinic.audit().verify().row_warnings
+    assert (warning.index, warning.check) == (written, "rows of erased entries")
