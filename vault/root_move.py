@@ -90,6 +90,11 @@ def settle(directory: VaultDirectory) -> None:
             _take_place(directory, beside)
 
 
+def is_under_way(directory: VaultDirectory) -> bool:
+    """Say whether a move to another root was begun and came to no end; the vault works under the one that it has."""
+    return bool(_nexts(directory))
+
+
 class RootMove:
     """A move of one vault's keys to another root.
 

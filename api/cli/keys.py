@@ -46,6 +46,8 @@ def status(call: Invocation) -> None:
         print_json(shown)
         return
     say(f"root        {shown.root_kind} {shown.root_fingerprint}")
+    if shown.moving:
+        say("            a move to another root was begun: `memvault keys migrate` goes on with it")
     say(f"log key     {shown.log_key}")
     say("keys        " + (", ".join(f"{count} {state}" for state, count in shown.counts.items()) or "none"))
     for key in shown.keys:
@@ -282,14 +284,19 @@ def _tell(call: Invocation, text: str) -> None:
 
 
 def _keys(opened: "Session") -> "KeysView":
+    from api.assembly import vault_path  # noqa: PLC0415
     from api.cli.shapes import KeysView, KeyView  # noqa: PLC0415
     from vault.administration import Administration  # noqa: PLC0415
+    from vault.root_move import is_under_way  # noqa: PLC0415
+    from vault.storage.directory import VaultDirectory  # noqa: PLC0415
 
     report = Administration(opened.vault.parts).keys(opened.principal, opened.caller.purpose)
+    directory = VaultDirectory(vault_path(opened.settings))
     states = [key.state for key in report.keys]
     return KeysView(
         root_kind=report.root_kind.value,
         root_fingerprint=report.root_fingerprint,
+        moving=is_under_way(directory),
         log_key=str(opened.vault.parts.verifier_key),
         counts={state: states.count(state) for state in sorted(set(states))},
         keys=[

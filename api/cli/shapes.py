@@ -150,6 +150,7 @@ class KeysView(View):
 
     root_kind: str
     root_fingerprint: str
+    moving: Annotated[bool, Field(description="a move to another root was begun and came to no end")]
     log_key: Annotated[str, Field(description="verifier key of the logs")]
     counts: Annotated[dict[str, int], Field(description="number of keys by state")]
     keys: list[KeyView]

@@ -181,3 +181,19 @@ def test_states_and_counts_of_all_versions_are_shown(memvault: Memvault, memory_
         ["v2", "active"],
     ]
     assert all("up to" in line and "seals of" in line for line in lines[3:])
+
+
+def test_a_move_that_came_to_no_end_is_told_of(
+    memvault: Memvault, memory_id: str, passphrase: str, tmp_path: Path
+) -> None:
+    assert memvault.json("keys", "status")["moving"] is False
+    with closing(sqlite3.connect(tmp_path / "vault" / "keys.db")) as raw, raw:
+        whole = raw.execute("SELECT fingerprint FROM keys WHERE kind = 'subject'").fetchone()
+        raw.execute("UPDATE keys SET fingerprint = '0' WHERE kind = 'subject'")
+    command = ("keys", "migrate", "--to", "passphrase", "--new-passphrase-file", passphrase)
+    assert memvault(*command).exit_code == 3
+    assert "a move to another root was begun" in memvault("keys", "status").stdout
+    with closing(sqlite3.connect(tmp_path / "vault" / "keys.db")) as raw, raw:
+        raw.execute("UPDATE keys SET fingerprint = ? WHERE kind = 'subject'", whole)
+    assert memvault(*command).exit_code == 0
+    assert len(list((tmp_path / "vault").glob("root.*"))) == 1
