@@ -1,7 +1,7 @@
 """An erasure as the log of a small deployment tells it, and its certificate: for tests of what is refused.
 
 Owns the making of an honest certificate, and of one that lies under the log's own key. The vault's own
-erasures are `tests/vault/test_erasure.py`'s.
+erasures are `tests/vault/erasure`'s.
 """
 
 from collections.abc import Sequence
