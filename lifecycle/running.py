@@ -10,11 +10,12 @@ lease runs out by itself and the next run goes on from the cursor that the last 
 did has its own entries, but no `job.run` entry.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from threading import Event, Thread
 from typing import Final
 from uuid import uuid4
 
@@ -38,6 +39,8 @@ SECONDS: Final = 60.0
 """Longest time of one run, where its job has no better; what is left is for the next."""
 MARGIN_SECONDS: Final = 30.0
 """How much longer the lease is: a batch that was begun in time comes to its end."""
+BEAT_SECONDS: Final = 15.0
+"""How often the lease of a longer run is looked at."""
 FIRST_RETRY_SECONDS: Final = 30
 MAX_RETRY_SECONDS: Final = 3_600
 FAILURES: Final = "failures"
@@ -77,7 +80,7 @@ class Scheduled:
     @property
     def lease_seconds(self) -> float:
         """How long its lease is: after so long at most, a run that was killed is taken up."""
-        return self.seconds + MARGIN_SECONDS
+        return min(self.seconds, SECONDS) + MARGIN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class Runner:
         monotonic: Seconds that never go back.
         stopping: Whether the program is about to end.
         jitter: So many seconds are added to when a job runs next, out of at most so many.
+        beat_seconds: How often the lease of a run that is longer than it is looked at.
     """
 
     def __init__(
@@ -111,11 +115,13 @@ class Runner:
         monotonic: Callable[[], float] = monotonic,
         stopping: Callable[[], bool] = lambda: False,
         jitter: Callable[[float], float] = lambda _most: 0.0,
+        beat_seconds: float = BEAT_SECONDS,
     ) -> None:
         self.parts = parts
         self._monotonic = monotonic
         self._stopping = stopping
         self.jitter = jitter
+        self.beat_seconds = beat_seconds
         self._holder = f"run-{uuid4().hex[:16]}"
         self._leases = Leases(parts.store, parts.clock)
 
@@ -212,8 +218,10 @@ class _One:
 
     def work(self) -> Ran:
         """Let the job work, and write what became of it."""
+        run = self.runner.run_of(self)
         try:
-            counts = self.scheduled.job.run(self.runner.run_of(self))
+            with _beating(run, self.runner.beat_seconds):
+                counts = self.scheduled.job.run(run)
         except LeaseLostError:
             return self._end(RunOutcome.LOST, Counts(complete=False))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this run's outcome, and no other job's
@@ -288,6 +296,29 @@ class _One:
         self, drafts: list[EntryDraft], changes: list[Callable[[Connection, Sequence[Leaf]], None]]
     ) -> list[Leaf]:
         return self.runner.parts.store.submit(WriteSet(drafts=drafts, changes=changes))
+
+
+@contextmanager
+def _beating(run: JobRun, seconds: float) -> Iterator[None]:
+    """Keep the lease of a run in whose midst nobody asks `goes_on` for long; until it should have ended, no longer.
+
+    A process that was stopped does not beat, and one that wakes late finds the lease over: nothing is renewed then.
+    """
+    ended = Event()
+
+    def beat() -> None:
+        while not ended.wait(seconds):
+            with suppress(VaultError):  # it is tried again; the fence has the last word
+                if run.monotonic() >= run.deadline + MARGIN_SECONDS or not run.lease.keep():
+                    return
+
+    thread = Thread(target=beat, name=f"lease-{run.job}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def retry_seconds(failures: int) -> int:

@@ -352,6 +352,51 @@ def test_a_job_is_told_to_stop_by_its_time_its_lease_and_the_end_of_the_program(
     assert answers == [[True, True, False], [False], [False]]
 
 
+def test_a_lease_is_no_longer_than_a_minute_and_a_half_and_is_renewed_while_a_longer_job_works(
+    vault: Vault, clock: FrozenClock
+) -> None:
+    now = [0.0]
+    job = ScriptedJob()
+    scheduled = replace(hourly(job), seconds=600.0)
+
+    def long(run: JobRun) -> Counts:
+        """Work for four minutes without asking anybody."""
+        for _ in range(4):
+            until = run.lease.lease.until
+            clock.advance(timedelta(seconds=60))
+            now[0] += 60
+            waited = time.monotonic() + 20
+            while run.lease.lease.until == until and time.monotonic() < waited:
+                time.sleep(0.002)
+            run.parts.store.submit(WriteSet(changes=[run.fence]))
+        return Counts({"rows": 4})
+
+    job.work = long
+    assert scheduled.lease_seconds == 90
+    ran = Runner(vault.parts, monotonic=lambda: now[0], beat_seconds=0.005).run(scheduled, CLINIC)
+    assert ran is not None
+    assert ran.outcome is RunOutcome.COMPLETE
+
+
+def test_a_job_that_does_not_end_in_its_time_loses_its_lease(vault: Vault, clock: FrozenClock) -> None:
+    now = [0.0]
+
+    def endless(run: JobRun) -> Counts:
+        until = run.lease.lease.until
+        now[0] += 60 + 30
+        time.sleep(0.1)  # beats that must not renew
+        assert run.lease.lease.until == until
+        clock.advance(timedelta(seconds=91))
+        run.parts.store.submit(WriteSet(changes=[run.fence]))
+        return Counts()
+
+    ran = Runner(vault.parts, monotonic=lambda: now[0], beat_seconds=0.005).run(
+        hourly(ScriptedJob(endless)), CLINIC
+    )
+    assert ran is not None
+    assert ran.outcome is RunOutcome.LOST
+
+
 def test_what_a_crash_left_is_not_made_to_wait(vault: Vault, clock: FrozenClock) -> None:
     job = ScriptedJob()
     table = timetable(vault, hourly(job, at_start=True))

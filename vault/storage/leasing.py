@@ -16,6 +16,7 @@ Nothing that it asks before a transaction helps; what the transaction itself ask
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, select
@@ -145,6 +146,7 @@ class HeldLease:
         self._seconds = seconds
         self._clock = clock
         self._since = clock()
+        self._lock = Lock()
         self.lease = lease
 
     @property
@@ -166,21 +168,22 @@ class HeldLease:
         self._leases.fence(self.lease)(connection, leaves)
 
     def keep(self) -> bool:
-        """Renew it where half of its time is gone; say whether work may go on.
+        """Renew it where half of its time is gone; say whether work may go on. Threads may share it.
 
         A lease that is over by the holder's own clock is never renewed: what slept, stops.
         """
-        if self.is_over:
-            return False
-        if self._clock() - self._since < self._seconds / 2:
+        with self._lock:
+            if self.is_over:
+                return False
+            if self._clock() - self._since < self._seconds / 2:
+                return True
+            began = self._clock()
+            try:
+                self.lease = self._leases.renew(self.lease, self._seconds)
+            except LeaseLostError:
+                return False
+            self._since = began
             return True
-        began = self._clock()
-        try:
-            self.lease = self._leases.renew(self.lease, self._seconds)
-        except LeaseLostError:
-            return False
-        self._since = began
-        return True
 
     def release(self) -> None:
         """Give it back."""
