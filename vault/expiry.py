@@ -53,7 +53,7 @@ FOLD_EVERY: Final = 1_000
 """Memories that are removed before their pages are folded in: some fifteen megabytes of write-ahead log."""
 FOLD_SECONDS: Final = 2.0
 """How long is waited, at the end, for readers of an older state."""
-BATCH_SECONDS: Final = 0.025
+BATCH_SECONDS: Final = 0.03
 """How long writers wait for one batch."""
 LEAST_BATCH: Final = 8
 RENEWED: Final = 64
@@ -166,6 +166,7 @@ class Expiry:
             for one in parts.retention.classes:
                 run.done.complete = self._class(run, one) and run.done.complete
         if run.done[EndAction.EXPIRE]:
+            parts.indexes.tidy(tenant)
             self._mirror(tenant)
         with parts.store.log_connection(tenant) as connection:
             counts = count_classes(connection, tenant)
@@ -289,12 +290,12 @@ class Expiry:
         )
         parts.probe("expired")
         # Writers need not wait for this: nothing that is committed later can put a removed memory back.
-        parts.indexes.remove(run.tenant, memory_ids)
+        parts.indexes.remove(run.tenant, memory_ids, tidy=False)
         parts.embedding.forget(run.tenant, frozenset(memory_ids))
         self._unfolded += len(memory_ids)
         if self._unfolded >= FOLD_EVERY:
             self._unfolded = 0
-            parts.store.fold(0)
+            parts.store.fold_beside()
 
     def _ask(self, run: _Run, one: RetentionClass, due: Due, memory_ids: Sequence[str]) -> None:
         payload: dict[str, JsonValue] = {

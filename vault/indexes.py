@@ -107,14 +107,27 @@ class Indexes:
         with self.following(tenant):
             self._state(tenant).index.add_vector(memory_id, vector)
 
-    def remove(self, tenant: str, memory_ids: Sequence[str]) -> None:
-        """Let memories be found no more, for good: their terms and vectors leave the index."""
+    def remove(self, tenant: str, memory_ids: Sequence[str], *, tidy: bool = True) -> None:
+        """Let memories be found no more, for good: their terms and vectors leave the index.
+
+        Args:
+            tenant: Whose.
+            memory_ids: Those that are unknown are passed over.
+            tidy: Whether to close the holes that this leaves; who removes many tidies at the end.
+        """
         with self.following(tenant):
             state = self._state(tenant)
             state.index.remove_many(memory_ids)
             for memory_id in memory_ids:
                 state.subjects.pop(memory_id, None)
                 state.revoked.discard(memory_id)
+            if tidy:
+                state.index.close_holes()
+
+    def tidy(self, tenant: str) -> None:
+        """Close the holes that removals left, where they outnumber what is left."""
+        with self.following(tenant):
+            self._state(tenant).index.close_holes()
 
     def set_trust(self, tenant: str, memory_id: str, trust: TrustState) -> None:
         """Take note of a memory's trust; a revoked one is found no more."""

@@ -158,11 +158,18 @@ class TenantIndex:
             return self._remove(memory_id)
 
     def remove_many(self, memory_ids: Sequence[str]) -> None:
-        """Take memories out for good, a few at a time, so that writers and searches get their turn between."""
-        holey: set[Scope] = set()
+        """Take memories out for good, a few at a time, so that writers and searches get their turn between.
+
+        Their holes stay: whoever removes many closes them at the end.
+        """
         for start in range(0, len(memory_ids), _REMOVED_AT_ONCE):
             with self._lock:
-                holey |= self._remove_some(memory_ids[start : start + _REMOVED_AT_ONCE])
+                self._remove_some(memory_ids[start : start + _REMOVED_AT_ONCE])
+
+    def close_holes(self) -> None:
+        """Move the memories of a scope together where holes outnumber them, while it is searched and written to."""
+        with self._lock:
+            holey = [scope for scope, partition in self._partitions.items() if partition.wants_compaction()]
         for scope in holey:
             self._compact_beside(scope)
 
@@ -263,22 +270,18 @@ class TenantIndex:
             self._compact(scope)
         return True
 
-    def _remove_some(self, memory_ids: Sequence[str]) -> set[Scope]:
-        """Take memories out, under the lock; return the scopes in which holes outnumber what is left."""
+    def _remove_some(self, memory_ids: Sequence[str]) -> None:
+        """Take memories out, under the lock."""
         rows: dict[Scope, list[int]] = {}
         for memory_id in memory_ids:
             place = self._rows.pop(memory_id, None)
             if place is not None:
                 rows.setdefault(place[0], []).append(place[1])
-        holey: set[Scope] = set()
         for scope, gone in rows.items():
             partition = self._partitions[scope]
             partition.remove_many(gone)
             if not len(partition):
                 del self._partitions[scope]
-            elif partition.wants_compaction():
-                holey.add(scope)
-        return holey
 
     def _compact(self, scope: Scope) -> None:
         self._take(scope, self._partitions[scope].compacted())

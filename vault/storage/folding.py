@@ -10,7 +10,7 @@ It has a connection of its own: the committing one may be in the midst of a tran
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,19 @@ def fold(path: Path, seconds: float) -> bool:
     return True
 
 
+def fold_beside(path: Path) -> None:
+    """Fold in what is in the log now, beside those who write and read; the file is not cut.
+
+    Nothing is raised, as with `fold`: whoever commits folds it in, should that fail.
+    """
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as own,
+    ):
+        own.execute("PRAGMA synchronous=FULL")
+        own.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
 def fold_aside(connection: Connection, _leaves: Sequence[Leaf]) -> None:
     """Let commits fold nothing in by themselves for now; a `Change` for whoever folds in their stead."""
     connection.execute(text(f"PRAGMA wal_autocheckpoint={_BACKSTOP_PAGES}"))
@@ -56,8 +69,6 @@ def _fold_once(path: Path) -> bool:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
             connection.execute(f"PRAGMA busy_timeout={_WAIT_MILLISECONDS}")
             connection.execute("PRAGMA synchronous=FULL")
-            # Most of it beside those who write; they are held back for what they wrote meanwhile alone.
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error:  # no space left, a bad disk: the log stays as it is
         return False

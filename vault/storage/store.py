@@ -17,7 +17,7 @@ from vault.errors import StorageError, TamperedError
 from vault.grant import Grant
 from vault.storage.engine import reader_engine, reading, writer_engine
 from vault.storage.faults import translated
-from vault.storage.folding import fold
+from vault.storage.folding import fold, fold_beside
 from vault.storage.found import FoundRows, found_rows
 from vault.storage.group_commit import Appender, Change, GroupCommit, Probe, WriteSet, no_probe
 from vault.storage.migrate import upgrade
@@ -146,6 +146,10 @@ class Store:
     def fold(self, seconds: float) -> bool:
         """Leave no byte of what was dropped in the write-ahead log; say whether that was done within the time."""
         return fold(self._path, seconds)
+
+    def fold_beside(self) -> None:
+        """Fold the write-ahead log into the database beside those who write."""
+        fold_beside(self._path)
 
     def tenants(self) -> list[str]:
         """Return the ids of all tenants."""

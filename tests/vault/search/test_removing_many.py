@@ -88,6 +88,7 @@ def test_an_index_is_written_to_and_searched_while_its_holes_are_closed(
     writer.start()
     for start in range(0, 400, 50):
         index.remove_many([f"m{number}" for number in range(start, start + 50)])
+        index.close_holes()
     writer.join(60)
     assert not writer.is_alive()
     assert failures == []
