@@ -30,6 +30,7 @@ from vault.crypto.aead import key_versions
 from vault.crypto.key_record import KeyKind, KeyName, KeyState
 from vault.crypto.keyring import TenantKeys
 from vault.crypto.sealed import Sealed, SealedField
+from vault.crypto.sealing_key import SealingKey
 from vault.errors import (
     ConflictError,
     IdentifierInvalidError,
@@ -238,6 +239,9 @@ class _Batches:
         self._newest = newest
         self._fence = [] if fence is None else [fence]
         self._principal = principal
+        self._stock = Stock(parts.entropy)
+        self._pairs: dict[tuple[tuple[str, ...], tuple[int, ...]], tuple[SealingKey, SealingKey]] = {}
+        """Of the batch at hand: what its rows lie under, with what they are to lie under."""
 
     def seal(self, kind: RowKind, due: Sequence[Place], done: Reencrypted) -> None:
         """Seal some rows of a kind anew.
@@ -260,6 +264,8 @@ class _Batches:
         with self._parts.store.log_connection(self._tenant) as connection:
             reads = list(rows_at(connection, self._tenant, kind, due))
             told = RowWord(connection, self._tenant, [one.told_at for one in reads if isinstance(one, _TOLD)])
+        self._pairs.clear()
+        self._stock = Stock(self._parts.entropy)
         self._lease(read.value for read in reads if not isinstance(read, Place))
         anew, unreadable = _Anew(), []
         for read in reads:
@@ -312,18 +318,21 @@ class _Batches:
     ) -> Callable[[SealedField, Sealed], Sealed]:
         """Return what opens a field of a row under its present keys and seals it under the newest."""
         subjects, sealed = value
-        old = self._keys.opening_key(subjects, key_versions(sealed)).bind(record, version, tier)
-        newest = self._keys.sealing_key(subjects, create=False)
-        new = newest.bind(record, version, tier, Stock(self._parts.entropy))
+        under = subjects, key_versions(sealed)
+        if under not in self._pairs:
+            opening = self._keys.opening_key(*under)
+            self._pairs[under] = opening, self._keys.sealing_key(subjects, create=False)
+        before, after = self._pairs[under]
+        old, new = before.bind(record, version, tier), after.bind(record, version, tier, self._stock)
         return lambda name, field: new.seal(name, old.open(name, field))
 
     def _lease(self, values: Iterable[tuple[tuple[str, ...], Sealed]]) -> None:
         """Have the keys of a batch unwrapped together, old and new: each by itself may be a call to a server."""
-        places: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
+        places: set[tuple[tuple[str, ...], tuple[int, ...]]] = set()
         for subjects, sealed in values:
-            places.append((subjects, tuple(self._newest.versions.get(one, 0) for one in subjects)))
+            places.add((subjects, tuple(self._newest.versions.get(one, 0) for one in subjects)))
             with suppress(TamperedError):  # told of when it is opened
-                places.append((subjects, key_versions(sealed)))
+                places.add((subjects, key_versions(sealed)))
         self._keys.lease(places)
 
 
