@@ -12,9 +12,10 @@ of its bodies counts.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import islice
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from audit.canonical import JsonValue, canonical, parse_canonical
 from audit.errors import MalformedError
@@ -37,13 +38,14 @@ def mirror(parts: Parts, tenant: str) -> None:
         StorageError: or one of its kinds: some may be missing still; the next time adds them.
     """
     with parts.store.log_connection(tenant) as connection:
-        holds = list(_hold_rows(connection, tenant))
-        tombstones = list(_tombstone_rows(connection, tenant))
-    parts.ledger.add(tenant, holds)
-    if parts.ledger.count(tenant, tuple(_KIND_OF)) == len(tombstones):
-        return
-    for start in range(0, len(tombstones), _PAGE):
-        parts.ledger.add(tenant, tombstones[start : start + _PAGE])
+        parts.ledger.add(tenant, list(_hold_rows(connection, tenant)))
+        count = select(func.count()).select_from(TOMBSTONE).where(TOMBSTONE.c.tenant_id == tenant)
+        standing = connection.execute(count).scalar_one()
+        if parts.ledger.count(tenant, tuple(_KIND_OF)) >= standing:
+            return  # tombstones are only added, and the ledger has no others than those that once stood here
+        tombstones = _tombstone_rows(connection, tenant)
+        while some := list(islice(tombstones, _PAGE)):
+            parts.ledger.add(tenant, some)
 
 
 def known_gone(rows: Iterable[LedgerRow]) -> dict[bytes, TombstoneKind]:

@@ -4,8 +4,8 @@ Owns trying it: the newest snapshot is put back into a scratch folder by the ver
 are verified, a sample of its memories is opened, and it is looked that nothing is there that was removed for good.
 Then the scratch is removed. It leaves restoring to `vault.restoration`, and when it runs to the timetable.
 
-The vault's own keys open the sample, in this process: no key is copied, and nothing in the vault but an entry that
-tells what came of it is written. Anchor and witnesses are not asked: they know a later log, as they must.
+The vault's own keys open the sample, in this process: no key is copied, and nothing in the vault is written but the
+ledger, brought up to date, and an entry that tells what came of it. Anchor and witnesses are not asked: they know a later log, as they must.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from audit.verify import verify_logs
 from vault.auditing import AuditView
 from vault.errors import NotFoundError, RootUnusableError, VaultError
 from vault.journal import Journal
-from vault.ledger_mirror import known_gone
+from vault.ledger_mirror import known_gone, mirror
 from vault.parts import Parts
 from vault.restoration import Restoration, RestoreTerms
 from vault.snapshot_check import verify_snapshot
@@ -87,6 +87,10 @@ class RestoreDrill:
             StorageError: or one of its kinds: no space for the scratch folder.
         """
         folder, manifest = self._newest(parent)
+        for one in self.parts.store.tenants():
+            mirror(
+                self.parts, one
+            )  # what was removed since the last time is to stay away from a lost disk, too
         done = Drilled(manifest.snapshot_id)
         report = verify_snapshot(folder, self.parts.log.keys.verifiers)
         done.findings = len(report.findings) + report.more

@@ -97,3 +97,11 @@ def test_the_jobs_make_keep_and_try_snapshots_once_for_the_whole_vault(
     else:
         assert not backup.exists()
     assert clinic.audit().verify().passed
+
+
+def test_a_drill_knows_what_was_removed_a_moment_ago(clinic: Clinic, backup: Path) -> None:
+    goes = clinic.mem(OWNER).extract("the giraffe", subject="maria").memory_ids[0]
+    snapshot(clinic, backup)
+    remove(clinic, goes)
+    done = RestoreDrill(clinic.vault.parts).run(CLINIC, backup)
+    assert (done.passed, done.suppressed, done.opened) == (True, 1, 0)
