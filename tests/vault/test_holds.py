@@ -366,6 +366,28 @@ def test_looking_at_holds_is_an_entry_and_shows_no_content(clinic: Clinic) -> No
     assert clinic.last().payload == {"kind": "holds", "hold": hold_id, "count": 1}
 
 
+def test_what_a_second_officer_did_meanwhile_is_seen_in_the_transaction(clinic: Clinic) -> None:
+    """The hold is released between looking and changing."""
+    hold_id = place_over(clinic, "anna")
+    holds(clinic).ask_release(OFFICER, hold_id)
+    holds(clinic).release(SECOND_OFFICER, hold_id)
+    late = (
+        holding.MarkHold(CLINIC, hold_id, {"review": 1}),
+        holding.AddTargets(CLINIC, hold_id, HoldScope.SUBJECT, [holding.TargetsOfEntry(0, ())]),
+    )
+    for change in late:
+        with pytest.raises(ConflictError):
+            clinic.vault.parts.store.submit(WriteSet(changes=[change.change]))
+    assert findings(clinic) == set()
+
+
+def test_more_names_than_one_call_may_have_are_refused(clinic: Clinic) -> None:
+    names = tuple(f"person {nth}" for nth in range(1_001))
+    with pytest.raises(InputInvalidError, match="at most"):
+        holds(clinic).place(OFFICER, placing(HoldScope.SUBJECT, subjects=names))
+    assert clinic.count("hold") == 0
+
+
 # -- races -----------------------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ from tests.simulators.fakes import START
 from vault.disclosure import DisclosureTerms
 from vault.disclosure_json import json_pieces
 from vault.erasure import Erasures
-from vault.errors import ConflictError, IdentifierInvalidError, NotFoundError, StorageError
+from vault.errors import ConflictError, IdentifierInvalidError, NotFoundError, RootSealedError, StorageError
 from vault.hold_terms import Placing, Targets
 from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
@@ -167,6 +167,60 @@ def test_a_hold_is_told_only_where_that_is_allowed_and_never_which(
     assert found["legal_hold"] is True
     assert all(word not in json.dumps(found) for word in (placed.hold_id, "case-7", "investigation"))
     assert told(clinic, "bob", DisclosureTerms(holds=True))["legal_hold"] is False
+
+
+def test_a_hold_over_the_person_is_told_too(clinic: Clinic, people: dict[str, str]) -> None:
+    assert people
+    targets = Targets(subjects=("anna",))
+    asked = Placing(HoldScope.SUBJECT, HoldReason.AUDIT, START.replace(year=2030), targets)
+    Holds(clinic.vault.parts).place(OFFICER, asked)
+    assert told(clinic, terms=DisclosureTerms(holds=True))["legal_hold"] is True
+
+
+def test_what_a_document_is_called_is_masked_or_told_in_clear(clinic: Clinic) -> None:
+    note = Document(
+        "a sore knee", name="John Doe.txt", title=PHONE, tags=("John Doe",), metadata={"by": PHONE}
+    )
+    clinic.mem(OWNER).extract(note, subject="anna")
+    masked = json.dumps(told(clinic)["memories"])
+    assert PHONE not in masked
+    assert "John Doe" not in masked
+    (memory,) = told(clinic, terms=DisclosureTerms(originals=True))["memories"]
+    source = memory["source"]
+    assert (source["title"], source["tags"]) == (PHONE, ["John Doe"])
+    assert source["metadata"] == [["by", PHONE]]
+
+
+def test_a_source_that_cannot_be_opened_or_is_gone_takes_no_memory_away(
+    clinic: Clinic, people: dict[str, str]
+) -> None:
+    assert people
+    clinic.sql("UPDATE episode SET attributes = (SELECT text FROM memory LIMIT 1)")
+    assert [one["source"]["title"] for one in told(clinic)["memories"]] == [None, None]
+    clinic.sql("UPDATE episode SET recorded = 'soon'")
+    assert [one["source"]["kind"] for one in told(clinic)["memories"]] == [None, None]
+
+
+def test_an_entry_of_a_read_that_is_no_entry_counts_for_nothing(
+    clinic: Clinic, people: dict[str, str]
+) -> None:
+    clinic.mem(CLINICIAN).get(people["alone"])
+    clinic.sql("DROP TRIGGER audit_leaf_fixed")
+    clinic.sql("UPDATE audit_leaf SET header = 'x' WHERE event = 'memory.read'")
+    assert told(clinic)["readers"] == []
+
+
+def test_a_root_that_cannot_be_used_ends_a_report_rather_than_leave_memories_out(
+    clinic: Clinic, people: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sealed(*_given: object, **_named: object) -> None:
+        raise RootSealedError("sealed")
+
+    assert people
+    monkeypatch.setattr(type(clinic.vault.parts.sealers), "open_memory", sealed)
+    with pytest.raises(RootSealedError):
+        told(clinic)
+    assert clinic.last().outcome == "failed"
 
 
 def test_a_restricted_person_is_told_all_and_what_they_asked_for(
