@@ -55,7 +55,8 @@ FOLD_SECONDS: Final = 2.0
 """How long is waited, at the end, for readers of an older state."""
 BATCH_SECONDS: Final = 0.03
 """How long writers wait for one batch."""
-LEAST_BATCH: Final = 8
+LEAST_BATCH: Final = 64
+"""Smaller ones would take longer altogether than they spare anybody."""
 RENEWED: Final = 64
 """Memories of one batch at most that are archived or redacted."""
 
@@ -106,7 +107,7 @@ class Pace:
     def __init__(self, seconds: float = BATCH_SECONDS) -> None:
         self._aim = seconds
         self._begun = 0.0
-        self.size = LEAST_BATCH * 4
+        self.size = LEAST_BATCH
 
     def begin(self, _connection: Connection, _leaves: Sequence[Leaf]) -> None:
         """Take the time, in the transaction; a `vault.storage.group_commit.Change`."""

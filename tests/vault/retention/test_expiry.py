@@ -399,7 +399,7 @@ def test_batches_are_as_large_as_fits_the_time_that_writers_may_wait(seconds: fl
     for _ in range(20):
         pace.begin(None, ())  # type: ignore[arg-type]  # looks at neither
         pace.end(pace.size)
-    assert pace.size == (8 if seconds < 1 else 500)
+    assert pace.size == (64 if seconds < 1 else 500)
 
 
 def test_a_shredded_subjects_memories_still_end(vault: RetentionVault) -> None:

@@ -15,11 +15,11 @@ from tests.simulators.children import Moment, Tell, run_child
 from tests.simulators.clinic import AUDITOR, CLINIC
 from tests.simulators.fakes import START, FrozenClock
 from tests.vault.retention_vault import RetentionVault, retention_options
-from vault.expiry import Expiry
+from vault.expiry import Expiry, Pace
 from vault.memos import MemOS
 from vault.opening import Vault
 
-MEMORIES = 120
+MEMORIES = 240
 PLACES = ("expiring", "begin", "logged", "inserted", "committed", "expired")
 LATER = START + timedelta(days=91)
 
@@ -43,7 +43,7 @@ class Trap:
 
 @pytest.fixture(scope="session")
 def due(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A closed vault in which a hundred memories are over, the archived and the redacted ones among them."""
+    """A closed vault in which hundreds of memories are over, the archived and the redacted ones among them."""
     made = RetentionVault(template, tmp_path_factory.mktemp("due") / "vault")
     for number in range(MEMORIES // 20):
         made.write(*(f"number {number} {turn} of Anna Keller" for turn in range(20)), subject=f"p{number}")
@@ -64,7 +64,7 @@ def _expire(path: Path, step: str, batches: int, tell: Tell) -> None:
     trap = Trap(step, batches)
     with Vault.open(path, options=retention_options(clock=FrozenClock(LATER), probe=trap)) as vault:
         tell(begun=True)
-        Expiry(vault.parts).run(CLINIC)
+        Expiry(vault.parts, Pace(1e-9)).run(CLINIC)  # as small batches as there are
     tell(ended=True)
 
 
