@@ -6,7 +6,8 @@ A memory matches a query if each of the query's words stands in it, in any form 
 text as it was said or in its speaker's name; originals of personal data count, though nobody sees them. It is
 looked for in sealed rows, not in the search index: the index ranks, leaves out what nobody may see, and may lag.
 
-Present versions are looked at. What cannot be opened is counted: whoever places the hold is to know of it.
+Present versions are looked at. What cannot be opened, or is in quarantine, is counted: whoever places the hold is to
+know of it.
 """
 
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from vault.rebuilding import BAD_ROW, leased_rows
 from vault.sealing import IndexPlace
 from vault.search.lexical import PreparedQuery, prepare_query
 from vault.search.record import unpack
+from vault.storage.holding import count_quarantined
 from vault.subject_sealer import TokenScope
 
 
@@ -49,7 +51,8 @@ def match_queries(parts: Parts, tenant: str, asker: str, queries: Iterable[str])
     given = tuple(queries)
     wanted = [_prepared(parts, tenant, asker, query) for query in given]
     found: list[str] = []
-    unreadable = 0
+    with parts.store.log_connection(tenant) as connection:
+        unreadable = count_quarantined(connection, tenant)
     for row in leased_rows(parts, tenant):
         try:
             place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))

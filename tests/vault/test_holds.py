@@ -205,6 +205,9 @@ def test_a_hold_by_words_says_how_many_memories_it_could_not_look_into(clinic: C
     clinic.sql("UPDATE memory SET terms = x'00' WHERE memory_id = ?", bad)
     placed = holds(clinic).place(OFFICER, placing(HoldScope.QUERY, queries=("falcon",)))
     assert (placed.memories, placed.unreadable, held(clinic, kept)) == (1, 1, {kept})
+    clinic.sql("INSERT INTO quarantine VALUES ('clinic', ?, 1, 'seal', 1, 0)", bad)
+    again = holds(clinic).extend(OFFICER, placed.hold_id, Targets(queries=("falcon",)))
+    assert (again.memories, again.unreadable) == (1, 1), "what is in quarantine is counted, too"
 
 
 def test_a_hold_by_words_is_looked_for_again_where_a_match_was_removed_meanwhile(

@@ -19,7 +19,7 @@ from vault.errors import ConflictError, HoldTooLateError, NotFoundError
 from vault.hold_words import HoldRows, HoldScope, Target
 from vault.storage.group_commit import Row
 from vault.storage.removal import TargetKind
-from vault.storage.schema import ERASURE, HOLD, HOLD_TARGET, MEMORY, MEMORY_SUBJECT
+from vault.storage.schema import ERASURE, HOLD, HOLD_TARGET, MEMORY, MEMORY_SUBJECT, QUARANTINE
 
 PIECE: Final = 500  # below SQLite's limit of bound parameters
 _BEGUN: Final = "begun"
@@ -175,6 +175,12 @@ def target_counts(connection: Connection, tenant: str) -> dict[str, dict[str, in
     for hold_id, kind, count in connection.execute(query):
         counts.setdefault(hold_id, {})[kind] = count
     return counts
+
+
+def count_quarantined(connection: Connection, tenant: str) -> int:
+    """Return how many memories are in quarantine."""
+    query = select(func.count(QUARANTINE.c.memory_id.distinct())).where(QUARANTINE.c.tenant_id == tenant)
+    return int(connection.execute(query).scalar_one())
 
 
 def _target(one: str) -> Target:
