@@ -78,7 +78,7 @@ def settle(directory: VaultDirectory) -> None:
         StoreCorruptError: some keys are under a next root, and others are not: no transaction did that.
         StorageError: a file cannot be written.
     """
-    for beside, name in _nexts(directory):
+    for beside, name in _nexts(directory) if directory.keys.is_file() else ():
         engine = writer_engine(directory.keys)
         try:
             under, living = SqlKeyStore(engine).count_under(name)

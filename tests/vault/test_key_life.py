@@ -42,7 +42,7 @@ from vault.errors import (
 from vault.key_life import KeyLife, Moved, RootChanged
 from vault.memos import MemOS
 from vault.opening import Vault, VaultOptions
-from vault.root_move import NextRoot
+from vault.root_move import NextRoot, settle
 from vault.roots import root_kind
 from vault.storage.directory import VaultDirectory
 
@@ -500,6 +500,23 @@ def test_keys_under_two_roots_are_no_work_of_ours(clinic: Clinic) -> None:
             opened(path, RootKind.PASSPHRASE)
         assert (path / "root.key").exists()
         assert len(list(path.glob("root.next.*"))) == 1
+
+
+def test_a_lost_key_store_is_not_made_anew_by_looking_for_a_move(clinic: Clinic) -> None:
+    path = clinic.path
+    clinic.close()
+    assert run_child(partial(_die_in_a_move, path, LOCKED, "staged")).killed
+    (path / "keys.db").rename(path / "kept")
+    for beside in path.glob("keys.db-*"):
+        beside.unlink()
+    with pytest.raises(StoreCorruptError, match="missing"):
+        opened(path, RootKind.FILE)
+    settle(VaultDirectory(path))
+    assert not (path / "keys.db").exists()
+    assert (path / "root.key").exists()
+    (path / "kept").rename(path / "keys.db")
+    with opened(path, RootKind.FILE) as vault:
+        assert vault.parts.keyring.root.kind is RootKind.FILE
 
 
 def test_settings_for_the_old_root_open_nothing_after_a_move(
