@@ -85,6 +85,7 @@ class Restoration:
         manifest: Of the snapshot, verified.
         terms: What was asked.
         copy: Where a working copy of the snapshot's rows may lie.
+        lost: Whether the rows that are there are the snapshot's own, since the vault's were lost.
     """
 
     parts: Parts
@@ -92,6 +93,7 @@ class Restoration:
     manifest: Manifest
     terms: RestoreTerms
     copy: Path
+    lost: bool = False
 
     def run(self, principal: Principal) -> Restored:
         """Restore for a principal.
@@ -118,7 +120,7 @@ class Restoration:
             done = 0
             if not self.terms.plan_only:
                 done = self._commit(engine, plans, grant)
-        return Restored(self.manifest.snapshot_id, tuple(plans), done, rows_were_lost=False)
+        return Restored(self.manifest.snapshot_id, tuple(plans), done, rows_were_lost=self.lost)
 
     @contextmanager
     def _opened(self) -> Iterator[Engine]:
@@ -172,7 +174,8 @@ class Restoration:
     def _plan(self, engine: Engine, head: LogHead) -> TenantPlan:
         parts, tenant = self.parts, head.tenant
         with parts.store.log_connection(tenant) as now, reading(engine, tenant) as then:
-            if unfinished(now, tenant) and parts.log.head(now, tenant).size > head.size:
+            # Of a lost disk it is the snapshot's own: it goes on when the vault is opened.
+            if unfinished(now, tenant) and not self.lost and parts.log.head(now, tenant).size > head.size:
                 raise ConflictError("an erasure was begun and is not done: finish it, then restore")
             present = parts.log.head(now, tenant).size
             words = words_of(tenant, parts.log.entries(now, tenant, 0, present))

@@ -14,7 +14,6 @@ was replayed: nobody opens the vault before. A log that an anchor or a witness s
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from audit.errors import KeyFileUnsafeError as LogKeyFileUnsafeError
@@ -78,11 +77,11 @@ def restore_snapshot(
         raise
     with vault:
         who = principal(vault.parts.store.tenants()) if callable(principal) else principal
-        restored = Restoration(vault.parts, folder, manifest, asked, directory.restoring_rows).run(who)
+        restored = Restoration(vault.parts, folder, manifest, asked, directory.restoring_rows, lost).run(who)
         if not asked.plan_only:
             directory.restoring.unlink(missing_ok=True)
             sync_folder(directory.path)
-    return replace(restored, rows_were_lost=lost)
+    return restored
 
 
 def _place(directory: VaultDirectory, folder: SnapshotFolder, manifest: Manifest, *, plan_only: bool) -> bool:

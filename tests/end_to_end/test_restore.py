@@ -1,6 +1,7 @@
 """Restoring: the rows of a snapshot come back, the log goes on, and what was erased or held since is not undone."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,22 +21,29 @@ from tests.simulators.clinic import (
     STRANGER,
     Clinic,
 )
+from tests.simulators.fakes import fake_options
 from vault.erasure import Erasures
 from vault.errors import (
+    ConflictError,
     ErasedError,
     HeldError,
     KeyAccessError,
+    LogRolledBackError,
     NotFoundError,
     SnapshotForeignError,
+    StoreCorruptError,
+    TamperedError,
 )
 from vault.hold_terms import Placing, Targets
 from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
 from vault.model import Chat, SpeakerRole, Turn
 from vault.opening import Vault
+from vault.outside import Places, make_anchor
 from vault.reencryption import Reencryption
-from vault.restoration import Restored, RestoreTerms
+from vault.restoration import Restoration, Restored, RestoreTerms
 from vault.restoring import restore_snapshot
+from vault.snapshot_files import SnapshotFolder
 from vault.snapshots import Snapshots
 
 
@@ -328,3 +336,79 @@ def test_no_byte_of_a_snapshot_is_a_planted_value_or_its_token(clinic: Clinic, b
             assert written.encode() not in content
             assert written.encode("utf-16-le") not in content
     assert b"memos-vault" in content, "the search finds what is there"
+
+
+class StoppedError(Exception):
+    """Stands for a crash."""
+
+
+def test_an_erasure_under_way_is_finished_before_a_restore_and_goes_on_after_a_lost_disk(
+    template: Path, tmp_path: Path, backup: Path
+) -> None:
+    interrupting: list[str] = []
+
+    def probe(step: str) -> None:
+        if step in interrupting:
+            interrupting.clear()
+            raise StoppedError
+
+    clinic = Clinic(template, tmp_path / "vault", fake_options(probe=probe))
+    gone = clinic.mem(OWNER).extract("Anna has a giraffe", subject="anna").memory_ids[0]
+    old = snapshot(clinic, backup)
+    interrupting.append("erase-begun")
+    with pytest.raises(StoppedError):
+        erase(clinic, "anna")
+    parts, folder = clinic.vault.parts, SnapshotFolder(old)
+    restoration = Restoration(
+        parts, folder, folder.read_manifest(parts.log.keys.verifiers), RestoreTerms(), tmp_path / "copy.db"
+    )
+    with pytest.raises(ConflictError, match="erasure was begun"):
+        restoration.run(ADMINISTRATOR)
+    assert not list(tmp_path.glob("copy.db*"))
+    begun = snapshot(clinic, backup)
+    clinic.vault.close()
+    (clinic.path / "vault.db").unlink()
+    assert restore(clinic, begun).rows_were_lost
+    assert clinic.sql("SELECT count(*) FROM memory WHERE memory_id = ?", gone) == [(0,)]
+    Erasures(clinic.vault.parts).resume(CLINIC)
+    assert clinic.sql("SELECT state FROM erasure") == [("done",)]
+    restore(clinic, old)
+    assert clinic.sql("SELECT count(*) FROM memory") == [(0,)]
+    clinic.close()
+
+
+def test_a_log_that_an_anchor_saw_longer_is_refused_and_all_is_as_it_was(
+    template: Path, tmp_path: Path, backup: Path
+) -> None:
+    anchor = tmp_path / "anchor"
+    make_anchor(Places(anchor=anchor))
+    clinic = Clinic(template, tmp_path / "vault", replace(fake_options(), outside=Places(anchor=anchor)))
+    clinic.mem(OWNER).extract("the zebra", subject="maria")
+    folder = snapshot(clinic, backup)
+    clinic.mem(OWNER).extract("the giraffe", subject="maria")
+    clinic.close()
+    (clinic.path / "vault.db").unlink()
+    before = sorted(one.name for one in clinic.path.iterdir())
+    with pytest.raises(LogRolledBackError):
+        restore_snapshot(clinic.path, folder, ADMINISTRATOR, options=clinic.options)
+    assert sorted(one.name for one in clinic.path.iterdir()) == before
+
+
+def test_what_stands_in_the_way_of_a_lost_disk_s_restore_is_told(clinic: Clinic, backup: Path) -> None:
+    folder = snapshot(clinic, backup)
+    clinic.close()
+    (clinic.path / "vault.db").rename(clinic.path / "vault.db-wal")
+    with pytest.raises(StoreCorruptError, match="end of the log"):
+        restore_snapshot(clinic.path, folder, ADMINISTRATOR, options=clinic.options)
+    (clinic.path / "vault.db-wal").unlink()
+    with pytest.raises(StoreCorruptError, match="missing"):
+        restore_snapshot(
+            clinic.path, folder, ADMINISTRATOR, options=clinic.options, terms=RestoreTerms(plan_only=True)
+        )
+    copy = folder / "vault.db"
+    copy.write_bytes(copy.read_bytes()[:-1])
+    with pytest.raises(TamperedError, match="not the one that was signed"):
+        restore_snapshot(clinic.path, folder, ADMINISTRATOR, options=clinic.options)
+    assert not list(clinic.path.glob("restoring*"))
+    with pytest.raises(StoreCorruptError, match="missing"):
+        Vault.open(clinic.path, options=clinic.options)
