@@ -233,13 +233,13 @@ class _One:
         return self._end(RunOutcome.COMPLETE if counts.complete else RunOutcome.PARTIAL, counts)
 
     def _end(self, outcome: RunOutcome, counts: Counts, reason: str | None = None) -> Ran:
-        draft = self._draft(outcome, counts, reason)
+        draft = self._entry(outcome, counts, reason)
         if outcome is not RunOutcome.LOST:
             try:
                 (leaf,) = self._submit([draft], [self.held.fence, self._closing(outcome, counts)])
                 return self._ran(outcome, counts, reason, leaf)
             except LeaseLostError:
-                outcome, draft = RunOutcome.LOST, self._draft(RunOutcome.LOST, counts, reason)
+                outcome, draft = RunOutcome.LOST, self._entry(RunOutcome.LOST, counts, reason)
         # How the job stands is the other's to say by now.
         (leaf,) = self._submit([draft], [])
         return self._ran(outcome, counts, reason, leaf)
@@ -271,7 +271,7 @@ class _One:
             return finished
         return jittered(self.scheduled.term.after(max(self.now, finished)), finished, self.runner.jitter)
 
-    def _draft(self, outcome: RunOutcome, counts: Counts, reason: str | None) -> EntryDraft:
+    def _entry(self, outcome: RunOutcome, counts: Counts, reason: str | None) -> EntryDraft:
         journal, name = self.runner.parts.journal, self.scheduled.name
         told: dict[str, JsonValue] = {
             **counts.told,

@@ -33,4 +33,4 @@ class HoldReviewJob:
         )
         with run.parts.store.log_connection(run.tenant) as connection:
             holds = [str(hold) for hold in connection.execute(due).scalars()]
-        return Counts({"due": len(holds)}, told={"holds": list(holds[:MAX_NAMED])} if holds else {})
+        return Counts({"due": len(holds)}, told={"holds": list(holds[:MAX_NAMED])})

@@ -45,6 +45,8 @@ PAYLOAD_AT: Final = {
     "step": 1,
 }
 """Methods of the journal, of effects and of an erasure's voice that take a payload, and where."""
+TAKEN_BY_NAME: Final = {"EntryDraft": "payload", "Counts": "told"}
+"""Values that carry a payload, or a part of one, and where."""
 MADE_ELSEWHERE: Final = {
     "intent_payload": {"kind"},
     "outcome_payload": {"intent", "kind", "reviewed"},
@@ -82,8 +84,9 @@ def written_in(path: Path) -> Iterator[Written]:
 
 def _payload_of(call: ast.Call, path: Path) -> ast.expr | None:
     """Return what a call hands over as a payload, if it is one that does."""
-    if isinstance(call.func, ast.Name) and call.func.id == "EntryDraft":
-        return next((word.value for word in call.keywords if word.arg == "payload"), None)
+    if isinstance(call.func, ast.Name) and call.func.id in TAKEN_BY_NAME:
+        name = TAKEN_BY_NAME[call.func.id]
+        return next((word.value for word in call.keywords if word.arg == name), None)
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in PAYLOAD_AT:
         return None
     owner = ast.unparse(call.func.value)
@@ -182,6 +185,7 @@ PASSED_ON: Final = frozenset(
     {
         "vault/erasing/record.py",
         "vault/erasure.py:_note",
+        "lifecycle/running.py:_entry",
         "vault/intents.py",
         "vault/journal.py",
         "vault/log_exports.py:_record",
