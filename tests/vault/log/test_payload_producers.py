@@ -20,15 +20,31 @@ from policies.errors import PolicyError
 from policies.model import AccessTier, Purpose
 from tests.conftest import REPOSITORY
 from tests.end_to_end.canary import Hunter
-from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, CLINICIAN, OTHER_OWNER, OWNER, Clinic
+from tests.simulators.clinic import (
+    ADMINISTRATOR,
+    AUDITOR,
+    CLINICIAN,
+    OFFICER,
+    OTHER_OWNER,
+    OWNER,
+    SECOND_OFFICER,
+    Clinic,
+)
+from tests.simulators.fakes import START
 from vault.administration import Administration
+from vault.disclosure import DisclosureTerms
 from vault.errors import VaultError
+from vault.hold_terms import Placing, Targets
+from vault.hold_words import HoldReason, HoldScope
+from vault.holds import Holds
 from vault.intents import Effects
 from vault.log_lookup import LogLookup
 from vault.log_stream import StreamRequest
 from vault.memos import MemOS
 from vault.model import Chat, Document, Turn
 from vault.payload_erasure import ErasureReason, PayloadErasure
+from vault.restrictions import Restrictions
+from vault.subject_rights import SubjectRights
 
 NOT_SEEN: Final = frozenset({"old", "new", "handover"})
 """Keys of a payload that reaches the journal by another name (`vault.log_keys`)."""
@@ -286,8 +302,26 @@ def live(clinic: Clinic) -> None:
     Effects(clinic.vault.parts).open_intents(AUDITOR, Purpose.AUDIT)
     Administration(clinic.vault.parts).keys(ADMINISTRATOR, Purpose.OPERATIONS)
     Administration(clinic.vault.parts).health(ADMINISTRATOR, Purpose.OPERATIONS)
+    live_of_persons(clinic, name, said)
     job = PayloadErasure(clinic.vault.parts)
     job.erase(ADMINISTRATOR, Purpose.OPERATIONS, [written.leaf_index], ErasureReason.COURT_ORDER)
+
+
+def live_of_persons(clinic: Clinic, name: str, said: str) -> None:
+    """Hold, restrict and disclose, by planted names and words."""
+    holds, review = Holds(clinic.vault.parts), START.replace(year=2090)
+    for scope, targets in (
+        (HoldScope.SUBJECT, Targets(subjects=(name,))),
+        (HoldScope.QUERY, Targets(queries=(said,))),
+    ):
+        placed = holds.place(OFFICER, Placing(scope, HoldReason.AUDIT, review, targets))
+        holds.ask_release(OFFICER, placed.hold_id)
+        holds.release(SECOND_OFFICER, placed.hold_id)
+    restrictions = Restrictions(clinic.vault.parts)
+    restrictions.object_to(OFFICER, name, Purpose.RESEARCH)
+    restrictions.lift(OFFICER, name, Purpose.RESEARCH)
+    with SubjectRights(clinic.vault.parts).disclosing(OFFICER, name, DisclosureTerms(originals=True)) as told:
+        assert list(told.memories)
 
 
 def test_no_planted_value_stands_in_any_entry_of_any_operation(clinic: Clinic) -> None:
