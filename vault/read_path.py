@@ -120,7 +120,7 @@ class ReadPath:
         rows = self._parts.store.found(grant, [memory_id])
         self._report(grant, rows.damaged)
         if rows.damaged:
-            raise TamperedError(f"the row of {memory_id} is not of the form of a memory")
+            raise TamperedError(f"the row of {memory_id} is not what was written, and is not served")
         if not rows.memories:
             self._parts.journal.deny(Call(principal, action, purpose), resource=memory_id)
             raise NotFoundError("there is no such memory here")
