@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from audit.canonical import JsonValue
-from audit.event import EventType, Outcome
+from audit.event import EntryDraft, EventType, Outcome
 from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
@@ -36,6 +36,7 @@ from vault.term_bounds import TermBounds
 MAX_LISTED: Final = 1_000
 FOLD_SECONDS: Final = 2.0
 _VAULT: Final = SystemResource.VAULT.value
+_EVENT: Final = EventType.MEMORY_REVIEW
 _EVERY_KIND: Final = frozenset(EntityType)
 
 
@@ -84,7 +85,7 @@ class Reviews:
         with self._parts.store.log_connection(grant.tenant) as connection:
             found = waiting_reviews(connection, grant.tenant, limit=1, memory_id=memory_id)
         if not found:
-            self._refuse(grant, memory_id, {}, Outcome.NOT_FOUND)
+            self._parts.journal.note(grant, {}, resource=memory_id, outcome=Outcome.NOT_FOUND, event=_EVENT)
             raise NotFoundError("no such memory waits for a decision")
         if verdict is Verdict.KEEP:
             return self._keep(grant, found[0])
@@ -96,13 +97,14 @@ class Reviews:
             return authorise(self._parts.policy, principal, Action.ERASE, purpose, over=over)
         except DeniedError:
             call = Call(principal, Action.ERASE, purpose)
-            self._parts.journal.deny(call, resource=memory_id or _VAULT, event=EventType.MEMORY_REVIEW)
+            self._parts.journal.deny(call, resource=memory_id or _VAULT, event=_EVENT)
             raise
 
     def _keep(self, grant: Grant, review: Review) -> Leaf:
         keep = Keep(grant.tenant, review.memory_id, microseconds(self._parts.clock()))
         told: dict[str, JsonValue] = {"memories": [review.memory_id], "reason": review.reason}
-        return self._write(grant, review, Verdict.KEEP, told, keep)
+        draft = self._parts.journal.allowed(grant, told, resource=review.memory_id, event=_EVENT)
+        return self._write(draft, review, Verdict.KEEP, keep)
 
     def _expire(self, grant: Grant, review: Review) -> Leaf:
         parts, tenant = self._parts, grant.tenant
@@ -115,11 +117,12 @@ class Reviews:
             "class": review.retention,
             "reason": review.reason,
         }
+        draft = parts.journal.allowed(grant, told, resource=review.memory_id, event=_EVENT)
         try:
-            leaf = self._write(grant, review, Verdict.EXPIRE, told, removal)
+            leaf = self._write(draft, review, Verdict.EXPIRE, removal)
         except HeldError as error:
             held: dict[str, JsonValue] = {"held": list(error.memories), "holds": list(error.holds)}
-            self._refuse(grant, review.memory_id, held)
+            parts.journal.note(grant, held, resource=review.memory_id, outcome=Outcome.REFUSED, event=_EVENT)
             raise
         parts.indexes.remove(tenant, [review.memory_id])
         parts.embedding.forget(tenant, {review.memory_id})
@@ -135,29 +138,17 @@ class Reviews:
             kinds = bounds.kinds(tenant, stored)
             until = bounds.kept_by_floor(tenant, stored, _EVERY_KIND if kinds is None else kinds)
             if until is not None and until > self._parts.clock():
-                self._refuse(grant, review.memory_id, {"class": review.retention, "reason": "floor"})
+                kept: dict[str, JsonValue] = {"class": review.retention, "reason": "floor"}
+                self._parts.journal.note(
+                    grant, kept, resource=review.memory_id, outcome=Outcome.REFUSED, event=_EVENT
+                )
                 raise RetainedError(f"a floor keeps {review.memory_id} until {until.date().isoformat()}")
 
-    def _write(
-        self, grant: Grant, review: Review, verdict: Verdict, told: dict[str, JsonValue], work: Keep | Removal
-    ) -> Leaf:
-        draft = self._parts.journal.allowed(
-            grant, told, resource=review.memory_id, event=EventType.MEMORY_REVIEW
-        )
-        draft = replace(draft, action=verdict.value)
-        check = partial(_expect_waiting, grant.tenant, review)
-        (leaf,) = self._parts.store.submit(WriteSet(drafts=[draft], changes=[check, work.change]))
+    def _write(self, draft: EntryDraft, review: Review, verdict: Verdict, work: Keep | Removal) -> Leaf:
+        check = partial(_expect_waiting, draft.tenant, review)
+        named = replace(draft, action=verdict.value)
+        (leaf,) = self._parts.store.submit(WriteSet(drafts=[named], changes=[check, work.change]))
         return leaf
-
-    def _refuse(
-        self,
-        grant: Grant,
-        memory_id: str,
-        told: dict[str, JsonValue],
-        outcome: Outcome = Outcome.REFUSED,
-    ) -> None:
-        event = EventType.MEMORY_REVIEW
-        self._parts.journal.note(grant, told, resource=memory_id, outcome=outcome, event=event)
 
 
 def _expect_waiting(tenant: str, review: Review, connection: Connection, _leaves: Sequence[Leaf]) -> None:
