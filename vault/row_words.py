@@ -18,17 +18,15 @@ class Resealed(NamedTuple):
     digest: str
 
 
-@dataclass(slots=True)
-class Taken:
-    """What a restore took back."""
+class Told(NamedTuple):
+    """What `Words` had at one time of what a restore takes back."""
 
-    index: int
-    """Of its entry."""
-    digests: dict[int, dict[str, str]] = field(default_factory=dict)
-    episodes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
-    links: dict[int, frozenset[Edge]] = field(default_factory=dict)
-    counts: dict[int, int] = field(default_factory=dict)
-    trust: dict[str, tuple[list[tuple[int, str | None]], str | None]] = field(default_factory=dict)
+    digests: dict[int, dict[str, str]]
+    episodes: dict[int, tuple[str, str | None]]
+    links: dict[int, frozenset[Edge]]
+    counts: dict[int, int]
+    trust: dict[str, str]
+    former: dict[str, list[tuple[int, str | None]]]
 
 
 @dataclass(slots=True)
@@ -65,8 +63,8 @@ class Words:
     erasures: set[int] = field(default_factory=set)
     """Entries by which an erasure of a person drops what was said of rows that it had removed, and of no others."""
 
-    taken: list["Taken"] = field(default_factory=list)
-    """What restores took back, one after another."""
+    restored: list[tuple[int, Told]] = field(default_factory=list)
+    """Entries of restores, each with what was told before it."""
     kept: set[str] = field(default_factory=set)
     """Memories that the next restore left as they were, because of a hold."""
 
@@ -85,9 +83,9 @@ class Words:
         """Return all digests that a version ever had by the log, the present one last; none: nobody can say."""
         written = None
         if isinstance(leaf_index, int):
-            told = (self.digests, *(one.digests for one in self.taken))
+            said = (self.digests, *(told.digests for _, told in self.restored))
             written = next(
-                (words[leaf_index][memory_id] for words in told if memory_id in words.get(leaf_index, {})),
+                (words[leaf_index][memory_id] for words in said if memory_id in words.get(leaf_index, {})),
                 None,
             )
         again = [one.digest for one in self.resealed.get((memory_id, version), ())]
@@ -98,77 +96,72 @@ class Words:
         named: str = ""
         written: str | None = None
         if isinstance(leaf_index, int):
-            told = (self.episodes, *(one.episodes for one in self.taken))
-            named, written = next((words[leaf_index] for words in told if leaf_index in words), ("", None))
+            said = (self.episodes, *(told.episodes for _, told in self.restored))
+            named, written = next((words[leaf_index] for words in said if leaf_index in words), ("", None))
         again = [one.digest for one in self.resealed_episodes.get(episode, ())]
         return [written, *again] if written is not None and named == episode else again
 
     def rewind(self, size: int, index: int) -> None:
-        """Take back what entries behind a size of the log said, but of the memories that were kept.
+        """Go back to what was told when the log had a size, but for the memories that were kept.
 
-        A snapshot of that size was restored by the entry at an index. What was removed for good stays so. So do the
-        words of re-encryptions: a row that was sealed anew is not put back as it was before.
+        A snapshot of that size was restored by the entry at an index. Where it was made before an earlier restore,
+        that is what was told before that one. What was removed for good stays so. So do the words of
+        re-encryptions: a row that was sealed anew is not put back as it was before.
         """
-        while self.taken and self.taken[-1].index >= size:  # that restore is taken back, too
-            self._give_back(self.taken.pop())
-        taken = Taken(index)
-        kept = self.kept
-        for entry in [one for one in self.digests if one >= size]:
-            taken.digests[entry] = self.digests.pop(entry)
-            if entry in self.episodes:
-                taken.episodes[entry] = self.episodes.pop(entry)
-            self._say_again(taken, entry, kept)
-        for entry in [one for one in self.links if one >= size]:
-            taken.links[entry] = self.links[entry]
-            self.links[entry] = frozenset(edge for edge in self.links[entry] if kept.issuperset(edge[1:]))
-        for entry in [one for one in self.counts if one >= size]:
-            taken.counts[entry] = self.counts.pop(entry)
-        for memory_id in [one for one, words in self.former.items() if words[-1][0] >= size]:
-            if memory_id not in kept:
-                taken.trust[memory_id] = (self.former[memory_id][:], self.trust.get(memory_id))
-                self._rewind_trust(memory_id, size)
-        self.taken.append(taken)
+        now = Told(
+            dict(self.digests),
+            dict(self.episodes),
+            dict(self.links),
+            dict(self.counts),
+            dict(self.trust),
+            {memory_id: words[:] for memory_id, words in self.former.items()},
+        )
+        then = next((told for at, told in self.restored if at >= size), now)
+        self.restored.append((index, now))
+        self._rewind_rows(size, now, then)
+        self._rewind_trust(size, now, then)
         self.kept = set()
 
-    def _say_again(self, taken: "Taken", entry: int, kept: set[str]) -> None:
-        """Keep an entry's words on memories that a hold kept."""
-        words = {one: word for one, word in taken.digests[entry].items() if one in kept}
-        if words:
-            self.digests[entry] = words
-            if entry in taken.episodes:
-                self.episodes[entry] = taken.episodes[entry]
-
-    def _give_back(self, taken: "Taken") -> None:
-        """Rely again on what an earlier restore took, but for what it says of memories that were kept now."""
+    def _rewind_rows(self, size: int, now: Told, then: Told) -> None:
         kept = self.kept
-        for entry, words in taken.digests.items():
-            back = {one: word for one, word in words.items() if one not in kept}
-            if back:
-                self.digests[entry] = {**self.digests.get(entry, {}), **back}
-                if entry in taken.episodes:
-                    self.episodes[entry] = taken.episodes[entry]
-        for entry, edges in taken.links.items():
-            back_again = (edge for edge in edges if not kept.issuperset(edge[1:]))
-            self.links[entry] = self.links[entry].union(back_again)
-        self.counts.update(taken.counts)
-        for memory_id, (former, word) in taken.trust.items():
-            if memory_id not in kept:
-                self.former[memory_id] = former
-                self._set_trust(memory_id, word)
+        self.digests = {
+            entry: {one: word for one, word in words.items() if one not in kept} if kept else words
+            for entry, words in then.digests.items()
+            if entry < size
+        }
+        self.episodes = {entry: told for entry, told in then.episodes.items() if entry < size}
+        self.links = {
+            entry: frozenset(edge for edge in edges if not kept.issuperset(edge[1:]))
+            for entry, edges in then.links.items()
+            if entry < size
+        }
+        self.counts = {entry: count for entry, count in then.counts.items() if entry < size}
+        for entry, words in now.digests.items() if kept else ():
+            mine = {one: word for one, word in words.items() if one in kept}
+            if mine:
+                self.digests[entry] = {**self.digests.get(entry, {}), **mine}
+                self.episodes.update({entry: now.episodes[entry]} if entry in now.episodes else {})
+        for entry, edges in now.links.items() if kept else ():
+            both = frozenset(edge for edge in edges if kept.issuperset(edge[1:]))
+            self.links[entry] = self.links.get(entry, frozenset()) | both
 
-    def _rewind_trust(self, memory_id: str, size: int) -> None:
-        words = self.former[memory_id]
-        first = next(place for place, (ended, _) in enumerate(words) if ended >= size)
-        self._set_trust(memory_id, words[first][1])
-        del words[first:]
-        if not words:
-            del self.former[memory_id]
+    def _rewind_trust(self, size: int, now: Told, then: Told) -> None:
+        self.trust = dict(then.trust)
+        self.former = {memory_id: words[:] for memory_id, words in then.former.items()}
+        for memory_id, words in then.former.items():
+            first = next((place for place, (ended, _) in enumerate(words) if ended >= size), None)
+            if first is not None:
+                self._set_trust(memory_id, words[first][1], words[:first])
+        for memory_id in self.kept:
+            self._set_trust(memory_id, now.trust.get(memory_id), now.former.get(memory_id, []))
 
-    def _set_trust(self, memory_id: str, word: str | None) -> None:
-        if word is None:
-            self.trust.pop(memory_id, None)
-        else:
+    def _set_trust(self, memory_id: str, word: str | None, former: list[tuple[int, str | None]]) -> None:
+        self.trust.pop(memory_id, None)
+        self.former.pop(memory_id, None)
+        if word is not None:
             self.trust[memory_id] = word
+        if former:
+            self.former[memory_id] = former[:]
 
     def note_trust(self, index: int, memory_id: str, word: str) -> None:
         """Take an entry's word on a memory's current version."""

@@ -412,3 +412,21 @@ def test_what_stands_in_the_way_of_a_lost_disk_s_restore_is_told(clinic: Clinic,
     assert not list(clinic.path.glob("restoring*"))
     with pytest.raises(StoreCorruptError, match="missing"):
         Vault.open(clinic.path, options=clinic.options)
+
+
+def test_a_snapshot_that_was_made_after_a_restore_is_of_what_that_restore_left(
+    clinic: Clinic, backup: Path
+) -> None:
+    owner = clinic.mem(OWNER)
+    owner.extract("the zebra stays", subject="maria")
+    oldest = snapshot(clinic, backup)
+    owner.extract("the giraffe goes twice", subject="maria")
+    middle = snapshot(clinic, backup)
+    restore(clinic, oldest)
+    after = snapshot(clinic, backup)
+    state = clinic.state()
+    restore(clinic, middle)
+    assert texts(clinic, "zebra giraffe stays goes twice") == ["the giraffe goes twice", "the zebra stays"]
+    restore(clinic, after)
+    assert {**clinic.state(), "subject": 0} == {**state, "subject": 0}
+    assert texts(clinic, "zebra giraffe stays goes twice") == ["the zebra stays"]
