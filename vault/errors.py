@@ -100,7 +100,8 @@ class HeldError(ConflictError):
     """
 
     def __init__(self, memories: tuple[str, ...], holds: tuple[str, ...]) -> None:
-        super().__init__(f"{len(memories)} memories stand under {len(holds)} legal holds")
+        of = f"{len(memories)} {'memory' if len(memories) == 1 else 'memories'}"
+        super().__init__(f"{of} under {len(holds)} legal {'hold' if len(holds) == 1 else 'holds'}")
         self.memories = memories
         self.holds = holds
 

@@ -1,29 +1,30 @@
 """Screening again: what a newer privacy gate finds in memories that an older one let pass is masked.
 
-Owns the going through of rows whose stamp is not the present gate's, and the incident that follows where
-something was found. It leaves finding to the gate, sealing to `vault.subject_sealer`, and writing rows in their
-place to `vault.storage.rewriting`.
+Owns the going through of rows whose stamp is not the present gate's. It leaves finding to the gate, sealing to
+`vault.subject_sealer`, writing rows in their place to `vault.storage.rewriting`, and the incident that follows where
+something was found to `vault.incidents`.
 
 - All versions of a memory are screened, and what its episode is called: an older version shows the same value.
 - Nothing is ever unmasked: tokens that stand stay, with their originals.
+- What the rules take out for good is masked under a legal hold, too, and its original is kept sealed: a hold lets
+  nothing be lost (law 4). It is asked again in the transaction.
 - A row that was screened again carries the present stamp, so a run that was cut short goes on where it was.
-- An incident is opened from the log's own entries: one that was masked before a crash is told of after it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from audit.canonical import JsonValue, parse_canonical
-from audit.errors import MalformedError
-from audit.event import EntryDraft, EventType, parse_header
-from audit.evidence import StoredEntry
-from audit.selection import entries_of
-from vault.clock import microseconds
+from sqlalchemy import Connection
+
+from audit.canonical import JsonValue
+from audit.event import EventType
+from audit.log import Leaf
 from vault.embedding_worker import Pending
 from vault.errors import (
     ConflictError,
+    HeldError,
     InputInvalidError,
     KeyAccessError,
     LeaseLostError,
@@ -31,24 +32,30 @@ from vault.errors import (
     ScreeningRefusedError,
     TamperedError,
 )
+from vault.incidents import Kinds, open_incident, told_kinds
 from vault.indexes import Indexed
 from vault.model import Screened
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
-from vault.privacy.kept import with_kept_tokens
+from vault.privacy.gate import PrivacyGate
+from vault.privacy.kept import with_kept_originals, with_kept_tokens
 from vault.privacy.names import screen_name
 from vault.privacy.tokens import SubjectTokens
 from vault.storage.group_commit import Change, WriteSet
-from vault.storage.rewriting import Rewriting, VersionRow, episodes_after, versions_of_other_detector
+from vault.storage.removal import expect_not_held, held_memories
+from vault.storage.rewriting import (
+    Rewriting,
+    VersionRow,
+    episodes_after,
+    memories_of_episode,
+    versions_of_other_detector,
+)
 from vault.storage.rows import StoredEpisode, StoredMemory, row_digest
 from vault.storage.rows import episode_digest as digest_of_episode
 from vault.subject_sealer import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer
 
 BATCH: Final = 64
 """Rows of one transaction: writers wait for no longer than that takes."""
-MAX_NAMED: Final = 1_000
-"""Memories that one incident names; more are counted."""
-_READS: Final = (EventType.MEMORY_READ, EventType.MEMORY_SEARCH, EventType.MEMORY_REVEAL)
 _UNREADABLE: Final = (
     TamperedError,
     KeyAccessError,
@@ -57,8 +64,6 @@ _UNREADABLE: Final = (
     ValueError,
     TypeError,
 )
-
-Kinds = Counter[str]
 
 
 @dataclass(slots=True)
@@ -87,6 +92,39 @@ class _Anew:
     after: Indexed
     is_current: bool
     kinds: Kinds
+    lost: bool = False
+    """Whether an original is taken out for good."""
+
+
+@dataclass(slots=True)
+class _Screen:
+    """Screens the fields of one row again.
+
+    Args:
+        gate: The present one.
+        tokens: Of the row's subject and scope.
+        keeping: Whether the row is under a hold, so that no original may be lost.
+    """
+
+    gate: PrivacyGate
+    tokens: SubjectTokens
+    keeping: bool
+    lost: bool = False
+    """Whether an original was taken out for good."""
+
+    def again(self, before: Screened) -> Screened:
+        """Screen a text; what stood as a token stays."""
+        screened = self.gate.screen(before.text, self.tokens)
+        if any(one.original is None for one in screened.replacements):
+            if self.keeping:
+                screened = with_kept_originals(screened, before.text)
+            else:
+                self.lost = True
+        return with_kept_tokens(screened, before)
+
+    def speaker(self, before: Screened) -> Screened:
+        """Screen a speaker's name, unless it is a token already."""
+        return before if before.replacements else screen_name(self.gate, before.text, self.tokens)
 
 
 class Rescan:
@@ -118,7 +156,7 @@ class Rescan:
         done.complete = self._memories(tenant, done, may_go_on, fence) and self._episodes(
             tenant, done, may_go_on, fence
         )
-        done.incident = self._incident(tenant, fence)
+        done.incident = open_incident(self._parts, tenant, _fenced(fence))
         return done
 
     def _memories(
@@ -128,31 +166,34 @@ class Rescan:
         while may_go_on():
             with self._parts.store.log_connection(tenant) as connection:
                 rows, place = versions_of_other_detector(connection, tenant, stamp, after, BATCH)
+                held = held_memories(connection, tenant, [row.stored.memory_id for row in rows])
             if place is None:
                 return True
             after = place
             self._parts.sealers.lease(tenant, [(row.stored.subjects, row.stored.text) for row in rows])
-            anew = [made for row in rows if (made := self._again(tenant, row, done)) is not None]
+            kept = {one.memory_id for one in held}
+            anew = [made for row in rows if (made := self._again(tenant, row, kept, done)) is not None]
             self._write(tenant, anew, done, fence)
         return False
 
-    def _again(self, tenant: str, row: VersionRow, done: Rescanned) -> _Anew | None:
+    def _again(self, tenant: str, row: VersionRow, held: Collection[str], done: Rescanned) -> _Anew | None:
         """Return a version as the present gate lets it through; None where it cannot be opened."""
         try:
             sealer = self._parts.sealers.of_row(tenant, row.stored)
-            return self._screened(tenant, row, sealer)
+            keeping = row.stored.memory_id in held
+            return self._screened(tenant, row, _Screen(self._parts.gate, sealer.tokens, keeping), sealer)
         except RootUnusableError:
             raise  # says nothing of the row
         except _UNREADABLE:
             done.unreadable += 1  # the consistency job's to name
             return None
 
-    def _screened(self, tenant: str, row: VersionRow, sealer: SubjectSealer) -> _Anew:
+    def _screened(self, tenant: str, row: VersionRow, screen: "_Screen", sealer: SubjectSealer) -> _Anew:
         stored = row.stored
         former = self._parts.sealers.screened_again(tenant, stored)
-        text = self._screen(former.text, sealer.tokens)
-        ref = None if former.ref is None else self._screen(former.ref, sealer.tokens)
-        speaker = self._speaker(former.speaker, sealer.tokens)
+        text = screen.again(former.text)
+        ref = None if former.ref is None else screen.again(former.ref)
+        speaker = screen.speaker(former.speaker)
         kinds = _found((former.text, text), (former.speaker, speaker))
         if ref is not None and former.ref is not None:
             kinds += _found((former.ref, ref))
@@ -184,14 +225,7 @@ class Rescan:
             annotations=annotate(text.text, attributes.at),
             edited_by=attributes.edited_by,
         )
-        return _Anew(stored, sealer.seal_memory(place, content), row.is_current, kinds)
-
-    def _screen(self, before: Screened, tokens: SubjectTokens) -> Screened:
-        return with_kept_tokens(self._parts.gate.screen(before.text, tokens), before)
-
-    def _speaker(self, before: Screened, tokens: SubjectTokens) -> Screened:
-        """Screen a speaker's name, unless it is a token already."""
-        return before if before.replacements else screen_name(self._parts.gate, before.text, tokens)
+        return _Anew(stored, sealer.seal_memory(place, content), row.is_current, kinds, lost=screen.lost)
 
     def _write(self, tenant: str, anew: Sequence[_Anew], done: Rescanned, fence: Change | None) -> None:
         """Write a batch; one whose row was changed meanwhile is left to the next run."""
@@ -213,6 +247,7 @@ class Rescan:
     def _commit(self, tenant: str, anew: Sequence[_Anew], fence: Change | None) -> None:
         changed = [one for one in anew if one.kinds]
         current = [one.after for one in changed if one.is_current]
+        losing = [one.before.memory_id for one in changed if one.lost]
         rewriting = Rewriting(
             tenant,
             [(one.before, one.after.stored) for one in anew],
@@ -223,7 +258,7 @@ class Rescan:
             "versions": [one.before.version for one in anew],
             "digests": [row_digest(one.after.stored.row(tenant)) for one in anew],
             "gained": sorted({one.before.memory_id for one in changed}),
-            "kinds": _told(sum((one.kinds for one in changed), Counter())),
+            "kinds": told_kinds(sum((one.kinds for one in changed), Counter())),
             "since": min((one.before.recorded for one in changed), default=None),
         }
         draft = self._parts.journal.event(EventType.MEMORY_RESCREEN, tenant, payload)
@@ -237,7 +272,11 @@ class Rescan:
                 )
 
         self._parts.store.submit(
-            WriteSet(drafts=[draft], changes=[*_fenced(fence), rewriting.change], finish=index)
+            WriteSet(
+                drafts=[draft],
+                changes=[*_fenced(fence), _losing(tenant, losing), rewriting.change],
+                finish=index,
+            )
         )
 
     def _episodes(
@@ -258,7 +297,11 @@ class Rescan:
         try:
             sealer = sealers.of_row(tenant, row)
             before = sealers.episode_screened_again(tenant, row, stamp)
-            after = self._episode_again(before, sealer.tokens)
+            with self._parts.store.log_connection(tenant) as connection:
+                memories = memories_of_episode(connection, tenant, row.episode_id)
+                held = bool(held_memories(connection, tenant, memories))
+            screen = _Screen(self._parts.gate, sealer.tokens, held)
+            after = _episode_again(before, screen)
             kinds = _found(*zip(_fields(before), _fields(after), strict=True))
         except RootUnusableError:
             raise
@@ -274,90 +317,37 @@ class Rescan:
             "episodes": [row.episode_id],
             "episode_digests": [digest_of_episode(stored.row(tenant))],
             "gained": [row.episode_id],
-            "kinds": _told(kinds),
+            "kinds": told_kinds(kinds),
             "since": row.recorded,
         }
         draft = self._parts.journal.event(EventType.MEMORY_RESCREEN, tenant, payload)
         rewriting = Rewriting(tenant, [], [(row, stored)])
-        self._parts.store.submit(WriteSet(drafts=[draft], changes=[*_fenced(fence), rewriting.change]))
+        changes = [*_fenced(fence), _losing(tenant, memories if screen.lost else ()), rewriting.change]
+        try:
+            self._parts.store.submit(WriteSet(drafts=[draft], changes=changes))
+        except HeldError:
+            return  # a hold came between: the next run keeps what it would have lost
         done.episodes += 1
         done.kinds += kinds
 
-    def _episode_again(self, before: EpisodeContent, tokens: SubjectTokens) -> EpisodeContent:
-        return before._replace(
-            title=self._screen(before.title, tokens),
-            name=self._screen(before.name, tokens),
-            tags=tuple(self._screen(tag, tokens) for tag in before.tags),
-            metadata=tuple(
-                (self._screen(key, tokens), self._screen(value, tokens)) for key, value in before.metadata
-            ),
-        )
 
-    def _incident(self, tenant: str, fence: Change | None) -> int | None:
-        """Open an incident for what was masked since the last one, from the log's own entries."""
-        with self._parts.store.log_connection(tenant) as connection:
-            told = _Exposure()
-            for entry in entries_of(connection, tenant, (EventType.INCIDENT_OPEN, EventType.MEMORY_RESCREEN)):
-                told.read(entry)
-            if not told.exposed:
-                return None
-            readers = Counter[str]()
-            for entry in entries_of(connection, tenant, _READS):
-                readers.update(told.reader(entry))
-        draft = self._draft(tenant, told, readers)
-        (leaf,) = self._parts.store.submit(WriteSet(drafts=[draft], changes=_fenced(fence)))
-        return leaf.index
-
-    def _draft(self, tenant: str, told: "_Exposure", readers: Counter[str]) -> EntryDraft:
-        payload: dict[str, JsonValue] = {
-            "about": "personal-data-found-late",
-            "count": len(told.exposed),
-            "memories": sorted(told.exposed)[:MAX_NAMED],
-            "kinds": _told(told.kinds),
-            "since": told.since,
-            "until": microseconds(self._parts.clock()),
-            "readers": [[name, count] for name, count in sorted(readers.items())],
-            "first": told.first,
-            "stop": told.stop,
-        }
-        return self._parts.journal.event(EventType.INCIDENT_OPEN, tenant, payload)
+def _episode_again(before: EpisodeContent, screen: _Screen) -> EpisodeContent:
+    return before._replace(
+        title=screen.again(before.title),
+        name=screen.again(before.name),
+        tags=tuple(screen.again(tag) for tag in before.tags),
+        metadata=tuple((screen.again(key), screen.again(value)) for key, value in before.metadata),
+    )
 
 
-@dataclass(slots=True)
-class _Exposure:
-    """What entries of screenings say that no incident has told of yet."""
+def _losing(tenant: str, memories: Sequence[str]) -> Change:
+    """Return the change that sees that no hold came over memories of which something is taken out for good."""
 
-    exposed: set[str] = field(default_factory=set)
-    kinds: Kinds = field(default_factory=Counter)
-    since: int | None = None
-    first: int | None = None
-    stop: int = 0
+    def expect(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+        if memories:
+            expect_not_held(connection, tenant, memories)
 
-    def read(self, entry: StoredEntry) -> None:
-        payload = _payload(entry)
-        if entry.event == EventType.INCIDENT_OPEN:
-            self.exposed, self.kinds, self.since, self.first = set(), Counter(), None, None
-            return
-        gained = payload.get("gained")
-        if not isinstance(gained, list) or not gained:
-            return
-        self.exposed.update(str(one) for one in gained)
-        self.kinds.update(_counts(payload.get("kinds")))
-        since = payload.get("since")
-        if isinstance(since, int):
-            self.since = since if self.since is None else min(since, self.since)
-        self.first = entry.index if self.first is None else self.first
-        self.stop = entry.index + 1
-
-    def reader(self, entry: StoredEntry) -> Iterable[str]:
-        """Return who read something that was exposed, in an entry of a read before it was masked."""
-        if entry.index >= self.stop:
-            return ()
-        header = parse_header(entry.header)
-        named = _payload(entry).get("memories")
-        read = {str(one) for one in named} if isinstance(named, list) else set()
-        read.add(header.resource or "")
-        return () if read.isdisjoint(self.exposed) else (header.principal,)
+    return expect
 
 
 def _fenced(fence: Change | None) -> list[Change]:
@@ -375,23 +365,3 @@ def _found(*pairs: tuple[Screened, Screened]) -> Kinds:
 
 def _fields(content: EpisodeContent) -> list[Screened]:
     return [content.title, content.name, *content.tags, *(part for pair in content.metadata for part in pair)]
-
-
-def _told(kinds: Mapping[str, int]) -> list[JsonValue]:
-    return [[kind.lower().replace("_", "-"), count] for kind, count in sorted(kinds.items())]
-
-
-def _counts(kinds: JsonValue) -> Kinds:
-    counted: Kinds = Counter()
-    for one in kinds if isinstance(kinds, list) else ():
-        if isinstance(one, list) and len(one) == 2 and isinstance(one[1], int):  # noqa: PLR2004  # kind, count
-            counted[str(one[0])] += one[1]
-    return counted
-
-
-def _payload(entry: StoredEntry) -> Mapping[str, JsonValue]:
-    try:
-        payload = None if entry.payload is None else parse_canonical(entry.payload)
-    except MalformedError:
-        return {}
-    return payload if isinstance(payload, Mapping) else {}

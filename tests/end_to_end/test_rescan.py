@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 
 from policies.model import Purpose
 from policies.privacy import EntityType
-from tests.simulators.clinic import AUDITOR, CLINIC, CLINICIAN, OWNER, Clinic
+from tests.simulators.clinic import AUDITOR, CLINIC, CLINICIAN, OFFICER, OWNER, Clinic
 from tests.simulators.fakes import PATTERNS, KeywordDetector
 from vault.errors import LeaseLostError
+from vault.hold_terms import Placing, Targets
+from vault.hold_words import HoldReason, HoldScope
+from vault.holds import Holds
 from vault.memos import MemOS
 from vault.model import Chat, Turn
 from vault.opening import VaultOptions
@@ -121,9 +125,9 @@ def test_a_run_that_is_cut_short_goes_on_and_its_incident_is_opened_by_the_next(
     clinic, _ = exposed
     monkeypatch.setattr("vault.rescan.BATCH", 1)
     left = iter([True])
-    cut = Rescan(clinic.vault.parts)
-    monkeypatch.setattr(cut, "_incident", lambda *_: None)  # as if the process ended before it
-    first = cut.run(CLINIC, may_go_on=lambda: next(left, False))
+    with monkeypatch.context() as ended:
+        ended.setattr("vault.rescan.open_incident", lambda *_: None)  # as if the process ended before it
+        first = rescan(clinic).run(CLINIC, may_go_on=lambda: next(left, False))
     assert (first.screened, first.complete) == (1, False)
     clinic.reopen()
     second = rescan(clinic).run(CLINIC)
@@ -184,3 +188,57 @@ def test_an_unchanged_gate_has_nothing_to_do(clinic: Clinic, tmp_path: Path) -> 
     auditor = MemOS(clinic.vault, principal=AUDITOR, purpose=Purpose.AUDIT)
     assert auditor.verify().passed
     assert tmp_path.exists()
+
+
+class StricterDetector(KeywordDetector):
+    """Knows a kind of secret more, which the rules take out for good."""
+
+    def __init__(self) -> None:
+        super().__init__({**PATTERNS, EntityType.SECRET: rf"\b{LATE}\b"})
+
+    @property
+    def name(self) -> str:
+        return "keywords/3"
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "free"])
+def test_under_a_hold_what_is_masked_for_good_elsewhere_keeps_its_original(
+    clinic: Clinic, *, held: bool
+) -> None:
+    said = Chat((Turn("Maria Keller", f"The code is {LATE}."),), title=f"of {LATE}")
+    (memory_id,) = clinic.mem(OWNER).extract(said, subject="maria").memory_ids
+    if held:
+        Holds(clinic.vault.parts).place(OFFICER, over("maria", clinic))
+    clinic.reopen(replace(clinic.options, detector=lambda _rules: StricterDetector()))
+    done = rescan(clinic).run(CLINIC)
+    assert (done.masked, done.episodes) == (1, 1)
+    assert LATE not in texts(clinic)
+    assert clinic.mem(OWNER).get(memory_id).text == "The code is [SECRET]."
+    shown = clinic.mem(CLINICIAN).reveal(memory_id).text
+    assert shown == (f"The code is {LATE}." if held else "The code is [SECRET].")
+    assert clinic.audit().verify().passed
+
+
+def test_a_hold_that_comes_while_memories_are_screened_loses_nothing(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (memory_id,) = clinic.mem(OWNER).extract(f"The code is {LATE}.", subject="maria").memory_ids
+    clinic.reopen(replace(clinic.options, detector=lambda _rules: StricterDetector()))
+    run = rescan(clinic)
+    commit = run._commit
+
+    def hold_first(*given: object) -> None:
+        Holds(clinic.vault.parts).place(OFFICER, over("maria", clinic))
+        monkeypatch.setattr(run, "_commit", commit)
+        commit(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "_commit", hold_first)
+    assert run.run(CLINIC).masked == 0, "refused in the transaction"
+    assert rescan(clinic).run(CLINIC).masked == 1
+    assert clinic.mem(CLINICIAN).reveal(memory_id).text == f"The code is {LATE}."
+
+
+def over(name: str, clinic: Clinic) -> Placing:
+    """Return a hold over a person."""
+    review = clinic.vault.parts.clock() + timedelta(days=90)
+    return Placing(HoldScope.SUBJECT, HoldReason.LITIGATION, review, Targets(subjects=(name,)))

@@ -5,9 +5,25 @@ memory's text has its former one at hand, and this puts both together. Whoever t
 memory for good has the marks put in the tokens' places.
 """
 
+from dataclasses import replace
+
 from policies.privacy import EntityType
 from vault.model import SCREENED_ISSUER, Replacement, Screened, Span
 from vault.privacy.tokens import TOKEN, redaction_mark
+
+
+def with_kept_originals(screened: Screened, source: str) -> Screened:
+    """Let what would be taken out for good keep its original: it may not be lost, and is as masked as it was to be.
+
+    Args:
+        screened: What the gate made of a text.
+        source: That text.
+    """
+    kept = tuple(
+        replace(one, original=source[one.source.start : one.source.end]) if one.original is None else one
+        for one in screened.replacements
+    )
+    return Screened(screened.text, kept, screened.detector, SCREENED_ISSUER)
 
 
 def with_kept_tokens(screened: Screened, before: Screened) -> Screened:

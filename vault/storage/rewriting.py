@@ -146,6 +146,12 @@ def versions_of_other_detector(
     return found, (rows[-1].memory_id, rows[-1].version) if rows else None
 
 
+def memories_of_episode(connection: Connection, tenant: str, episode_id: str) -> list[str]:
+    """Return the ids of an episode's memories."""
+    query = select(MEMORY.c.memory_id).where(MEMORY.c.tenant_id == tenant, MEMORY.c.episode_id == episode_id)
+    return list(connection.execute(query.distinct()).scalars())
+
+
 def episodes_after(
     connection: Connection, tenant: str, after: str, limit: int
 ) -> tuple[list[StoredEpisode], str | None]:
