@@ -122,7 +122,7 @@ def test_a_hold_that_comes_before_the_keys_are_destroyed_stops_an_erasure_that_w
     assert (clinic.last().outcome, clinic.last().payload["reason"]) == ("refused", "held")
     assert clinic.mem(OWNER).reveal(people.alone[0]).text
     clinic.vault.close()
-    with pytest.warns(ErasureUnfinishedWarning, match="not finished: 1 memories stand under 1 legal holds"):
+    with pytest.warns(ErasureUnfinishedWarning, match="not finished: 1 memory under 1 legal hold"):
         clinic.vault = Vault.open(clinic.path, options=clinic.options)
     assert clinic.count("erasure", "state = 'begun'") == 1
     assert clinic.count("memory") == 5
