@@ -214,7 +214,7 @@ class Restoration:
                 "holds": sorted(found),
                 "held": sorted(plan.held)[:NAMED],
             }
-            drafts.append(self._draft(plan.tenant, payload, grant, Outcome.REFUSED))
+            drafts.append(self._draft(plan.tenant, grant, payload, Outcome.REFUSED))
             held += plan.held
             holds |= found
         self.parts.journal.write(drafts)
@@ -260,7 +260,7 @@ class Restoration:
     def _drafts(self, plan: TenantPlan, grant: Grant | None) -> list[EntryDraft]:
         """Draft the entries: what a hold kept first, then how far the log's words are taken back."""
         drafted: list[dict[str, JsonValue]] = [{"held": some} for some in _named(plan.held)]
-        drafted.append(
+        drafted += [
             {
                 "size": plan.size,
                 "root": self.manifest.file_root,
@@ -268,7 +268,7 @@ class Restoration:
                 "count": plan.lost,
                 "suppressed": plan.suppressed,
             }
-        )
+        ]
         drafted += [{"gone": some, "count": len(some)} for some in _named(plan.gone)]
         drafted += [
             {
@@ -292,10 +292,13 @@ class Restoration:
             for hold in plan.replayed
             for some in _named(cast("list[JsonValue]", hold["targets"])) or [[]]
         ]
-        return [self._draft(plan.tenant, payload, grant) for payload in drafted]
+        drafts: list[EntryDraft] = []
+        for payload in drafted:
+            drafts.append(self._draft(plan.tenant, grant, payload))  # noqa: PERF401  # a test follows names, not comprehensions
+        return drafts
 
     def _draft(
-        self, tenant: str, payload: dict[str, JsonValue], grant: Grant | None, outcome: Outcome = Outcome.OK
+        self, tenant: str, grant: Grant | None, payload: dict[str, JsonValue], outcome: Outcome = Outcome.OK
     ) -> EntryDraft:
         event, told = EventType.SNAPSHOT_RESTORE, {**payload, "snapshot": self.manifest.snapshot_id}
         resource = self.manifest.snapshot_id

@@ -150,7 +150,7 @@ class Snapshots:
                 parts.probe("snapshot-described")
             parts.probe("snapshot-named")
             told.extend(
-                self._draft(EventType.SNAPSHOT_CREATE, log, snapshot_id, self._told(manifest, log), grant)
+                self._draft(EventType.SNAPSHOT_CREATE, log, _told(manifest, log), snapshot_id, grant)
                 for log in (SYSTEM_LOG, *tenants)
             )
         return Made(manifest, SnapshotFolder(parent / snapshot_id))
@@ -191,7 +191,7 @@ class Snapshots:
             with self._effect(DELETE, tenant, snapshot_id, grant, None) as told:
                 remove_folder(folder)
                 told.extend(
-                    self._draft(EventType.SNAPSHOT_DELETE, log, snapshot_id, {}, grant)
+                    self._draft(EventType.SNAPSHOT_DELETE, log, {}, snapshot_id, grant)
                     for log in (SYSTEM_LOG, *self._parts.store.tenants())
                 )
             removed.append(snapshot_id)
@@ -210,13 +210,13 @@ class Snapshots:
         """Write an intent, let it happen, write what became of it; the list is written with a good outcome."""
         parts = self._parts
         told: list[EntryDraft] = []
-        intent = self._draft(EventType.EFFECT_INTENT, tenant, snapshot_id, intent_payload(kind, {}), grant)
+        intent = self._draft(EventType.EFFECT_INTENT, tenant, intent_payload(kind, {}), snapshot_id, grant)
         changes = [] if fence is None else [fence]
         (leaf,) = parts.store.submit(WriteSet(drafts=[intent], changes=changes))
         parts.probe("intended")
         begun = Intent(leaf.index, kind, snapshot_id, intent.principal, intent.time)
         payload = outcome_payload(begun, {})
-        outcome = self._draft(EventType.EFFECT_OUTCOME, tenant, snapshot_id, payload, grant)
+        outcome = self._draft(EventType.EFFECT_OUTCOME, tenant, payload, snapshot_id, grant)
         try:
             yield told
         except BaseException:
@@ -230,18 +230,14 @@ class Snapshots:
         self,
         event: EventType,
         log: str,
-        snapshot_id: str,
         payload: dict[str, JsonValue],
+        snapshot_id: str,
         grant: Grant | None,
     ) -> EntryDraft:
         if grant is not None and grant.tenant == log:
             return self._parts.journal.allowed(grant, payload, resource=snapshot_id, event=event)
         draft = self._parts.journal.event(event, log, payload)
         return replace(draft, resource=snapshot_id)
-
-    def _told(self, manifest: Manifest, log: str) -> dict[str, JsonValue]:
-        head = manifest.log(log)
-        return {"root": manifest.file_root, "size": 0 if head is None else head.size}
 
     def _sign(self, tenants: Sequence[str]) -> None:
         """Sign every log as it stands, so that the manifest names a checkpoint that covers nearly all of it."""
@@ -251,6 +247,11 @@ class Snapshots:
                 self._parts.log.checkpoint(connection, log, policy=self._parts.policy.digest)
 
         self._parts.store.change(sign)
+
+
+def _told(manifest: Manifest, log: str) -> dict[str, JsonValue]:
+    head = manifest.log(log)
+    return {"root": manifest.file_root, "size": 0 if head is None else head.size}
 
 
 def authorise_over_vault(parts: Parts, principal: Principal, purpose: Purpose, event: EventType) -> Grant:

@@ -5,7 +5,7 @@ value is hunted through the entries of all operations.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -131,10 +131,19 @@ def _keys(given: ast.expr, function: ast.AST) -> tuple[set[str], bool]:
         return keys, resolved
     if isinstance(given, ast.Call) and isinstance(given.func, ast.Name) and given.func.id in makers:
         return _keys_of_maker(makers[given.func.id])
-    if isinstance(given, ast.BinOp | ast.IfExp):
-        sides = (given.left, given.right) if isinstance(given, ast.BinOp) else (given.body, given.orelse)
-        return _joined([_keys(side, function) for side in sides])
-    return set(), False
+    sides = _sides(given)
+    return _joined([_keys(side, function) for side in sides]) if sides else (set(), False)
+
+
+def _sides(given: ast.expr) -> Sequence[ast.expr]:
+    """Return the expressions of which one, or all, are the value."""
+    if isinstance(given, ast.BinOp):
+        return (given.left, given.right)
+    if isinstance(given, ast.IfExp):
+        return (given.body, given.orelse)
+    if isinstance(given, ast.ListComp):
+        return (given.elt,)
+    return given.elts if isinstance(given, ast.List) else ()
 
 
 def _keys_of_maker(maker: ast.FunctionDef) -> tuple[set[str], bool]:
@@ -206,6 +215,8 @@ PASSED_ON: Final = frozenset(
         "vault/journal.py",
         "vault/log_exports.py:_record",
         "vault/log_queries.py:_note",
+        "vault/restoration.py:_draft",
+        "vault/snapshots.py:_draft",
     }
 )
 """Where payloads of callers are passed on; the callers are looked at themselves."""
