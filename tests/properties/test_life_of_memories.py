@@ -34,7 +34,8 @@ from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
 from vault.parts import Parts
 from vault.reencryption import Reencryption
-from vault.restoring import RestoreTerms, restore_snapshot
+from vault.restoration import RestoreTerms
+from vault.restoring import restore_snapshot
 from vault.snapshots import Snapshots
 
 NAMES = ("maria", "anna", "john")

@@ -107,11 +107,17 @@ class Writer:
         )
 
 
+def say(line: str) -> None:
+    """Print a figure."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def idle(vault: Vault, what: str) -> None:
     """Write with nothing beside it."""
     with Writer(vault) as writer:
         time.sleep(IDLE_SECONDS)
-    print(writer.told(what), flush=True)
+    say(writer.told(what))
 
 
 def main(memories: int, kept: Path | None) -> None:
@@ -135,8 +141,8 @@ def main(memories: int, kept: Path | None) -> None:
                 begin, cpu = time.perf_counter(), time.thread_time()
                 done = Expiry(vault.parts).run(CLINIC)
                 seconds, worked = time.perf_counter() - begin, time.thread_time() - cpu
-            print(f"expiry: {done} in {seconds:.1f} s, {worked:.1f} s of work in its own thread", flush=True)
-            print(writer.told("meanwhile"), flush=True)
+            say(f"expiry: {done} in {seconds:.1f} s, {worked:.1f} s of work in its own thread")
+            say(writer.told("meanwhile"))
             idle(vault, "after")
 
 
