@@ -4,11 +4,9 @@ Owns the order in which parts come to life and end. What is configurable is pass
 `VaultOptions`; the edge fills it from its settings, a program that embeds the vault from its own.
 """
 
-import threading
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -30,12 +28,11 @@ from policies.privacy import PrivacyRules, parse_privacy_rules
 from policies.retention import parse_retention_rules
 from vault.assurance import Assurance
 from vault.checkpointing import Checkpointer, check_heads
-from vault.clock import Clock, Entropy, microseconds, monotonic, system_clock, system_entropy
+from vault.clock import microseconds, monotonic
 from vault.crypto.key_store import SqlKeyStore
-from vault.crypto.keyring import KeyLimits, Keyring
+from vault.crypto.keyring import Keyring
 from vault.crypto.ledger import Ledger
 from vault.crypto.root import RootKind
-from vault.crypto.transit_place import TransitPlace
 from vault.embedding_worker import EmbeddingWorker
 from vault.erasure import finish_erasures
 from vault.errors import ConflictError, KeyFileUnsafeError, NotFoundError, VaultError
@@ -44,9 +41,8 @@ from vault.intents import Effects
 from vault.journal import Journal
 from vault.ledger_mirror import mirror
 from vault.log_indexes import LogIndexes
-from vault.outside import Places, make_anchor, open_outside
-from vault.parts import Parts, SnapshotPlace
-from vault.pipeline.limits import InputLimits
+from vault.outside import make_anchor, open_outside
+from vault.parts import Parts
 from vault.privacy.findings import Detector
 from vault.privacy.gate import PrivacyGate
 from vault.privacy.lazy import LazyDetector
@@ -54,14 +50,27 @@ from vault.rebuilding import fill_index
 from vault.root_move import settle
 from vault.roots import check_root_options, create_root, open_root, root_kind
 from vault.sealing import Sealers
-from vault.search.embed import Embedder, MiniLmEmbedder
+from vault.search.embed import MiniLmEmbedder
 from vault.storage.directory import VaultDirectory
 from vault.storage.engine import writer_engine
 from vault.storage.faults import translated
-from vault.storage.group_commit import Probe, WriteSet, no_probe
+from vault.storage.group_commit import WriteSet
 from vault.storage.migrate import upgrade
 from vault.storage.schema import TENANT
 from vault.storage.store import Store
+from vault.sweeping import Sweeper
+from vault.vault_options import VaultOptions
+
+__all__ = [
+    "CHECKPOINT_SECONDS",
+    "DEPLOYMENT",
+    "LocalRootWarning",
+    "OutsideMissingWarning",
+    "Vault",
+    "VaultOptions",
+    "default_path",
+    "open_default",
+]
 
 DEPLOYMENT: Final = "embedded"
 LOG_SEED_BYTES: Final = 32
@@ -72,7 +81,6 @@ _BESIDE_THE_DATA: Final = (
     "the root key lies in a file beside the data: whoever copies both reads everything;"
     " use a passphrase, or keep root.key on another volume"
 )
-DetectorFactory = Callable[[PrivacyRules], Detector]
 
 
 class LocalRootWarning(UserWarning):
@@ -81,52 +89,6 @@ class LocalRootWarning(UserWarning):
 
 class OutsideMissingWarning(UserWarning):
     """An anchor or a witness held the logs at an earlier opening, and does no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class VaultOptions:
-    """What may differ between two openings of one vault."""
-
-    limits: InputLimits = field(default_factory=InputLimits)
-    key_limits: KeyLimits = field(default_factory=KeyLimits)
-    bundle: Bundle | None = None
-    """None reads the policies that ship with the program."""
-    detector: DetectorFactory | None = None
-    """None is Presidio with our recognizers."""
-    embedder: Embedder | None = None
-    """None is the shipped sentence embedder."""
-    embedding_threads: int = 1
-    clock: Clock = system_clock
-    entropy: Entropy = system_entropy
-    probe: Probe = no_probe
-    outside: Places = field(default_factory=Places)
-    """Where the log's anchor and witnesses are."""
-    backup_horizon_days: int | None = None
-    """How long backups of the vault are kept; erasure certificates name it. None: nobody says."""
-    snapshots: SnapshotPlace | None = None
-    """Where jobs make snapshots; None: they make none."""
-    transit: TransitPlace | None = None
-    """The transit key that is the root, and how to reach it; None where the root is a key file."""
-
-
-class Sweeper:
-    """Wipes keys whose lease has run out although nobody asks for a key any more."""
-
-    def __init__(self, sweep: Callable[[], None], seconds: float) -> None:
-        self._sweep = sweep
-        self._seconds = seconds
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweep-keys", daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        """Stop, and wait until it has."""
-        self._ending.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ending.wait(self._seconds):
-            self._sweep()
 
 
 class Vault(AbstractContextManager["Vault"]):
