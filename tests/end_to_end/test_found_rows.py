@@ -48,7 +48,7 @@ def test_no_id_and_an_unknown_one_find_nothing(clinic: Clinic) -> None:
 def test_anothers_private_memory_and_its_episode_are_out_of_reach(clinic: Clinic) -> None:
     ids = written(clinic)
     assert clinic.vault.parts.store.found(grant_of(clinic, OTHER_OWNER), ids) == FoundRows()
-    with clinic.vault.parts.store._writer.connect() as bare:
+    with clinic.without_wall() as bare:
         assert found_rows(bare, grant_of(clinic, OTHER_OWNER), ids) == FoundRows(), "by the query alone"
 
 

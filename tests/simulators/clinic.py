@@ -8,11 +8,14 @@ import json
 import shutil
 import sqlite3
 import warnings
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, cast
+
+from sqlalchemy import Connection, NullPool, create_engine
 
 from policies.model import Principal, Purpose, Role
 from tests.simulators.fakes import FrozenClock, fake_options
@@ -120,6 +123,16 @@ class Clinic:
         """Run a statement on the file itself, as whoever owns the disk can."""
         with closing(sqlite3.connect(self.path / file)) as connection, connection:
             return connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def without_wall(self) -> Iterator[Connection]:
+        """Lend a connection of its own, with the store's tables and no tenant wall in the database.
+
+        Never the store's own for writing: that is one, and the vault's threads begin transactions on it.
+        """
+        engine = create_engine(f"sqlite:///{self.path / 'vault.db'}", poolclass=NullPool)
+        with engine.connect() as connection:
+            yield connection
 
     def state(self) -> dict[str, int]:
         """Count the rows of every table of content."""
