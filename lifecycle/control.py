@@ -185,7 +185,7 @@ class JobControl:
         return grant, self._expect(name)
 
     def _authorise(self, principal: Principal, purpose: Purpose, event: EventType | None = None) -> Grant:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.ADMINISTER, purpose, over=over)
         except DeniedError:

@@ -6,13 +6,33 @@ PolicyError
 └── DeniedError            the decision was "no": be denied (the message never says whether a thing exists)
 """
 
+from typing import Final
+
 
 class PolicyError(Exception):
     """Root of the policy room's errors."""
 
 
 class PolicyInvalidError(PolicyError):
-    """A policy file is missing, empty, malformed or unsafe to load."""
+    """A policy file is missing, empty, malformed or unsafe to load.
+
+    Args:
+        reason: What was expected; no content of the file.
+        file: The file's name in the bundle.
+        line: From 1.
+        column: From 1, in characters.
+    """
+
+    def __init__(
+        self, reason: str, *, file: str | None = None, line: int | None = None, column: int | None = None
+    ) -> None:
+        self.reason: Final = reason
+        self.file: Final = file
+        self.line: Final = line
+        self.column: Final = column
+        named = (("", file), ("line ", line), ("column ", column))
+        place = ", ".join(f"{kind}{value}" for kind, value in named if value is not None)
+        super().__init__(f"{place}: {reason}" if place else reason)
 
 
 class RequestInvalidError(PolicyError):

@@ -4,7 +4,7 @@ Owns the enumerations that span the request space and the values `Principal`, `R
 `Decision`. It leaves deciding to `policies.access` and authentication to the edge.
 
 Every dimension is a finite enumeration, except tenant and principal ids, which enter decisions only
-as "same tenant or not" and "owner or other": so the whole request space can be enumerated.
+as "same tenant or not" and as a relation: so the whole request space can be enumerated.
 """
 
 import re
@@ -75,13 +75,37 @@ class SystemResource(StrEnum):
 
 
 Resource = AccessTier | SystemResource
+RESOURCES: Final[tuple[Resource, ...]] = (*AccessTier, *SystemResource)
+"""All of them, in the order in which they are shown."""
 
 
 class Relation(StrEnum):
-    """How the principal stands to the memory."""
+    """How the principal stands to the memory: the closest of these that is true, never two."""
 
     OWNER = "owner"
+    """The memory is the principal's own."""
+    CARE_TEAM = "care-team"
+    """Another's memory, and the principal is on the care team of everyone it is about."""
+    INSTITUTION = "institution"
+    """Another's memory of the same institution; the log and the vault are the institution's too."""
     OTHER = "other"
+    """Another institution's: nothing of it is ever allowed, whatever a rule says."""
+
+
+class Assurance(StrEnum):
+    """How surely the authenticator knows who calls."""
+
+    SINGLE = "single"
+    """One factor: a key, a password, or whatever nobody vouched more for."""
+    MFA = "mfa"
+    """Several factors (NIST SP 800-63B, AAL2 and above)."""
+
+
+class Emergency(StrEnum):
+    """Whether the principal broke the glass: declared an emergency that is in force at the call."""
+
+    NONE = "none"
+    DECLARED = "declared"
 
 
 class Action(StrEnum):
@@ -103,6 +127,14 @@ class Action(StrEnum):
     """Place, review and release legal holds."""
     DISCLOSE = "disclose"
     """Tell a person what is known of them, in clear."""
+    PROMOTE = "promote"
+    """Open a memory to a wider access tier, after a look at its content; asked of the tier it goes to."""
+    EXPORT = "export"
+    """Take evidence out of the vault's house."""
+    BREAK_GLASS = "break-glass"
+    """Declare an emergency, and end one's own."""
+    REVIEW = "review"
+    """See declared emergencies and judge them afterwards."""
     RESTRICT = "restrict"
     """Restrict the use of what is known of a person, as that person asks."""
 
@@ -130,12 +162,15 @@ class Principal:
     id: str
     tenant: str
     roles: frozenset[Role]
+    assurance: Assurance = Assurance.SINGLE
 
     def __post_init__(self) -> None:
         check_id("principal", self.id)
         check_id("tenant", self.tenant)
         if not self.roles or not all(isinstance(role, Role) for role in self.roles):
             raise RequestInvalidError("expected at least one known role")
+        if not isinstance(self.assurance, Assurance):
+            raise RequestInvalidError("expected a known assurance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +186,7 @@ class Request:
     relation: Relation
     action: Action
     purpose: Purpose
+    emergency: Emergency = Emergency.NONE
 
     def __post_init__(self) -> None:
         check_id("tenant", self.tenant)
@@ -160,6 +196,7 @@ class Request:
             (self.relation, Relation),
             (self.action, Action),
             (self.purpose, Purpose),
+            (self.emergency, Emergency),
         ):
             if not isinstance(value, kinds):
                 raise RequestInvalidError("expected a request of known, typed values")
@@ -186,7 +223,7 @@ class Decision:
     bundle_digest: str
     """`sha256:` and 64 hex digits of the policy bundle."""
     rule: str
-    """Id of the rule that decided, `default-deny` or `tenant-wall`."""
+    """Id of the rule that allowed or forbade, `default-deny` or `tenant-wall`."""
     issuer: InitVar[object]
 
     def __post_init__(self, issuer: object) -> None:

@@ -212,7 +212,7 @@ class Administration:
         return found
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.ADMINISTER, purpose, over=over)
         except DeniedError:

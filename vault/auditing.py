@@ -227,7 +227,7 @@ class AuditView:
             raise TamperedError(str(error)) from None
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
-        over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+        over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.AUDIT, purpose, over=over)
         except DeniedError:

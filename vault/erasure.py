@@ -229,7 +229,7 @@ class Erasures:
         return grant, subject
 
     def _allowed(self, principal: Principal, purpose: Purpose, event: EventType) -> Grant:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.ERASE, purpose, over=over)
         except DeniedError:

@@ -13,6 +13,7 @@ from policies.model import (
     AccessTier,
     Action,
     Decision,
+    Emergency,
     Principal,
     Purpose,
     Relation,
@@ -86,8 +87,8 @@ class Grant:
 
 
 def relation_of(principal: Principal, owner: str) -> Relation:
-    """Say how a principal stands to what `owner` owns."""
-    return Relation.OWNER if principal.id == owner else Relation.OTHER
+    """Say how a principal stands to what `owner` of its institution owns."""
+    return Relation.OWNER if principal.id == owner else Relation.INSTITUTION
 
 
 def authorise(
@@ -97,6 +98,7 @@ def authorise(
     purpose: Purpose,
     *,
     over: Iterable[tuple[Resource, Relation]],
+    emergency: Emergency = Emergency.NONE,
 ) -> Grant:
     """Ask for each kind of thing and keep what is allowed.
 
@@ -104,12 +106,14 @@ def authorise(
         DeniedError: nothing is.
     """
     asked = (
-        policy.decide(Request(principal, principal.tenant, resource, relation, action, purpose))
+        policy.decide(Request(principal, principal.tenant, resource, relation, action, purpose, emergency))
         for resource, relation in over
     )
     return Grant(principal, action, purpose, tuple(decision for decision in asked if decision.allowed))
 
 
 EVERY_MEMORY: tuple[tuple[AccessTier, Relation], ...] = tuple(
-    (tier, relation) for tier in AccessTier for relation in Relation
+    (tier, relation)
+    for tier in AccessTier
+    for relation in (Relation.OWNER, Relation.CARE_TEAM, Relation.INSTITUTION)
 )

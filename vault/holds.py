@@ -306,7 +306,7 @@ class Holds:
     def _authorise(
         self, principal: Principal, purpose: Purpose, event: EventType, hold_id: str | None = None
     ) -> Grant:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         if hold_id is not None:
             check_vault_id(IdKind.HOLD, hold_id)
         try:

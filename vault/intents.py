@@ -151,7 +151,7 @@ class Effects:
     ) -> Grant:
         try:
             return authorise(
-                self._parts.policy, principal, action, purpose, over=((resource, Relation.OTHER),)
+                self._parts.policy, principal, action, purpose, over=((resource, Relation.INSTITUTION),)
             )
         except DeniedError:
             self._parts.journal.deny(Call(principal, action, purpose), resource=resource.value)

@@ -33,6 +33,10 @@ EVENTS: Final[Mapping[Action, EventType]] = {
     Action.HOLD: EventType.HOLD_PLACE,
     Action.DISCLOSE: EventType.SUBJECT_REPORT,
     Action.RESTRICT: EventType.SUBJECT_RESTRICT,
+    Action.PROMOTE: EventType.MEMORY_PROMOTE,
+    Action.EXPORT: EventType.AUDIT_EXPORT,
+    Action.BREAK_GLASS: EventType.EMERGENCY_START,
+    Action.REVIEW: EventType.EMERGENCY_REVIEW,
 }
 
 

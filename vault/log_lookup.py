@@ -172,7 +172,7 @@ class LogLookup:
             raise OverloadedError(f"more than {MOST_A_MINUTE} look-ups within a minute: wait")
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
-        over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+        over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.AUDIT, purpose, over=over)
         except DeniedError:

@@ -225,7 +225,7 @@ class LogQueries:
         return LogHistogram(asked.canonical, asked.size, reached, histogram)
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
-        over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+        over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.AUDIT, purpose, over=over)
         except DeniedError:

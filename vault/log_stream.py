@@ -106,7 +106,7 @@ class LogStreams:
         """
         if asked.start < 0 or (asked.limit is not None and not 1 <= asked.limit <= MAX_LIMIT):
             raise InputInvalidError(f"expected a start of at least 0 and a limit from 1 to {MAX_LIMIT}")
-        over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+        over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
         try:
             grant = authorise(self._parts.policy, principal, Action.AUDIT, purpose, over=over)
         except DeniedError:

@@ -91,7 +91,7 @@ class PayloadErasure:
         return Erased(leaf, bytes_may_remain=not self._parts.store.fold(FOLD_SECONDS))
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.ADMINISTER, purpose, over=over)
         except DeniedError:

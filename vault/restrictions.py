@@ -116,7 +116,7 @@ class Restrictions:
             raise
 
     def _asked(self, principal: Principal, name: str, purpose: Purpose) -> tuple[Grant, str]:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         try:
             grant = authorise(self._parts.policy, principal, Action.RESTRICT, purpose, over=over)
         except DeniedError:

@@ -146,7 +146,7 @@ class RetentionDesk:
         return leaf
 
     def _authorise(self, principal: Principal, purpose: Purpose, resource: str) -> Grant:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.ADMINISTER, purpose, over=over)
         except DeniedError:

@@ -92,7 +92,7 @@ class Reviews:
         return self._expire(grant, found[0])
 
     def _authorise(self, principal: Principal, purpose: Purpose, memory_id: str | None) -> Grant:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.ERASE, purpose, over=over)
         except DeniedError:

@@ -260,7 +260,7 @@ def authorise_over_vault(parts: Parts, principal: Principal, purpose: Purpose, e
     Raises:
         DeniedError: not allowed; the denial is logged.
     """
-    over = ((SystemResource.VAULT, Relation.OTHER),)
+    over = ((SystemResource.VAULT, Relation.INSTITUTION),)
     try:
         return authorise(parts.policy, principal, Action.ADMINISTER, purpose, over=over)
     except DeniedError:

@@ -116,7 +116,7 @@ class SubjectRights:
         return UpdatePath(self._parts).update(principal, change)
 
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
-        over = ((SystemResource.VAULT, Relation.OTHER),)
+        over = ((SystemResource.VAULT, Relation.INSTITUTION),)
         try:
             return authorise(self._parts.policy, principal, Action.DISCLOSE, purpose, over=over)
         except DeniedError:

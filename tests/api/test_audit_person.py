@@ -111,7 +111,7 @@ def leave_an_intent_open() -> int:
     """Do what a crash leaves behind."""
     auditor = Principal("auditor-a", "clinic", frozenset({Role.AUDITOR}))
     with open_vault(read_settings(os.environ)) as vault:
-        over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+        over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
         grant = authorise(vault.parts.policy, auditor, Action.AUDIT, Purpose.AUDIT, over=over)
         drafted = vault.parts.journal.allowed(grant, intent_payload("audit.export", {}), resource="audit-log")
         (leaf,) = vault.parts.journal.write([replace(drafted, event=EventType.EFFECT_INTENT)])

@@ -39,7 +39,7 @@ def unmatched(ward: Ward) -> list[str]:
 
 
 def _write_file(step: str, file: Path, vault: Vault, trap: Trap, acknowledge: Tell) -> None:
-    over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+    over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
     grant = authorise(vault.parts.policy, AUDITOR, Action.AUDIT, Purpose.AUDIT, over=over)
     trap.step = step
     with Effects(vault.parts).intended(grant, "audit.export", "audit-log", {}):

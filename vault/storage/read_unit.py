@@ -152,8 +152,11 @@ def _about_within(reach: Reach, purpose: Purpose) -> Select[tuple[object, ...]]:
 def within(reach: Reach, tier: ColumnElement[str], owner: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the condition under which a row is within reach of the principal bound as `me`."""
     me: BindParameter[str] = bindparam("me")
+    # Nobody is on a care team yet, so no row is closer to another than by the institution.
+    whose = {Relation.OWNER: owner == me, Relation.INSTITUTION: owner != me}
     kinds = [
-        and_(tier == reached.value, owner == me if relation is Relation.OWNER else owner != me)
+        and_(tier == reached.value, whose[relation])
         for reached, relation in sorted(reach)
+        if relation in whose
     ]
     return or_(*kinds) if kinds else false()

@@ -15,7 +15,7 @@ from vault.intents import Effect, Effects
 
 
 def grant_of(clinic: Clinic) -> Grant:
-    over = ((SystemResource.AUDIT_LOG, Relation.OTHER),)
+    over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
     return authorise(clinic.vault.parts.policy, AUDITOR, Action.AUDIT, Purpose.AUDIT, over=over)
 
 
