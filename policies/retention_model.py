@@ -202,6 +202,15 @@ class Rule(_Part):
     when: Conditions
 
 
+class UnusedAction(StrEnum):
+    """What becomes of a memory that nobody uses."""
+
+    REVIEW = "review"
+    """Somebody is asked, and decides."""
+    COMPRESS = "compress"
+    """It goes to reference memory, compressed; nothing of it is lost."""
+
+
 class ClockRules(_Part):
     """When the clock is not believed."""
 
@@ -214,6 +223,8 @@ class StalenessRules(_Part):
 
     unused: Annotated[Duration | None, BeforeValidator(_term)]
     """How long nobody found or read it; `forever` asks about none."""
+    then: Annotated[UnusedAction, _word(UnusedAction)] = UnusedAction.REVIEW
+    """What becomes of those."""
     again: Annotated[Duration, BeforeValidator(_duration)]
     """How long one that somebody kept is left alone."""
 

@@ -3,7 +3,8 @@
 A field that passed the privacy gate is `MaskedField`: its masked text and where tokens stand in it.
 The values that tokens stand for are `Originals`, sealed in a field of their own, so that reading a
 memory never opens them. All forms are compact JSON with short keys, and strict when read back: what
-does not parse was tampered with, or written by another version.
+does not parse was tampered with, or written by another version. In reference memory the same bytes
+stand compressed (`vault.compression`).
 """
 
 import json
@@ -16,6 +17,7 @@ from pydantic_core import from_json
 
 from policies.privacy import EntityType
 from vault.clock import from_microseconds, microseconds
+from vault.compression import expanded
 from vault.errors import TamperedError
 from vault.model import (
     Annotations,
@@ -194,6 +196,18 @@ def decode_episode_attributes(data: bytes) -> EpisodeAttributes:
         ) from None
 
 
+def decode_text(data: bytes) -> str:
+    """Return a memory's text from the bytes that were sealed: UTF-8, or that compressed.
+
+    Raises:
+        TamperedError: the bytes are not of the form.
+    """
+    try:
+        return expanded(data).decode()
+    except UnicodeDecodeError:
+        raise TamperedError("the text of this memory is not of the form it was sealed in") from None
+
+
 def encode_originals(value: Originals) -> bytes:
     """Return the bytes to seal."""
     return _dump({"v": _VERSION, "x": _originals(value)})
@@ -217,7 +231,7 @@ def _dump(value: dict[str, Json]) -> bytes:
 
 def _load(data: bytes) -> dict[str, Any]:
     # The parser keeps keys, which are ours, for the next time; content it must not keep.
-    value = from_json(data, cache_strings="keys")
+    value = from_json(expanded(data), cache_strings="keys")
     if type(value) is not dict or value.get("v") != _VERSION:
         raise ValueError("expected another version")
     return value

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -24,12 +23,13 @@ from audit.canonical import JsonValue
 from audit.event import EventType
 from audit.log import Leaf
 from policies.retention_model import EndAction, RetentionClass
+from vault.archiving import UNREADABLE, Archive
 from vault.clock import microseconds
 from vault.crypto.key_record import KeyState
 from vault.embedding_worker import Pending
-from vault.errors import ConflictError, KeyAccessError, RootUnusableError, TamperedError
+from vault.errors import ConflictError, RootUnusableError, TamperedError
 from vault.indexes import Indexed
-from vault.model import MemoryTier, Retention
+from vault.model import Retention
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.privacy.kept import without_originals
@@ -40,8 +40,6 @@ from vault.storage.removal import expect_not_held
 from vault.storage.rewriting import Rewriting
 from vault.storage.rows import StoredMemory, row_digest
 from vault.subject_sealer import MemoryContent, RecordPlace
-
-_UNREADABLE: Final = (TamperedError, KeyAccessError, ValueError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,7 @@ class Renewal:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._archive = Archive(parts)
 
     def renew(
         self,
@@ -104,13 +103,13 @@ class Renewal:
             told.expect(row.told_at, stored.memory_id, stored.version, row.digest)
             if ended.then is EndAction.REDACT:
                 return _Anew(stored, self._redacted(tenant, stored, following), row.is_current)
+            archives = ended.then is EndAction.ARCHIVE
+            archived = self._archive.compressed(tenant, stored) if archives else stored
         except RootUnusableError:
             raise  # says nothing of the row
-        except _UNREADABLE:
+        except UNREADABLE:
             raise ConflictError(f"{stored.memory_id} is not what was written, or cannot be opened") from None
-        archived = ended.then is EndAction.ARCHIVE
-        tier = MemoryTier.REFERENCE if archived else stored.memory_tier
-        after = replace(stored, retention=following, memory_tier=tier)
+        after = replace(archived, retention=following)
         return _Anew(stored, Indexed(after, b"", ""), row.is_current)
 
     def _rotate(self, tenant: str, ended: RetentionClass, subjects: set[str], now: datetime) -> None:

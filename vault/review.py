@@ -1,4 +1,4 @@
-"""Memories that wait for somebody's decision, and the decisions: keep, or expire now.
+"""Memories that wait for somebody's decision, and the decisions: keep, compress, or expire now.
 
 Owns who may decide and what a decision does. It leaves why memories come up to `vault.expiry` and `vault.staleness`,
 the rows to `vault.storage.reviews`, and removing to `vault.storage.removal`.
@@ -21,6 +21,7 @@ from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
 from policies.privacy import EntityType
+from vault.archiving import Archive, what_was_compressed
 from vault.clock import microseconds
 from vault.errors import ConflictError, HeldError, NotFoundError, RetainedError
 from vault.grant import Grant, authorise
@@ -28,7 +29,7 @@ from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
 from vault.parts import Parts
 from vault.storage.due import current_rows
-from vault.storage.group_commit import WriteSet
+from vault.storage.group_commit import Change, WriteSet
 from vault.storage.removal import Removal
 from vault.storage.reviews import Keep, Review, waiting_reviews
 from vault.term_bounds import TermBounds
@@ -45,6 +46,8 @@ class Verdict(StrEnum):
 
     KEEP = "keep"
     """It stays, and is not asked about again for a while."""
+    COMPRESS = "compress"
+    """It goes to reference memory, compressed, out of daily use; it stays, as `keep` does."""
     EXPIRE = "expire"
     """It is removed for good."""
 
@@ -71,14 +74,14 @@ class Reviews:
         return found
 
     def decide(self, principal: Principal, purpose: Purpose, memory_id: str, verdict: Verdict) -> Leaf:
-        """Keep a memory that waits, or remove it for good; return where the entry stands.
+        """Keep a memory that waits, compress it, or remove it for good; return where the entry stands.
 
         Raises:
             DeniedError: not allowed; the denial is logged.
             NotFoundError: no such memory waits for a decision.
             HeldError: a hold forbids to remove it; the refusal is logged.
             RetainedError: a floor of the retention rules does; the refusal is logged.
-            ConflictError: somebody decided, or changed it, meanwhile.
+            ConflictError: somebody decided, or changed it, meanwhile; or it cannot be opened to be compressed.
         """
         check_vault_id(IdKind.MEMORY, memory_id)
         grant = self._authorise(principal, purpose, memory_id)
@@ -89,6 +92,8 @@ class Reviews:
             raise NotFoundError("no such memory waits for a decision")
         if verdict is Verdict.KEEP:
             return self._keep(grant, found[0])
+        if verdict is Verdict.COMPRESS:
+            return self._compress(grant, found[0])
         return self._expire(grant, found[0])
 
     def _authorise(self, principal: Principal, purpose: Purpose, memory_id: str | None) -> Grant:
@@ -104,7 +109,14 @@ class Reviews:
         keep = Keep(grant.tenant, review.memory_id, microseconds(self._parts.clock()))
         told: dict[str, JsonValue] = {"memories": [review.memory_id], "reason": review.reason}
         draft = self._parts.journal.allowed(grant, told, resource=review.memory_id, event=_EVENT)
-        return self._write(draft, review, Verdict.KEEP, keep)
+        return self._write(draft, review, Verdict.KEEP, [keep.change])
+
+    def _compress(self, grant: Grant, review: Review) -> Leaf:
+        archived = Archive(self._parts).of(grant.tenant, [review.memory_id])
+        keep = Keep(grant.tenant, review.memory_id, microseconds(self._parts.clock()))
+        told = what_was_compressed(archived, review.reason)
+        draft = self._parts.journal.allowed(grant, told, resource=review.memory_id, event=_EVENT)
+        return self._write(draft, review, Verdict.COMPRESS, [keep.change, archived.rewriting.change])
 
     def _expire(self, grant: Grant, review: Review) -> Leaf:
         parts, tenant = self._parts, grant.tenant
@@ -119,7 +131,7 @@ class Reviews:
         }
         draft = parts.journal.allowed(grant, told, resource=review.memory_id, event=_EVENT)
         try:
-            leaf = self._write(draft, review, Verdict.EXPIRE, removal)
+            leaf = self._write(draft, review, Verdict.EXPIRE, [removal.change])
         except HeldError as error:
             held: dict[str, JsonValue] = {"held": list(error.memories), "holds": list(error.holds)}
             parts.journal.note(grant, held, resource=review.memory_id, outcome=Outcome.REFUSED, event=_EVENT)
@@ -144,10 +156,10 @@ class Reviews:
                 )
                 raise RetainedError(f"a floor keeps {review.memory_id} until {until.date().isoformat()}")
 
-    def _write(self, draft: EntryDraft, review: Review, verdict: Verdict, work: Keep | Removal) -> Leaf:
+    def _write(self, draft: EntryDraft, review: Review, verdict: Verdict, work: Sequence[Change]) -> Leaf:
         check = partial(_expect_waiting, draft.tenant, review)
         named = replace(draft, action=verdict.value)
-        (leaf,) = self._parts.store.submit(WriteSet(drafts=[named], changes=[check, work.change]))
+        (leaf,) = self._parts.store.submit(WriteSet(drafts=[named], changes=[check, *work]))
         return leaf
 
 

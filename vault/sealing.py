@@ -24,6 +24,7 @@ from vault.content import (
     decode_episode_attributes,
     decode_memory_attributes,
     decode_originals,
+    decode_text,
 )
 from vault.crypto.aead import key_versions
 from vault.crypto.key_record import KeyRecord
@@ -238,7 +239,7 @@ class Sealers:
         attributes = decode_memory_attributes(sealer.open(SealedField.ATTRIBUTES, row.attributes))
         if attributes.owner != row.owner:
             raise TamperedError(f"{row.memory_id} has another owner than it was sealed for")
-        text = MaskedField(sealer.open(SealedField.TEXT, row.text).decode(), attributes.text_marks)
+        text = MaskedField(decode_text(sealer.open(SealedField.TEXT, row.text)), attributes.text_marks)
         if not reveal:
             return OpenedMemory(
                 text.text, attributes.speaker.text, attributes.ref.text, attributes, revealed=False
@@ -304,7 +305,7 @@ class Sealers:
         if row.originals is not None:
             return self.screened_again(tenant, row).text
         # Nothing was replaced anywhere in the row.
-        text = self._sealer_of(tenant, row).open(SealedField.TEXT, row.text).decode()
+        text = decode_text(self._sealer_of(tenant, row).open(SealedField.TEXT, row.text))
         return Screened(text, (), row.detector, SCREENED_ISSUER)
 
     def open_terms(self, tenant: str, place: "IndexPlace", terms: Sealed) -> bytes:

@@ -1,7 +1,8 @@
 """Memories that come up for review: nobody uses them, or they say nothing, or what they say is overtaken.
 
 Owns the rules by which a memory is stale, and the going through. It leaves the rows of what waits to
-`vault.storage.reviews`, and deciding to a person (`vault.review`): nothing is removed here, ever.
+`vault.storage.reviews`, and deciding to a person (`vault.review`): nothing is removed here, ever. What nobody uses may
+be compressed instead (`staleness: then`), with an entry, and stays as readable as it was.
 
 What somebody decided to keep is left alone for a while (`staleness: again` of `retention.yaml`). Whether a memory says
 anything is asked of each once: for that it is opened.
@@ -9,7 +10,7 @@ anything is asked of each once: for that it is opened.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -17,8 +18,10 @@ from typing import Final
 from audit.canonical import JsonValue
 from audit.event import EventType
 from policies.duration import Duration
+from policies.retention_model import UnusedAction
+from vault.archiving import Archive, what_was_compressed
 from vault.clock import microseconds
-from vault.errors import KeyAccessError, RootUnusableError, TamperedError
+from vault.errors import ConflictError, KeyAccessError, RootUnusableError, TamperedError
 from vault.parts import Parts
 from vault.pipeline.keyphrases import STOP_WORDS
 from vault.privacy.tokens import TOKEN
@@ -53,6 +56,8 @@ class Stale:
 
     found: dict[StaleReason, int] = field(default_factory=lambda: dict.fromkeys(StaleReason, 0))
     """Memories that came up, by why."""
+    compressed: int = 0
+    """Memories that nobody uses, and that went to reference memory."""
     unreadable: int = 0
     complete: bool = True
 
@@ -102,7 +107,10 @@ class Staleness:
         self._usage.catch_up(tenant, fence)
         unused = -1 if rules.unused is None else _before(rules.unused, at)
         for reason in (StaleReason.DISPUTED, StaleReason.SUPERSEDED, StaleReason.UNUSED):
-            run.done.complete = self._by_row(run, reason, unused) and run.done.complete
+            if reason is StaleReason.UNUSED and rules.then is UnusedAction.COMPRESS:
+                run.done.complete = self._compress_unused(run, unused) and run.done.complete
+            else:
+                run.done.complete = self._by_row(run, reason, unused) and run.done.complete
         run.done.complete = self._by_value(run) and run.done.complete
         return run.done
 
@@ -117,6 +125,47 @@ class Staleness:
             after = found[-1]
             self._bring_up(run, reason, found)
         return False
+
+    def _compress_unused(self, run: _Run, unused: int) -> bool:
+        """Put what nobody uses into reference memory, with an entry that names it."""
+        after = ""
+        while run.may_go_on():
+            with self._parts.store.log_connection(run.tenant) as connection:
+                found = stale_page(
+                    connection,
+                    run.tenant,
+                    StaleReason.UNUSED.value,
+                    unused,
+                    run.kept_since,
+                    after,
+                    BATCH,
+                    but_archived=True,
+                )
+            if not found:
+                return True
+            after = found[-1]
+            try:
+                self._compress(run, found)
+            except ConflictError:
+                self._one_by_one(run, found)
+        return False
+
+    def _one_by_one(self, run: _Run, memory_ids: Sequence[str]) -> None:
+        """Compress what can be; one bad row must not keep the others (law 12)."""
+        for memory_id in memory_ids:
+            try:
+                self._compress(run, [memory_id])
+            except ConflictError:
+                run.done.unreadable += 1  # the consistency job's to name
+
+    def _compress(self, run: _Run, memory_ids: Sequence[str]) -> None:
+        archived = Archive(self._parts).of(run.tenant, memory_ids)
+        payload = what_was_compressed(archived, StaleReason.UNUSED.value)
+        draft = self._parts.journal.event(EventType.MEMORY_REVIEW, run.tenant, payload)
+        first = [] if run.fence is None else [run.fence]
+        named = replace(draft, action=UnusedAction.COMPRESS.value)
+        self._parts.store.submit(WriteSet(drafts=[named], changes=[*first, archived.rewriting.change]))
+        run.done.compressed += len(memory_ids)
 
     def _by_value(self, run: _Run) -> bool:
         """Bring up what says nothing, among what was written since the last run."""

@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_VERDICTS: Final = ("keep", "expire")
+_VERDICTS: Final = ("keep", "compress", "expire")
 MemoryArgument = Annotated[str, typer.Argument(metavar="MEMORY_ID", help="The memory's id, mem_….")]
 
 
@@ -101,7 +101,7 @@ def decide(
     memory_id: MemoryArgument,
     decision: Annotated[str, typer.Argument(metavar="DECISION", help=f"One of {', '.join(_VERDICTS)}.")],
 ) -> None:
-    """Decide about a memory that waits: keep it, or remove it for good."""
+    """Decide about a memory that waits: keep it, compress it, or remove it for good."""
     if decision not in _VERDICTS:
         raise typer.BadParameter(f"expected one of {', '.join(_VERDICTS)}", param_hint="DECISION")
     from api.cli.retention_view import DecidedView  # noqa: PLC0415

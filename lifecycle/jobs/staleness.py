@@ -1,6 +1,6 @@
 """The job that brings memories up for review which nobody uses, or which say nothing or no more.
 
-Owns the shape of a run alone; the work is `vault.staleness`'. It removes nothing.
+Owns the shape of a run alone; the work is `vault.staleness`'. It removes nothing; it may compress.
 """
 
 from typing import Final
@@ -24,4 +24,6 @@ class StalenessJob:
         """
         done = Staleness(run.parts).run(run.tenant, now=run.now, may_go_on=run.goes_on, fence=run.fence)
         counts = {reason.value: done.found[reason] for reason in StaleReason}
-        return Counts({**counts, "unreadable": done.unreadable}, complete=done.complete)
+        return Counts(
+            {**counts, "compressed": done.compressed, "unreadable": done.unreadable}, complete=done.complete
+        )

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
-from vault.model import EdgeKind, TrustState
+from vault.model import EdgeKind, MemoryTier, TrustState
 from vault.storage.due import KEPT
 from vault.storage.schema import EDGE, MEMORY, REVIEW, USAGE
 
@@ -20,7 +20,15 @@ _SUPERSEDED: Final = exists().where(
 
 
 def stale_page(  # noqa: PLR0917  # what a page is of
-    connection: Connection, tenant: str, reason: str, unused: int, kept_since: int, after: str, limit: int
+    connection: Connection,
+    tenant: str,
+    reason: str,
+    unused: int,
+    kept_since: int,
+    after: str,
+    limit: int,
+    *,
+    but_archived: bool = False,
 ) -> list[str]:
     """Return memories that come up for a reason and do not wait already, in order of their ids.
 
@@ -32,6 +40,7 @@ def stale_page(  # noqa: PLR0917  # what a page is of
         kept_since: What somebody kept after this is left alone.
         after: The last memory of the page before.
         limit: Most memories.
+        but_archived: Leave out what is in reference memory.
     """
     used = exists().where(
         USAGE.c.tenant_id == MEMORY.c.tenant_id,
@@ -55,6 +64,8 @@ def stale_page(  # noqa: PLR0917  # what a page is of
         .order_by(MEMORY.c.memory_id)
         .limit(limit)
     )
+    if but_archived:
+        query = query.where(MEMORY.c.memory_tier != MemoryTier.REFERENCE.value)
     return list(connection.execute(query).scalars())
 
 
