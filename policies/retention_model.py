@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from policies.duration import Duration
 from policies.errors import RequestInvalidError
@@ -20,6 +20,8 @@ DEFAULT_RULE: Final = "default"
 FOREVER: Final = "forever"
 MAX_CLASSES: Final = 100
 MAX_RULES: Final = 200
+MAX_CHOSEN: Final = 4_096
+"""Choices that are kept at most: places of many tenants, kinds of personal data together."""
 SOURCES: Final = ("chat", "text", "markdown", "json")
 """Kinds of sources; `vault.model.SourceKind` repeats them."""
 
@@ -251,13 +253,31 @@ class RetentionRules(_Part):
     floors: Annotated[tuple[Floor, ...], Field(max_length=MAX_RULES), BeforeValidator(_list)]
     rules: Annotated[tuple[Rule, ...], Field(max_length=MAX_RULES), BeforeValidator(_list)]
     default: Id
+    _chosen: dict[tuple[Place, frozenset[EntityType]], tuple[str, str]] = PrivateAttr(default_factory=dict)
+    _by_id: dict[str, RetentionClass] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Know classes by their ids; of two with one id the first, until they are refused."""
+        self._by_id.update((one.id, one) for one in reversed(self.classes))
 
     def of_class(self, class_id: str) -> RetentionClass | None:
         """Return the class of this id, if there is one: memories may be of one that was dropped since."""
-        return next((one for one in self.classes if one.id == class_id), None)
+        return self._by_id.get(class_id)
 
     def choose(self, place: Place, kinds: frozenset[EntityType]) -> tuple[str, str]:
-        """Return the class of a memory with personal data of these kinds, and the rule that chose it."""
+        """Return the class of a memory with personal data of these kinds, and the rule that chose it.
+
+        Kept: every write asks, and there are few different questions.
+        """
+        asked = (place, kinds)
+        found = self._chosen.get(asked)
+        if found is None:
+            if len(self._chosen) >= MAX_CHOSEN:
+                self._chosen.clear()
+            found = self._chosen[asked] = self._choose(place, kinds)
+        return found
+
+    def _choose(self, place: Place, kinds: frozenset[EntityType]) -> tuple[str, str]:
         for rule in self.rules:
             wanted = rule.when.entities
             if (wanted is None or not kinds.isdisjoint(wanted)) and rule.when.match_place(place):

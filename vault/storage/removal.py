@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     LargeBinary,
+    RootTransaction,
     Table,
     and_,
     bindparam,
@@ -159,6 +161,7 @@ _HAS_MEMORIES: Final = exists().where(
     MEMORY.c.tenant_id == EPISODE.c.tenant_id, MEMORY.c.episode_id == EPISODE.c.episode_id
 )
 # Every write asks this.
+_EMPTY: Final[WeakKeyDictionary[RootTransaction, set[str]]] = WeakKeyDictionary()
 _ANY_TOMBSTONE: Final = DriverStatement(select(exists().where(TOMBSTONE.c.tenant_id == bindparam("tenant"))))
 _IN_FORCE: Final = and_(
     HOLD.c.tenant_id == HOLD_TARGET.c.tenant_id,
@@ -254,6 +257,7 @@ def add_tombstones(
     missing = [rows[digest] for digest in rows.keys() - _known(connection, tenant, list(rows))]
     if missing:
         connection.execute(TOMBSTONE.insert(), missing)
+        _seen_empty(connection).discard(tenant)
 
 
 def expect_not_erased(connection: Connection, tenant: str, tombstones: Mapping[bytes, TombstoneKind]) -> None:
@@ -269,8 +273,24 @@ def expect_not_erased(connection: Connection, tenant: str, tombstones: Mapping[b
 
 
 def has_tombstones(connection: Connection, tenant: str) -> bool:
-    """Say whether anything was ever removed: where nothing was, no digest is worth making."""
-    return bool(_ANY_TOMBSTONE.rows(connection, {"tenant": tenant})[0][0])
+    """Say whether anything was ever removed: where nothing was, no digest is worth making.
+
+    Asked once in a transaction, however many writes share it: each statement lets go of the interpreter's lock,
+    and among many writing threads costs the leader its turn. What adds tombstones takes the answer back.
+    """
+    empty = _seen_empty(connection)
+    if tenant in empty:
+        return False
+    if _ANY_TOMBSTONE.rows(connection, {"tenant": tenant})[0][0]:
+        return True
+    empty.add(tenant)
+    return False
+
+
+def _seen_empty(connection: Connection) -> set[str]:
+    """Return the tenants of which this transaction saw that nothing was removed, to be added to."""
+    transaction = connection.get_transaction()
+    return set() if transaction is None else _EMPTY.setdefault(transaction, set())
 
 
 def _known(connection: Connection, tenant: str, digests: Sequence[bytes]) -> set[bytes]:

@@ -61,12 +61,9 @@ class WriteUnit:
             tombstones: Makes the digests under which what is written would be known; asked only where
                 anything was ever removed.
         """
-
-        def check(connection: Connection, _leaves: Sequence[Leaf]) -> None:
-            if has_tombstones(connection, self._grant.tenant):
-                expect_not_erased(connection, self._grant.tenant, tombstones())
-
-        self._work.changes.append(check)
+        # Not a closure over this unit, which holds the change: what was written, texts and all, would stay
+        # in memory until the collector comes by.
+        self._work.changes.append(partial(_refuse_erased, self._grant.tenant, tombstones))
 
     def add_subject(self, subject_id: str, name: Sealed, created: int) -> None:
         """Add a subject; one that is there already, by another thread, is left as it is."""
@@ -207,3 +204,13 @@ class WriteUnit:
 
     def _me(self) -> dict[str, str]:
         return {"me": self._grant.principal.id}
+
+
+def _refuse_erased(
+    tenant: str,
+    tombstones: Callable[[], Mapping[bytes, TombstoneKind]],
+    connection: Connection,
+    _leaves: Sequence[Leaf],
+) -> None:
+    if has_tombstones(connection, tenant):
+        expect_not_erased(connection, tenant, tombstones())
