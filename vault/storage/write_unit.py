@@ -61,9 +61,12 @@ class WriteUnit:
             tombstones: Makes the digests under which what is written would be known; asked only where
                 anything was ever removed.
         """
-        # Not a closure over this unit, which holds the change: what was written, texts and all, would stay
-        # in memory until the collector comes by.
-        self._work.changes.append(partial(_refuse_erased, self._grant.tenant, tombstones))
+
+        def check(connection: Connection, _leaves: Sequence[Leaf]) -> None:
+            if has_tombstones(connection, self._grant.tenant):
+                expect_not_erased(connection, self._grant.tenant, tombstones())
+
+        self._work.changes.append(check)
 
     def add_subject(self, subject_id: str, name: Sealed, created: int) -> None:
         """Add a subject; one that is there already, by another thread, is left as it is."""
@@ -180,7 +183,12 @@ class WriteUnit:
         else:
             self._expect_entry()
         self._work.finish = finish
-        return self._commit.submit(self._work)
+        try:
+            return self._commit.submit(self._work)
+        finally:
+            # They hold this unit, which holds them: what was written, texts and all, would stay in memory
+            # until the collector comes by, and that is dear among many writers.
+            self._work.changes.clear()
 
     def _fill(self, prepare: Callable[[], None]) -> None:
         work = self._work
@@ -204,13 +212,3 @@ class WriteUnit:
 
     def _me(self) -> dict[str, str]:
         return {"me": self._grant.principal.id}
-
-
-def _refuse_erased(
-    tenant: str,
-    tombstones: Callable[[], Mapping[bytes, TombstoneKind]],
-    connection: Connection,
-    _leaves: Sequence[Leaf],
-) -> None:
-    if has_tombstones(connection, tenant):
-        expect_not_erased(connection, tenant, tombstones())
