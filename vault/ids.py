@@ -28,6 +28,7 @@ class IdKind(StrEnum):
     HOLD = "hld"
     ERASURE = "era"
     SNAPSHOT = "snp"
+    EMERGENCY = "emg"
 
 
 _PATTERNS: Final = {kind: re.compile(rf"{kind}_[{_ALPHABET}]{{26}}", re.ASCII) for kind in IdKind}

@@ -24,6 +24,8 @@ from audit.store import LEAF
 from vault.model import EdgeKind
 from vault.storage.rows import split_subjects
 from vault.storage.schema import (
+    CARE_TEAM,
+    CONSENT,
     EDGE,
     EMBEDDING,
     EPISODE,
@@ -125,6 +127,8 @@ def belongings(connection: Connection, tenant: str, subject: str) -> Belongings:
     counts = {
         "subject-rows": _count(connection, SUBJECT, tenant, SUBJECT.c.subject_id == subject),
         "restrictions": _count(connection, RESTRICTION, tenant, RESTRICTION.c.subject_id == subject),
+        "care-team": _count(connection, CARE_TEAM, tenant, CARE_TEAM.c.subject_id == subject),
+        "consents": _count(connection, CONSENT, tenant, CONSENT.c.subject_id == subject),
         "memories": len(memories),
         "versions": len(versions),
         "joint-memories": len(others),

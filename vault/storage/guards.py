@@ -1,4 +1,4 @@
-"""Guards in the database itself over what may only grow: tombstones, and holds that nobody drops.
+"""Guards in the database itself over what may only grow: tombstones, holds and emergencies that nobody drops.
 
 Owns the triggers of `vault.db` beside those of the audit log (`audit.store`). They stop our own mistakes and a
 careless hand; whoever may write the file can drop them, which `vault.storage.schema_pins` finds at opening.
@@ -25,6 +25,22 @@ _FIXED_OF_HOLD: Final = (
     " OR NEW.released_by IN (NEW.asked_by, NEW.placed_by)))"
     " OR (OLD.released IS NOT NULL)"
 )
+_SAME_EMERGENCY: Final = (
+    "EXISTS (SELECT 1 FROM emergency WHERE tenant_id = NEW.tenant_id AND emergency_id = NEW.emergency_id)"
+)
+_FIXED_OF_EMERGENCY: Final = (
+    "NEW.tenant_id <> OLD.tenant_id OR NEW.emergency_id <> OLD.emergency_id"
+    " OR NEW.principal_id <> OLD.principal_id OR NEW.reason <> OLD.reason OR NEW.case_id <> OLD.case_id"
+    " OR NEW.purpose <> OLD.purpose OR NEW.started <> OLD.started OR NEW.until <> OLD.until"
+    " OR NEW.leaf_index <> OLD.leaf_index"
+    # What was written once stays: an end, a notice, a judgement.
+    " OR (OLD.stopped IS NOT NULL AND (NEW.stopped IS NOT OLD.stopped OR NEW.stopped_by IS NOT OLD.stopped_by))"
+    " OR (OLD.noticed IS NOT NULL AND NEW.noticed IS NOT OLD.noticed)"
+    # Two people: who judges an emergency is not who declared it, and judges what is over.
+    " OR (NEW.reviewed IS NOT NULL AND (NEW.stopped IS NULL OR NEW.reviewed_by IS NULL OR NEW.verdict IS NULL"
+    " OR NEW.reviewed_by = NEW.principal_id))"
+    " OR (OLD.reviewed IS NOT NULL)"
+)
 
 LIFE_GUARDS: Final[Mapping[str, tuple[str, ...]]] = {
     "sqlite": (
@@ -36,6 +52,12 @@ LIFE_GUARDS: Final[Mapping[str, tuple[str, ...]]] = {
         _refuse("hold_fixed", "UPDATE", "hold", "holds are released by two people", _FIXED_OF_HOLD),
         _refuse("hold_target_keep", "DELETE", "hold_target", "targets of holds are never deleted", ""),
         _refuse("hold_target_fixed", "UPDATE", "hold_target", "targets of holds are never changed", ""),
+        # INSERT OR REPLACE would forget who was judged for what.
+        _refuse("emergency_once", "INSERT", "emergency", "emergencies are only added", _SAME_EMERGENCY),
+        _refuse("emergency_keep", "DELETE", "emergency", "emergencies are never deleted", ""),
+        _refuse(
+            "emergency_fixed", "UPDATE", "emergency", "emergencies are judged by another", _FIXED_OF_EMERGENCY
+        ),
     ),
 }
 """Statements by dialect, run once after the tables are made."""

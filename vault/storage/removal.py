@@ -32,6 +32,8 @@ from audit.driver import DriverStatement
 from audit.log import Leaf
 from vault.errors import ErasedError, HeldError, InputInvalidError
 from vault.storage.schema import (
+    CARE_TEAM,
+    CONSENT,
     EDGE,
     EMBEDDING,
     EPISODE,
@@ -107,7 +109,7 @@ class Removal:
         memory_ids: At most `MAX_REMOVED`; those that are gone already are passed over.
         tombstones: What stays: at least a `MEMORY` tombstone of each.
         recorded: Now, in microseconds since 1970 UTC.
-        subjects: Of whom the name and all restrictions go, too.
+        subjects: Of whom the name, all restrictions, consents and care teams go, too.
         episodes: Of which no memory may be left beside these, although none names them.
 
     Raises:
@@ -154,7 +156,8 @@ class Removal:
             )
         if self.subjects:
             removed.subjects = _delete(connection, SUBJECT, tenant, SUBJECT.c.subject_id.in_(self.subjects))
-            _delete(connection, RESTRICTION, tenant, RESTRICTION.c.subject_id.in_(self.subjects))
+            for table in (RESTRICTION, CARE_TEAM, CONSENT):
+                _delete(connection, table, tenant, table.c.subject_id.in_(self.subjects))
 
 
 _HAS_MEMORIES: Final = exists().where(

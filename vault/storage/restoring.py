@@ -19,6 +19,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, o
 from vault.storage.engine import reading
 from vault.storage.removal import expect_not_held
 from vault.storage.schema import (
+    CARE_TEAM,
+    CONSENT,
     EDGE,
     EMBEDDING,
     EPISODE,
@@ -103,7 +105,7 @@ class Replacement:
                 EPISODE.delete().where(EPISODE.c.tenant_id == self.tenant, EPISODE.c.episode_id.in_(ids))
             )
         for ids in _pieces(self.subjects_dropped):
-            for table in (SUBJECT, RESTRICTION):
+            for table in (SUBJECT, RESTRICTION, CARE_TEAM, CONSENT):
                 connection.execute(
                     table.delete().where(table.c.tenant_id == self.tenant, table.c.subject_id.in_(ids))
                 )

@@ -287,6 +287,53 @@ class ErasureRow(_Row, table=True):
     __table_args__ = (Index("erasure_by_subject", "tenant_id", "subject_id", unique=True),)
 
 
+class CareTeamRow(_Row, table=True):
+    """Somebody who is on the care team of a person; who leaves it has no row any more."""
+
+    __tablename__ = "care_team"
+    tenant_id: str = Field(sa_column=_id())
+    subject_id: str = Field(sa_column=_id())
+    principal_id: str = Field(sa_column=_id())
+    since: int = Field(sa_column=_integer())
+    leaf_index: int = Field(sa_column=_integer())
+
+    __table_args__ = (Index("care_team_by_principal", "tenant_id", "principal_id", "subject_id"),)
+
+
+class ConsentRow(_Row, table=True):
+    """A purpose that a person consents to; a consent that was taken back has no row any more."""
+
+    __tablename__ = "consent"
+    tenant_id: str = Field(sa_column=_id())
+    subject_id: str = Field(sa_column=_id())
+    purpose: str = Field(sa_column=_word(key=True))
+    since: int = Field(sa_column=_integer())
+    leaf_index: int = Field(sa_column=_integer())
+
+
+class EmergencyRow(_Row, table=True):
+    """Emergency access: who declared it, until when, and who judged it afterwards. Never deleted."""
+
+    __tablename__ = "emergency"
+    tenant_id: str = Field(sa_column=_id())
+    emergency_id: str = Field(sa_column=_id())
+    principal_id: str = Field(sa_column=_word(64))
+    reason: str = Field(sa_column=_word(32))
+    case_id: str = Field(sa_column=_word(64))
+    purpose: str = Field(sa_column=_word())
+    started: int = Field(sa_column=_integer())
+    until: int = Field(sa_column=_integer())
+    """Its end, whether anybody ends it or not."""
+    noticed: int | None = Field(sa_column=_integer(nullable=True))
+    """When the notice to the officers went out."""
+    stopped: int | None = Field(sa_column=_integer(nullable=True))
+    stopped_by: str | None = Field(sa_column=Column(String(64), nullable=True))
+    reviewed: int | None = Field(sa_column=_integer(nullable=True))
+    reviewed_by: str | None = Field(sa_column=Column(String(64), nullable=True))
+    verdict: str | None = Field(sa_column=Column(String(16), nullable=True))
+    leaf_index: int = Field(sa_column=_integer())
+
+
 def table(row: type[SQLModel]) -> Table:
     """The Core table of a row class, for inserts without the object layer."""
     found = SQLModel.metadata.tables[str(row.__tablename__)]
@@ -313,6 +360,9 @@ def table(row: type[SQLModel]) -> Table:
     REVIEW,
     RESTRICTION,
     ERASURE,
+    CARE_TEAM,
+    CONSENT,
+    EMERGENCY,
 ) = (
     table(row)
     for row in (
@@ -334,11 +384,16 @@ def table(row: type[SQLModel]) -> Table:
         ReviewRow,
         RestrictionRow,
         ErasureRow,
+        CareTeamRow,
+        ConsentRow,
+        EmergencyRow,
     )
 )
 CONTENT_TABLES = (SUBJECT, EPISODE, MEMORY, MEMORY_SUBJECT, EMBEDDING, EDGE)
 """Tables that hold what was written, and from which an erasure removes it."""
 LIFE_TABLES = (TOMBSTONE, HOLD, HOLD_TARGET, LEASE, JOB, USAGE, QUARANTINE, REVIEW, RESTRICTION, ERASURE)
 """Tables of what time and people do to it."""
-WALLED_TABLES = (*CONTENT_TABLES, *LIFE_TABLES)
+ACCESS_TABLES = (CARE_TEAM, CONSENT, EMERGENCY)
+"""Tables of what a decision about it depends on, beside the rules."""
+WALLED_TABLES = (*CONTENT_TABLES, *LIFE_TABLES, *ACCESS_TABLES)
 """Tables behind the row-level tenant wall."""

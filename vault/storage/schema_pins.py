@@ -27,6 +27,7 @@ _STANDING: Final = text(
 
 PINS: Final[Mapping[str, Mapping[str, str]]] = {
     "rows": {
+        "index care_team_by_principal": "6febc4936aa2ef8c4ff50682e6b3ecd9",
         "index edge_by_target": "14e3e5fffa659c556b129edbaac13326",
         "index erasure_by_subject": "0e6f6410fb4baa3f7069f7c1b3a4d0da",
         "index hold_target_by_target": "8cbc5c46d6efba3072253a15fea297f3",
@@ -41,9 +42,12 @@ PINS: Final[Mapping[str, Mapping[str, str]]] = {
         "table audit_leaf": "4d3d3a234f568868d5a437528c79aea5",
         "table audit_subtree": "8f2a30e0dd137138d1158f0b3692ed6b",
         "table audit_tile": "9927cfa17a3cc2475a4b63be58109f85",
+        "table care_team": "dd31aeac363be38dcdfa98074832cb76",
+        "table consent": "63715e6321d56860218a23a7d35f5085",
         "table credential": "9fb9ad109d74ba6eee7c479c05eaa418",
         "table edge": "b9bfe96886d7620131eb9070104731ca",
         "table embedding": "d57fad9c203e9d1fbad470b18d5aa0ed",
+        "table emergency": "1d197ae184856918e44fcae329d718e0",
         "table episode": "17b60469d001667d9ee0a4a6634c138e",
         "table erasure": "9e2f9e00fa1157f650bbe4bc003a8adc",
         "table hold": "c26ec007b6ad9b3a19d2dd4e39ed3826",
@@ -78,6 +82,9 @@ PINS: Final[Mapping[str, Mapping[str, str]]] = {
         "trigger audit_tile_fixed": "27f2a134589280b0b81f77bcbc5ab69c",
         "trigger audit_tile_keep": "dbf0cf2c724a7bf4e563bd2b2e2bd799",
         "trigger audit_tile_once": "2d479e1edb3fec4627746181e04d755c",
+        "trigger emergency_fixed": "c46c13aba77dbdf1fc8a9a65458044bc",
+        "trigger emergency_keep": "e4f8b40f41aabca1f3ef669667204608",
+        "trigger emergency_once": "f0da17b3a73a56e652d869df1ca8b44f",
         "trigger hold_fixed": "c4b971b51f20dc61729bb9aeecacd405",
         "trigger hold_keep": "45f160e7d9cbec3e7d7a790b7b742cef",
         "trigger hold_target_fixed": "495cc6196d57df39ba407847381bef38",

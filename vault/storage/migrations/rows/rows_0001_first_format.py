@@ -83,6 +83,27 @@ def upgrade() -> None:
         comment="Full tiles of C2SP tlog-tiles, 256 hashes each, stored when they become full.",
     )
     op.create_table(
+        "care_team",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("principal_id", sa.String(length=64), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "subject_id", "principal_id"),
+    )
+    op.create_index(
+        "care_team_by_principal", "care_team", ["tenant_id", "principal_id", "subject_id"], unique=False
+    )
+    op.create_table(
+        "consent",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "subject_id", "purpose"),
+    )
+    op.create_table(
         "credential",
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("credential_id", sa.String(length=64), nullable=False),
@@ -111,6 +132,25 @@ def upgrade() -> None:
         sa.Column("model", sa.String(length=64), nullable=False),
         sa.Column("vector", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
+    )
+    op.create_table(
+        "emergency",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("emergency_id", sa.String(length=64), nullable=False),
+        sa.Column("principal_id", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("case_id", sa.String(length=64), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("started", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("noticed", sa.BigInteger(), nullable=True),
+        sa.Column("stopped", sa.BigInteger(), nullable=True),
+        sa.Column("stopped_by", sa.String(length=64), nullable=True),
+        sa.Column("reviewed", sa.BigInteger(), nullable=True),
+        sa.Column("reviewed_by", sa.String(length=64), nullable=True),
+        sa.Column("verdict", sa.String(length=16), nullable=True),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "emergency_id"),
     )
     op.create_table(
         "episode",
