@@ -4,7 +4,7 @@ Made from allowed decisions only. Storage filters by it and writes under it; the
 or write a row without one (ARCHITECTURE law 2).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +36,13 @@ class Decider(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class InForce:
+    """An emergency that is in force for a call, as `vault.emergencies` found; nobody else makes one."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """The allowed share of the request space for one call.
 
@@ -47,6 +54,8 @@ class Grant:
     action: Action
     purpose: Purpose
     decisions: tuple[Decision, ...]
+    emergency: InForce | None = None
+    """Under which it was asked; each entry of the grant names it."""
 
     def __post_init__(self) -> None:
         if not self.decisions:
@@ -61,6 +70,8 @@ class Grant:
                 raise DeniedError("expected decisions about one principal, action and purpose")
             if request.tenant != self.principal.tenant:
                 raise DeniedError("expected decisions about the principal's own tenant")
+            if (request.emergency is Emergency.DECLARED) != (self.emergency is not None):
+                raise DeniedError("expected decisions about the emergency that the call is under")
 
     @property
     def tenant(self) -> str:
@@ -81,14 +92,22 @@ class Grant:
             if isinstance(decision.request.resource, AccessTier)
         )
 
-    def covers(self, access_tier: AccessTier, owner: str) -> bool:
-        """Say whether a memory of that tier and owner is within reach."""
-        return (access_tier, relation_of(self.principal, owner)) in self.reach
+    def covers(self, access_tier: AccessTier, owner: str, team: Collection[str] = ()) -> bool:
+        """Say whether a memory of that tier, owner and care team is within reach."""
+        return (access_tier, relation_of(self.principal, owner, team)) in self.reach
 
 
-def relation_of(principal: Principal, owner: str) -> Relation:
-    """Say how a principal stands to what `owner` of its institution owns."""
-    return Relation.OWNER if principal.id == owner else Relation.INSTITUTION
+def relation_of(principal: Principal, owner: str, team: Collection[str] = ()) -> Relation:
+    """Say how a principal stands to what `owner` of its institution owns.
+
+    Args:
+        principal: Who.
+        owner: Id of a principal of the same institution.
+        team: Ids of those who are on the care teams of everyone that it is about.
+    """
+    if principal.id == owner:
+        return Relation.OWNER
+    return Relation.CARE_TEAM if principal.id in team else Relation.INSTITUTION
 
 
 def authorise(
@@ -98,18 +117,20 @@ def authorise(
     purpose: Purpose,
     *,
     over: Iterable[tuple[Resource, Relation]],
-    emergency: Emergency = Emergency.NONE,
+    emergency: InForce | None = None,
 ) -> Grant:
     """Ask for each kind of thing and keep what is allowed.
 
     Raises:
         DeniedError: nothing is.
     """
+    declared = Emergency.NONE if emergency is None else Emergency.DECLARED
     asked = (
-        policy.decide(Request(principal, principal.tenant, resource, relation, action, purpose, emergency))
+        policy.decide(Request(principal, principal.tenant, resource, relation, action, purpose, declared))
         for resource, relation in over
     )
-    return Grant(principal, action, purpose, tuple(decision for decision in asked if decision.allowed))
+    allowed = tuple(decision for decision in asked if decision.allowed)
+    return Grant(principal, action, purpose, allowed, emergency)
 
 
 EVERY_MEMORY: tuple[tuple[AccessTier, Relation], ...] = tuple(

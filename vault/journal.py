@@ -47,6 +47,8 @@ class Call:
     principal: Principal
     action: Action
     purpose: Purpose
+    emergency: str | None = None
+    """Id of the emergency that the caller says it is in."""
 
 
 class Journal:
@@ -78,7 +80,7 @@ class Journal:
             outcome=outcome,
             resource=resource,
             purpose=grant.purpose.value,
-            payload=payload,
+            payload=payload if grant.emergency is None else {**payload, "emergency": grant.emergency.id},
         )
 
     def deny(self, call: Call, *, resource: str | None = None, event: EventType | None = None) -> Leaf:
@@ -94,6 +96,7 @@ class Journal:
             outcome=Outcome.DENIED,
             resource=resource,
             purpose=call.purpose.value,
+            payload={} if call.emergency is None else {"emergency": call.emergency},
         )
         return self._submit(draft)
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Self
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
 from vault.crypto.aead import MAX_SUBJECTS
 from vault.errors import IdentifierInvalidError, InputInvalidError
+from vault.journal import Call
 from vault.log_view import LogView
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
@@ -51,6 +52,8 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
             directory, which this object then owns and closes.
         principal: Who calls, as the edge has authenticated it.
         purpose: Why, where a call does not say otherwise.
+        emergency: Id of an emergency that the principal declared (`vault.emergencies`): what is read, searched and
+            revealed is asked for under it, and each entry names it.
 
     Raises:
         NotFoundError: the vault does not know the principal's tenant.
@@ -63,7 +66,9 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
         *,
         principal: Principal = LOCAL_PRINCIPAL,
         purpose: Purpose = Purpose.OPERATIONS,
+        emergency: str | None = None,
     ) -> None:
+        self._emergency = emergency
         self._owned: Vault | None = None
         if vault is None:
             from vault.opening import open_default  # noqa: PLC0415  # the vault loads models; the name does not
@@ -175,7 +180,7 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
             DeniedError: nothing may be searched, or revealed, for this purpose; the denial is logged.
             InputInvalidError: the query is empty or too long, or `k` out of range.
         """
-        question = Question(query, k, purpose or self._purpose, _names(subject), reveal)
+        question = Question(query, k, purpose or self._purpose, _names(subject), reveal, self._emergency)
         return self._read.retrieve(self._principal, question)
 
     def get(self, memory_id: str, *, purpose: Purpose | None = None) -> Memory:
@@ -185,7 +190,7 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
             NotFoundError: there is none of this id within reach; the entry says so.
             DeniedError: no memory may be read for this purpose.
         """
-        return self._read.get(self._principal, memory_id, purpose or self._purpose)
+        return self._read.get(self._call(Action.READ, purpose), memory_id)
 
     def reveal(self, memory_id: str, *, purpose: Purpose | None = None) -> Memory:
         """Return one memory with the originals of its tokens.
@@ -194,7 +199,7 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
             NotFoundError: there is none of this id within reach; the entry says so.
             DeniedError: nothing may be revealed for this purpose.
         """
-        return self._read.get(self._principal, memory_id, purpose or self._purpose, reveal=True)
+        return self._read.get(self._call(Action.REVEAL, purpose), memory_id)
 
     def update(
         self,
@@ -219,6 +224,9 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
     def may(self, action: Action, resource: Resource, purpose: Purpose | None = None) -> bool:
         """Say whether the rules allow an action on the principal's own tenant; not an access, not logged."""
         return self._audit.may(self._principal, action, resource, purpose or self._purpose)
+
+    def _call(self, action: Action, purpose: Purpose | None) -> Call:
+        return Call(self._principal, action, purpose or self._purpose, self._emergency)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until every memory has its dense vector; words find it before."""

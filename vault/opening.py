@@ -34,6 +34,7 @@ from vault.crypto.keyring import Keyring
 from vault.crypto.ledger import Ledger
 from vault.crypto.root import RootKind
 from vault.embedding_worker import EmbeddingWorker
+from vault.emergencies import watch_emergencies
 from vault.erasure import finish_erasures
 from vault.errors import ConflictError, KeyFileUnsafeError, NotFoundError, VaultError
 from vault.indexes import Indexes
@@ -309,6 +310,7 @@ class Vault(AbstractContextManager["Vault"]):
         self.parts.assurance.start()
         checkpointer.sign_now()
         finish_erasures(self.parts, tenants)
+        self._resources.callback(watch_emergencies(self.parts).end)
 
 
 def open_default(tenant: str) -> Vault:
@@ -394,6 +396,7 @@ def _assemble(
         assurance=assurance,
         snapshots=options.snapshots,
         backup_horizon_days=options.backup_horizon_days,
+        notifier=options.notifier,
     )
 
 

@@ -12,11 +12,13 @@ from vault.clock import Clock, Entropy
 from vault.crypto.key_store import SqlKeyStore
 from vault.crypto.keyring import Keyring
 from vault.crypto.ledger import Ledger
+from vault.deadlines import Deadlines
 from vault.embedding_worker import EmbeddingWorker
 from vault.grant import Decider
 from vault.indexes import Indexes
 from vault.journal import Journal
 from vault.log_indexes import LogIndexes
+from vault.notices import Notifier
 from vault.pipeline.limits import InputLimits
 from vault.privacy.gate import PrivacyGate
 from vault.sealing import Sealers
@@ -69,6 +71,10 @@ class Parts:
     """Held while an erasure is carried on: one at a time."""
     backup_horizon_days: int | None = None
     """How long backups of the vault are kept, as whoever runs it says; None: nobody said."""
+
+    notifier: Notifier | None = None
+    """How notices reach the officers of a tenant; None: they look at the register."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     def origin(self, tenant: str) -> str:
         """Return the origin of a tenant's log, as its checkpoints name it."""

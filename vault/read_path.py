@@ -10,7 +10,7 @@
 A memory out of reach and one that never was are told apart by nobody: same error, same entry.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -22,6 +22,7 @@ from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose
 from vault.clock import from_microseconds
 from vault.content import EpisodeAttributes
+from vault.emergencies import in_force
 from vault.errors import (
     InputInvalidError,
     KeyDestroyedError,
@@ -57,6 +58,8 @@ class Question:
     subjects: tuple[str, ...] = ()
     """Names of subjects; memories about any of them. None means whatever is within reach."""
     reveal: bool = False
+    emergency: str | None = None
+    """Id of the emergency under which it is asked."""
 
 
 class ReadPath:
@@ -77,8 +80,9 @@ class ReadPath:
         if type(question.k) is not int or not 1 <= question.k <= MAX_HITS:
             raise InputInvalidError(f"expected k from 1 to {MAX_HITS}")
         # 1. Authorise
-        grant = self._authorise(principal, Action.SEARCH, question.purpose)
-        revealing = self._authorise(principal, Action.REVEAL, question.purpose) if question.reveal else None
+        call = Call(principal, Action.SEARCH, question.purpose, question.emergency)
+        grant = self._authorise(call)
+        revealing = self._authorise(replace(call, action=Action.REVEAL)) if question.reveal else None
         # 2. Screen
         check_visible("query", question.text, parts.limits.query_chars)
         subject_ids = parts.sealers.subject_ids(grant.tenant, question.subjects)
@@ -106,8 +110,8 @@ class ReadPath:
         # 6. Return
         return Answer(hits=hits, masked_query=screened.text, receipt=self._receipt(grant, read, leaf))
 
-    def get(self, principal: Principal, memory_id: str, purpose: Purpose, *, reveal: bool = False) -> Memory:
-        """Return one memory by its id, masked or revealed.
+    def get(self, call: Call, memory_id: str) -> Memory:
+        """Return one memory by its id, masked or, where the call is to reveal, revealed.
 
         Raises:
             DeniedError: the principal may do this to no memory at all for this purpose.
@@ -115,16 +119,15 @@ class ReadPath:
             NotFoundError: no such memory within reach.
         """
         check_vault_id(IdKind.MEMORY, memory_id)
-        action = Action.REVEAL if reveal else Action.READ
-        grant = self._authorise(principal, action, purpose, resource=memory_id)
+        grant = self._authorise(call, resource=memory_id)
         rows = self._parts.store.found(grant, [memory_id])
         self._report(grant, rows.damaged)
         if rows.damaged:
             raise TamperedError(f"the row of {memory_id} is not what was written, and is not served")
         if not rows.memories:
-            self._parts.journal.deny(Call(principal, action, purpose), resource=memory_id)
+            self._parts.journal.deny(call, resource=memory_id)
             raise NotFoundError("there is no such memory here")
-        memories, failures = self._view(rows, grant, revealing=grant if reveal else None)
+        memories, failures = self._view(rows, grant, {memory_id} if call.action is Action.REVEAL else ())
         for failure in failures:
             raise failure
         memory = memories[memory_id]
@@ -152,34 +155,45 @@ class ReadPath:
         with self._parts.store.read(grant) as unit:
             return subject_ids if unit.reaches(subject_ids[0]) else ()
 
-    def _authorise(
-        self, principal: Principal, action: Action, purpose: Purpose, *, resource: str | None = None
-    ) -> Grant:
+    def _authorise(self, call: Call, *, resource: str | None = None) -> Grant:
+        parts, emergency = self._parts, call.emergency
+        if emergency is not None:
+            check_vault_id(IdKind.EMERGENCY, emergency)
         try:
-            return authorise(self._parts.policy, principal, action, purpose, over=EVERY_MEMORY)
+            declared = None if emergency is None else in_force(parts, call, emergency)
+            return authorise(
+                parts.policy, call.principal, call.action, call.purpose, over=EVERY_MEMORY, emergency=declared
+            )
         except DeniedError:
-            self._parts.journal.deny(Call(principal, action, purpose), resource=resource)
+            parts.journal.deny(call, resource=resource)
             raise
 
     def _open_hits(self, grant: Grant, revealing: Grant | None, found: Sequence[Match]) -> tuple[Hit, ...]:
         rows = self._parts.store.found(grant, [match.memory_id for match in found])
         self._report(grant, rows.damaged)
-        memories, _failures = self._view(rows, grant, revealing)
+        memories, _failures = self._view(rows, grant, self._revealable(revealing, rows))
         return tuple(
             Hit(memories[match.memory_id], match.score, match.why)
             for match in found
             if match.memory_id in memories
         )
 
+    def _revealable(self, revealing: Grant | None, rows: FoundRows) -> Collection[str]:
+        """Return which of the memories that were found are within reach of the grant to reveal, too."""
+        if revealing is None or not rows.memories:
+            return ()
+        with self._parts.store.read(revealing) as unit:
+            return unit.memories(list(rows.memories)).keys()
+
     def _view(
-        self, rows: FoundRows, grant: Grant, revealing: Grant | None
+        self, rows: FoundRows, grant: Grant, revealed: Collection[str]
     ) -> tuple[dict[str, Memory], list[VaultError]]:
         """Open rows for a principal; a damaged row is left out and logged, the others stand (law 12)."""
         episodes = self._episodes(grant, rows.episodes)
         memories: dict[str, Memory] = {}
         failures: list[VaultError] = []
         for row in rows.memories.values():
-            reveal = revealing is not None and revealing.covers(row.access_tier, row.owner)
+            reveal = row.memory_id in revealed
             try:
                 opened = self._parts.sealers.open_memory(grant.tenant, row, reveal=reveal)
             except (TamperedError, KeyDestroyedError, KeyMissingError) as error:

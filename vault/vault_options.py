@@ -11,6 +11,7 @@ from policies.privacy import PrivacyRules
 from vault.clock import Clock, Entropy, system_clock, system_entropy
 from vault.crypto.keyring import KeyLimits
 from vault.crypto.transit_place import TransitPlace
+from vault.notices import Notifier
 from vault.outside import Places
 from vault.parts import SnapshotPlace
 from vault.pipeline.limits import InputLimits
@@ -45,3 +46,5 @@ class VaultOptions:
     """Where jobs make snapshots; None: they make none."""
     transit: TransitPlace | None = None
     """The transit key that is the root, and how to reach it; None where the root is a key file."""
+    notifier: Notifier | None = None
+    """How officers are told at once of an emergency access; None: they look at the register."""
