@@ -61,6 +61,19 @@ class Bundle:
         """
         return cls({name: _read(folder, name) for name in sorted({*BUNDLE_FILES, *_policy_files(folder)})})
 
+    @staticmethod
+    def raw(folder: Path = SHIPPED) -> dict[str, bytes]:
+        """Read what a folder holds of a bundle as it is, for lint: missing files are missing, others are there.
+
+        Returns:
+            Bytes by name; of a file that is too large, one more than the bound.
+
+        Raises:
+            PolicyInvalidError: the folder, or a file that is there, cannot be read.
+        """
+        named = {*BUNDLE_FILES, *_policy_files(folder)}
+        return {name: _read(folder, name) for name in sorted(named) if (folder / name).is_file()}
+
     @property
     def digest(self) -> str:
         """`sha256:` and 64 hex digits."""
