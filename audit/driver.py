@@ -12,7 +12,7 @@ threads each release costs the leader its turn.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, Dialect, Table, insert
+from sqlalchemy import BindParameter, Connection, Dialect, Table, bindparam, insert
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
@@ -22,6 +22,10 @@ LARGEST_BATCH: Final = 32
 
 Batches are powers of two, so that the driver keeps few prepared statements.
 """
+
+LARGEST_LIST: Final = 512
+"""Values in the list of one statement."""
+SMALLEST_LIST: Final = 8
 
 _Values = Mapping[str, object]
 _Bind = Callable[[object], object] | None
@@ -58,6 +62,44 @@ class DriverStatement:
             compiled = self._compiled[dialect.name] = _text(self._statement, dialect)
         text, places = compiled
         execute(text, values if places is None else [values[name] for name in places])
+
+
+class ListStatement:
+    """One statement with named values over a list of any length, as in `column IN (…)`.
+
+    Core writes such a list out anew each time, which costs more than looking a row up. Here a statement is kept
+    for each power of two, and a shorter list is filled up with its last value: it stands for a set.
+
+    Args:
+        make: Returns the statement for so many values of the list.
+    """
+
+    def __init__(self, make: Callable[[Sequence[BindParameter[Any]]], ClauseElement]) -> None:
+        self._make = make
+        self._statements: dict[int, DriverStatement] = {}
+
+    def rows(self, connection: Connection, values: _Values, each: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Return all rows of a SELECT, over a list without duplicates; none where it is empty."""
+        found: list[tuple[Any, ...]] = []
+        for statement, bound in self._parts(values, each):
+            found += statement.rows(connection, bound)
+        return found
+
+    def change(self, connection: Connection, values: _Values, each: Sequence[object]) -> int:
+        """Return how many rows were changed."""
+        return sum(statement.change(connection, bound) for statement, bound in self._parts(values, each))
+
+    def _parts(self, values: _Values, each: Sequence[object]) -> Iterator[tuple[DriverStatement, _Values]]:
+        for start in range(0, len(each), LARGEST_LIST):
+            part = each[start : start + LARGEST_LIST]
+            size = max(SMALLEST_LIST, 1 << (len(part) - 1).bit_length())
+            names = [f"each_{place}" for place in range(size)]
+            statement = self._statements.get(size)
+            if statement is None:
+                statement = DriverStatement(self._make([bindparam(name) for name in names]))
+                self._statements[size] = statement
+            filled = [*part, *[part[-1]] * (size - len(part))]
+            yield statement, {**values, **dict(zip(names, filled, strict=True))}
 
 
 class BatchInsert:

@@ -23,7 +23,14 @@ from sqlalchemy import (
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator
 
-from audit.driver import LARGEST_BATCH, BatchInsert, DriverStatement
+from audit.driver import (
+    LARGEST_BATCH,
+    LARGEST_LIST,
+    SMALLEST_LIST,
+    BatchInsert,
+    DriverStatement,
+    ListStatement,
+)
 from vault.storage.schema import MEMORY
 
 
@@ -49,6 +56,14 @@ THINGS = Table(
 BY_ID = DriverStatement(select(THINGS.c.name).where(THINGS.c.id == bindparam("wanted")))
 RENAME = DriverStatement(
     update(THINGS).where(THINGS.c.id == bindparam("wanted")).values(name=bindparam("new"))
+)
+
+
+AMONG = ListStatement(
+    lambda ids: select(THINGS.c.id).where(THINGS.c.name != bindparam("but"), THINGS.c.id.in_(ids))
+)
+DROP = ListStatement(
+    lambda ids: THINGS.delete().where(THINGS.c.name != bindparam("but"), THINGS.c.id.in_(ids))
 )
 
 
@@ -125,3 +140,24 @@ def test_a_statement_reads_and_changes_by_its_named_values(connection: Connectio
 
 def test_the_widest_table_stays_below_the_oldest_limit_of_bound_values() -> None:
     assert LARGEST_BATCH * len(MEMORY.columns) < 999
+
+
+@pytest.mark.parametrize(
+    "count", [0, 1, SMALLEST_LIST, SMALLEST_LIST + 1, LARGEST_LIST, LARGEST_LIST + 1, 2 * LARGEST_LIST + 9]
+)
+def test_a_list_of_any_length_is_looked_for_and_removed_and_nothing_else(
+    connection: Connection, count: int
+) -> None:
+    BatchInsert(THINGS).add(connection, rows(2 * count + 1))
+    odd = list(range(1, 2 * count, 2))
+    assert sorted(AMONG.rows(connection, {"but": "n1"}, odd)) == [(n,) for n in odd if n != 1]
+    assert DROP.change(connection, {"but": "n1"}, odd) == max(0, count - 1)
+    left = connection.execute(select(THINGS.c.id).order_by(THINGS.c.id)).scalars().all()
+    assert left == [n for n in range(2 * count + 1) if n % 2 == 0 or n == 1]
+
+
+def test_a_list_names_what_is_there_and_passes_over_what_is_not(connection: Connection) -> None:
+    BatchInsert(THINGS).add(connection, rows(3))
+    assert AMONG.rows(connection, {"but": ""}, [7, 2, 9]) == [(2,)]
+    assert DROP.change(connection, {"but": ""}, [7, 9]) == 0
+    assert len(connection.execute(select(THINGS.c.id)).all()) == 3

@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, tuple_
 
+from audit.driver import ListStatement
 from vault.errors import TamperedError
 from vault.storage.rows import StoredMemory, row_digest, stored_memory
 from vault.storage.schema import MEMORY, REVIEW, USAGE
@@ -20,6 +21,15 @@ KEPT: Final = "kept"
 """Reason of a review row that says: somebody decided to keep it."""
 FIRST: Final = (-1, "")
 """The place before every row."""
+
+
+_CURRENT: Final = ListStatement(
+    lambda ids: select(MEMORY.c.memory_id, MEMORY.c.retention, MEMORY.c.term_start, MEMORY.c.recorded).where(
+        MEMORY.c.tenant_id == bindparam("tenant"),
+        MEMORY.c.memory_id.in_(ids),
+        MEMORY.c.is_current == bindparam("current"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +85,11 @@ def still_due(connection: Connection, due: Due, memory_ids: Sequence[str]) -> se
     By their ids alone: asked for ids and terms together, SQLite goes through all that is over.
     """
     ids = list(memory_ids)
-    rows = connection.execute(
-        select(MEMORY.c.memory_id, MEMORY.c.retention, MEMORY.c.term_start, MEMORY.c.recorded).where(
-            MEMORY.c.tenant_id == due.tenant, MEMORY.c.memory_id.in_(ids), MEMORY.c.is_current == 1
-        )
-    )
-    found = {
-        row.memory_id
-        for row in rows
-        if row.retention == due.class_id and row.term_start <= due.started and row.recorded <= due.recorded
+    rows = _CURRENT.rows(connection, {"tenant": due.tenant, "current": 1}, ids)
+    found: set[str] = {
+        memory_id
+        for memory_id, retention, term_start, recorded in rows
+        if retention == due.class_id and term_start <= due.started and recorded <= due.recorded
     }
     if due.by_use:
         used = select(USAGE.c.memory_id).where(

@@ -11,7 +11,7 @@ Whoever removes many asks `held_memories` first and leaves those out; the check 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
@@ -28,7 +28,7 @@ from sqlalchemy import (
     select,
 )
 
-from audit.driver import DriverStatement
+from audit.driver import BatchInsert, DriverStatement, ListStatement
 from audit.log import Leaf
 from vault.errors import ErasedError, HeldError, InputInvalidError
 from vault.storage.schema import (
@@ -143,17 +143,14 @@ class Removal:
         episodes = list(self.episodes)
         if ids:
             episodes += _distinct_episodes(connection, tenant, ids)
-            removed.edges = _delete(
-                connection, EDGE, tenant, or_(EDGE.c.source_id.in_(ids), EDGE.c.target_id.in_(ids))
-            )
-            removed.embeddings = _delete(connection, EMBEDDING, tenant, EMBEDDING.c.memory_id.in_(ids))
-            for table in (MEMORY_SUBJECT, USAGE, REVIEW, QUARANTINE):
-                _delete(connection, table, tenant, table.c.memory_id.in_(ids))
-            removed.memories = _delete(connection, MEMORY, tenant, MEMORY.c.memory_id.in_(ids))
+            of = {"tenant": tenant}
+            removed.edges = sum(statement.change(connection, of, ids) for statement in _EDGES)
+            removed.embeddings = _EMBEDDINGS.change(connection, of, ids)
+            for statement in _BESIDE:
+                statement.change(connection, of, ids)
+            removed.memories = _MEMORIES.change(connection, of, ids)
         if episodes:
-            removed.episodes = _delete(
-                connection, EPISODE, tenant, and_(EPISODE.c.episode_id.in_(episodes), ~_HAS_MEMORIES)
-            )
+            removed.episodes = _EPISODES.change(connection, {"tenant": tenant}, sorted(set(episodes)))
         if self.subjects:
             removed.subjects = _delete(connection, SUBJECT, tenant, SUBJECT.c.subject_id.in_(self.subjects))
             for table in (RESTRICTION, CARE_TEAM, CONSENT):
@@ -163,6 +160,36 @@ class Removal:
 _HAS_MEMORIES: Final = exists().where(
     MEMORY.c.tenant_id == EPISODE.c.tenant_id, MEMORY.c.episode_id == EPISODE.c.episode_id
 )
+
+
+def _deletion(column: ColumnElement[Any], unless: ColumnElement[bool] | None = None) -> ListStatement:
+    """Return the deletion of a tenant's rows by a column's values; writers wait while it runs."""
+    table = column.table
+    kept = () if unless is None else (~unless,)
+    return ListStatement(
+        lambda ids: table.delete().where(table.c.tenant_id == bindparam("tenant"), column.in_(ids), *kept)
+    )
+
+
+_EDGES: Final = (_deletion(EDGE.c.source_id), _deletion(EDGE.c.target_id))
+_EMBEDDINGS: Final = _deletion(EMBEDDING.c.memory_id)
+_BESIDE: Final = tuple(_deletion(table.c.memory_id) for table in (MEMORY_SUBJECT, USAGE, REVIEW, QUARANTINE))
+_MEMORIES: Final = _deletion(MEMORY.c.memory_id)
+_EPISODES: Final = _deletion(EPISODE.c.episode_id, unless=_HAS_MEMORIES)
+# As bytes: SQLite keeps whatever was put there, also what is no UTF-8, and one bad row stops no removal.
+_EPISODES_OF: Final = ListStatement(
+    lambda ids: (
+        select(cast(MEMORY.c.episode_id, LargeBinary))
+        .where(MEMORY.c.tenant_id == bindparam("tenant"), MEMORY.c.memory_id.in_(ids))
+        .distinct()
+    )
+)
+_KNOWN: Final = ListStatement(
+    lambda digests: select(TOMBSTONE.c.digest).where(
+        TOMBSTONE.c.tenant_id == bindparam("tenant"), TOMBSTONE.c.digest.in_(digests)
+    )
+)
+_ADD_TOMBSTONES: Final = BatchInsert(TOMBSTONE)
 # Every write asks this.
 _EMPTY: Final[WeakKeyDictionary[RootTransaction, set[str]]] = WeakKeyDictionary()
 _ANY_TOMBSTONE: Final = DriverStatement(select(exists().where(TOMBSTONE.c.tenant_id == bindparam("tenant"))))
@@ -178,11 +205,8 @@ def _delete(connection: Connection, table: Table, tenant: str, which: ColumnElem
 
 
 def _distinct_episodes(connection: Connection, tenant: str, ids: Sequence[str]) -> list[str]:
-    # As bytes: SQLite keeps whatever was put there, also what is no UTF-8, and one bad row stops no removal.
-    of = select(cast(MEMORY.c.episode_id, LargeBinary)).where(
-        MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(ids)
-    )
-    return [found.decode(errors="replace") for found in connection.execute(of.distinct()).scalars()]
+    found = _EPISODES_OF.rows(connection, {"tenant": tenant}, ids)
+    return [episode.decode(errors="replace") for (episode,) in found]
 
 
 def expect_not_held(
@@ -259,7 +283,7 @@ def add_tombstones(
     }
     missing = [rows[digest] for digest in rows.keys() - _known(connection, tenant, list(rows))]
     if missing:
-        connection.execute(TOMBSTONE.insert(), missing)
+        _ADD_TOMBSTONES.add(connection, missing)
         _seen_empty(connection).discard(tenant)
 
 
@@ -297,11 +321,4 @@ def _seen_empty(connection: Connection) -> set[str]:
 
 
 def _known(connection: Connection, tenant: str, digests: Sequence[bytes]) -> set[bytes]:
-    found: set[bytes] = set()
-    for start in range(0, len(digests), MAX_REMOVED):
-        some = digests[start : start + MAX_REMOVED]
-        query = select(TOMBSTONE.c.digest).where(
-            TOMBSTONE.c.tenant_id == tenant, TOMBSTONE.c.digest.in_(some)
-        )
-        found.update(connection.execute(query).scalars())
-    return found
+    return {digest for (digest,) in _KNOWN.rows(connection, {"tenant": tenant}, digests)}
