@@ -20,6 +20,7 @@ from vault.crypto.patience import PatienceLimits
 from vault.crypto.transit_place import TransitAuth, TransitPlace
 from vault.errors import InputInvalidError, KeyFileUnsafeError, KeyWrongError, TextInvalidError
 from vault.memos import MemOS
+from vault.notices import FolderNotifier
 from vault.opening import Vault, VaultOptions, default_path
 from vault.outside import Places
 from vault.parts import SnapshotPlace
@@ -44,6 +45,7 @@ def vault_options(settings: Settings) -> VaultOptions:
         if settings.snapshot_folder is None
         else SnapshotPlace(settings.snapshot_folder, settings.snapshots_kept),
         transit=transit_of(settings),
+        notifier=None if settings.notice_folder is None else FolderNotifier(settings.notice_folder),
     )
 
 
@@ -141,13 +143,13 @@ def create_vault(
     )
 
 
-def memory_of(vault: Vault, principal: Principal, purpose: Purpose) -> MemOS:
-    """Return one principal's view of an open vault.
+def memory_of(vault: Vault, principal: Principal, purpose: Purpose, emergency: str | None = None) -> MemOS:
+    """Return one principal's view of an open vault, under an emergency of the principal's where one is named.
 
     Raises:
         NotFoundError: the vault does not know the principal's tenant.
     """
-    return MemOS(vault, principal=principal, purpose=purpose)
+    return MemOS(vault, principal=principal, purpose=purpose, emergency=emergency)
 
 
 def read_passphrase(path: Path) -> str:

@@ -109,6 +109,8 @@ class Settings:
     """Directory in which the job `snapshot` makes snapshots, outside the vault's own; none are made if not set."""
     snapshots_kept: int = 7
     """How many of the newest snapshots there stay."""
+    notice_folder: Path | None = None
+    """Directory in which each emergency leaves a notice to the officers; they look at the register alone if not set."""
     limits: InputLimits = field(default_factory=InputLimits)
     """Input limits: `MEMVAULT_LIMIT_` and the name of the limit."""
 
@@ -201,6 +203,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "timestamp_seconds": _whole(60, 31_536_000),
     "snapshot_folder": _path,
     "snapshots_kept": _whole(1, 100_000),
+    "notice_folder": _path,
     "transit_url": _text,
     "transit_key": _text,
     "transit_mount": _text,

@@ -29,6 +29,7 @@ from api.cli import (
     bench,
     certificate,
     demo,
+    emergency,
     hold,
     jobs,
     keys,
@@ -150,6 +151,7 @@ app.add_typer(log.app, name="audit")
 app.command("erase")(erase)
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(hold.app, name="hold")
+app.add_typer(emergency.app, name="emergency")
 app.add_typer(subject.app, name="subject")
 app.add_typer(retention.app, name="retention")
 app.add_typer(keys.keys, name="keys")

@@ -40,6 +40,10 @@ SubjectFileOption = Annotated[
         "--subject-file", metavar="FILE", help="The same, one name a line: argv can be seen by others."
     ),
 ]
+EmergencyOption = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="Under an emergency that you declared: see `emergency start`."),
+]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A memory's id: mem_…")]
 
 
@@ -201,6 +205,7 @@ def retrieve(
     show_originals: Annotated[
         bool, typer.Option("--reveal", help="Show originals where that is allowed.")
     ] = False,
+    emergency: EmergencyOption = None,
 ) -> None:
     """Find the memories that answer a question best."""
     from api.schemas.views import AnswerView  # noqa: PLC0415
@@ -209,7 +214,8 @@ def retrieve(
     names = _subjects(subject, subject_file, limits)
     text = _text(limits) if query == STDIN else query
     with call.session() as opened:
-        answer = opened.memory.retrieve(text, k=k, subject=names or None, reveal=show_originals)
+        memory = opened.memory_under(emergency)
+        answer = memory.retrieve(text, k=k, subject=names or None, reveal=show_originals)
     if call.as_json:
         print_json(AnswerView.of(answer))
         return
@@ -244,22 +250,23 @@ def _text(limits: "InputLimits") -> str:
 
 
 @called_by(agent)
-def show(call: Invocation, *, memory_id: IdArgument) -> None:
+def show(call: Invocation, *, memory_id: IdArgument, emergency: EmergencyOption = None) -> None:
     """Show one memory, masked."""
-    _show_one(call, memory_id, originals=False)
+    _show_one(call, memory_id, emergency, originals=False)
 
 
 @called_by(agent)
-def reveal(call: Invocation, *, memory_id: IdArgument) -> None:
+def reveal(call: Invocation, *, memory_id: IdArgument, emergency: EmergencyOption = None) -> None:
     """Show one memory with its originals in place of tokens, if role and purpose allow it."""
-    _show_one(call, memory_id, originals=True)
+    _show_one(call, memory_id, emergency, originals=True)
 
 
-def _show_one(call: Invocation, memory_id: str, *, originals: bool) -> None:
+def _show_one(call: Invocation, memory_id: str, emergency: str | None, *, originals: bool) -> None:
     from api.schemas.views import MemoryView  # noqa: PLC0415
 
     with call.session() as opened:
-        memory = opened.memory.reveal(memory_id) if originals else opened.memory.get(memory_id)
+        view = opened.memory_under(emergency)
+        memory = view.reveal(memory_id) if originals else view.get(memory_id)
     if call.as_json:
         print_json(MemoryView.of(memory))
         return

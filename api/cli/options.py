@@ -10,7 +10,7 @@ choice of a principal, and the log holds every call under the one that was named
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from api.cli.output import reported
-from policies.model import Purpose, Role
+from policies.model import Assurance, Purpose, Role
 
 if TYPE_CHECKING:
     from api.cli.session import Session
@@ -41,6 +41,10 @@ TenantOption = Annotated[
     typer.Option("--tenant", metavar="T", help="Its tenant [default: MEMVAULT_TENANT, or the only one]."),
 ]
 PurposeOption = Annotated[Purpose | None, typer.Option("--purpose", help="Why: each call has a purpose.")]
+AssuranceOption = Annotated[
+    Assurance | None,
+    typer.Option("--assurance", help="How surely it is known who calls [default: single]."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
@@ -52,6 +56,7 @@ class Caller:
     roles: frozenset[Role]
     tenant: str | None
     purpose: Purpose
+    assurance: Assurance = Assurance.SINGLE
 
 
 def agent(name: str | None, roles: list[Role] | None, tenant: str | None, purpose: Purpose | None) -> Caller:
@@ -94,6 +99,13 @@ def officer(
     )
 
 
+def desk(name: str | None, roles: list[Role] | None, tenant: str | None, purpose: Purpose | None) -> Caller:
+    """Return the caller of a command for whoever is at the desk when it cannot wait."""
+    return Caller(
+        name or "local-desk", frozenset(roles or [Role.MEMBER]), tenant, purpose or Purpose.TREATMENT
+    )
+
+
 def examiner(
     name: str | None, _roles: list[Role] | None, tenant: str | None, _purpose: Purpose | None
 ) -> Caller:
@@ -132,6 +144,7 @@ _SHARED: Final = {
     "role": (RoleOption, None),
     "tenant": (TenantOption, None),
     "purpose": (PurposeOption, None),
+    "assurance": (AssuranceOption, None),
     "as_json": (JsonOption, False),
 }
 _DefaultCaller = Callable[[str | None, list[Role] | None, str | None, Purpose | None], Caller]
@@ -153,7 +166,8 @@ def called_by(
         def called(**given: Any) -> None:  # noqa: ANN401  # each command's own options
             found = {name: given.pop(name) if name in shared else None for name in _SHARED}
             caller = default(found["as_"], found["role"], found["tenant"], found["purpose"])
-            call = Invocation(found["vault"], caller, as_json=bool(found["as_json"]))
+            known = replace(caller, assurance=found["assurance"] or Assurance.SINGLE)
+            call = Invocation(found["vault"], known, as_json=bool(found["as_json"]))
             with reported(as_json=call.as_json):
                 command(call, **given)
 

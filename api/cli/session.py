@@ -51,9 +51,13 @@ class Session:
         """The caller's view of the vault."""
         return memory_of(self.vault, self.principal, self.caller.purpose)
 
+    def memory_under(self, emergency: str | None) -> MemOS:
+        """Return the caller's view of the vault under an emergency of the caller's."""
+        return memory_of(self.vault, self.principal, self.caller.purpose, emergency)
+
     def principal_at(self, tenant: str) -> Principal:
         """Return the caller at a tenant."""
-        return Principal(self.caller.principal, tenant, self.caller.roles)
+        return Principal(self.caller.principal, tenant, self.caller.roles, self.caller.assurance)
 
 
 def settings_for(vault: Path | None) -> Settings:

@@ -17,7 +17,7 @@ from api.cli.main import app
 from policies.model import Role
 from tests.api.conftest import Memvault
 
-NO_MEMORY, NO_HOLD = "mem_" + "0" * 26, "hld_" + "0" * 26
+NO_MEMORY, NO_HOLD, NO_EMERGENCY = "mem_" + "0" * 26, "hld_" + "0" * 26, "emg_" + "0" * 26
 DENIED = 4
 LATER = "2090-01-01"
 OWNER, MEMBER, CLINICIAN, ADVISER = Role.OWNER_AGENT, Role.MEMBER, Role.CLINICIAN, Role.ADVISER
@@ -73,6 +73,7 @@ class House:
     hold: str
     scratch: Path
     count: int = 0
+    declared: str = ""
 
     def file(self) -> str:
         """Return the name of a file that is not there yet."""
@@ -92,6 +93,16 @@ class House:
         if not folder.exists():
             assert self.memvault("snapshot", "create", str(folder)).exit_code == 0
         return str(next(folder.glob("snp_*")))
+
+    def emergency(self) -> str:
+        """Return the id of an emergency, declared when it is first asked for."""
+        if not self.declared:
+            told = self.memvault.json(
+                *("emergency", "start", "--reason-code", "transfer", "--case", "case-1"),
+                *("--minutes", "60", "--assurance", "mfa"),
+            )
+            self.declared = str(told["emergency"])
+        return self.declared
 
     def text(self) -> str:
         """Return the name of a file with a text in it."""
@@ -152,6 +163,18 @@ ENTRIES: dict[str, Entry] = {
     ),
     "hold ask-release": Entry(JUDGING, lambda house: [house.hold], lambda _: [NO_HOLD], JUDGING),
     "hold release": Entry(JUDGING, lambda house: [house.hold], lambda _: [NO_HOLD], JUDGING),
+    # With one factor nobody breaks the glass, whatever the role.
+    "emergency start": Entry(
+        by(), lambda _: ["--reason-code", "transfer", "--case", "case-1", "--minutes", "5"]
+    ),
+    "emergency end": Entry(by(), lambda house: [house.emergency()], lambda _: [NO_EMERGENCY]),
+    "emergency revoke": Entry(JUDGING, lambda house: [house.emergency()], lambda _: [NO_EMERGENCY]),
+    "emergency list": Entry(JUDGING),
+    "emergency review": Entry(
+        JUDGING,
+        lambda house: [house.emergency(), "--verdict", "justified"],
+        lambda _: [NO_EMERGENCY, "--verdict", "justified"],
+    ),
     "subject report": Entry(
         JUDGING,
         lambda house: ["maria", "--out", house.file()],

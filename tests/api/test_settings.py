@@ -70,6 +70,7 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_TRANSIT_CERTIFICATE_KEY_FILE": "/client.key",
         "MEMVAULT_TRANSIT_SECONDS": "2",
         "MEMVAULT_SNAPSHOT_FOLDER": "/mnt/backup",
+        "MEMVAULT_NOTICE_FOLDER": "/srv/notices",
         "MEMVAULT_SNAPSHOTS_KEPT": "30",
         "MEMVAULT_BACKUP_HORIZON_DAYS": "30",
         "MEMVAULT_TIMETABLE": "false",
