@@ -9,7 +9,7 @@ of names: it depends on neither the folder's place nor on times, and changes wit
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -88,16 +88,17 @@ class Bundle:
         return self.files[name].decode()
 
 
+def looks_like_policy(name: str) -> bool:
+    """Say whether a path from a bundle's folder looks like one of its files: a stray one is believed in by somebody."""
+    path = PurePosixPath(name)
+    return path.suffix in _POLICY_SUFFIXES and path.parent in (PurePosixPath(), PurePosixPath("rules"))
+
+
 def _policy_files(folder: Path) -> list[str]:
-    """List what looks like a policy file: a stray one would be a rule that somebody believes in."""
     places = (folder, folder / "rules")
     try:
-        return [
-            path.relative_to(folder).as_posix()
-            for place in places
-            for path in place.iterdir()
-            if path.suffix in _POLICY_SUFFIXES
-        ]
+        found = [path.relative_to(folder).as_posix() for place in places for path in place.iterdir()]
+        return [name for name in found if looks_like_policy(name)]
     except OSError as error:
         raise PolicyInvalidError(f"the policy folder cannot be read: {error.strerror}") from None
 

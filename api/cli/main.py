@@ -36,6 +36,8 @@ from api.cli import (
     log,
     memories,
     operate,
+    policy,
+    policy_diff,
     principals,
     retention,
     serve,
@@ -154,6 +156,8 @@ app.add_typer(hold.app, name="hold")
 app.add_typer(emergency.app, name="emergency")
 app.add_typer(subject.app, name="subject")
 app.add_typer(retention.app, name="retention")
+policy.app.command("diff")(policy_diff.diff)
+app.add_typer(policy.app, name="policy")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(snapshot.app, name="snapshot")

@@ -69,10 +69,13 @@ class Case:
         wrong = ~allowed if self.expect is Effect.ALLOW else allowed
         if not wrong.any():
             return None
-        place = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        first_wrong = int(wrong.argmax())
+        place = [int(at) for at in np.unravel_index(first_wrong, wrong.shape)]
+        # Of several roles the one that is allowed, where that is what is wrong.
+        role = int((asked.reshape(len(self.box[0]), -1)[:, first_wrong] == Answer.ALLOWED).argmax())
         first: Box = (
-            self.box[0],
-            *((places[int(at)],) for places, at in zip(self.box[1:], place, strict=True)),
+            (self.box[0][role],),
+            *((places[at],) for places, at in zip(self.box[1:], place, strict=True)),
         )
         return witness(first)
 

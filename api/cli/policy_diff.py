@@ -1,0 +1,113 @@
+"""The command `memvault policy diff`: what a change of policies changes, for whoever reviews it."""
+
+import json
+import subprocess
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from api.cli.options import JsonOption
+from api.cli.output import reported
+
+if TYPE_CHECKING:
+    from policies.bundle import Bundle
+    from policies.review.reviewers import ReviewRule
+
+SEVERITY_EXIT: Final = 20
+"""Added to a severity of 1 (low) to 3 (high): 0 is no change at all."""
+_GIT_SECONDS: Final = 60
+
+
+class DiffFormat(StrEnum):
+    """What a difference is written as."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+
+
+def diff(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="Folder of a bundle, or a git revision.")],
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="The same, changed.")],
+    path: Annotated[
+        str,
+        typer.Option(
+            "--path", metavar="PATH", help="With git revisions: the bundle's folder in the repository."
+        ),
+    ] = "policies",
+    form: Annotated[DiffFormat, typer.Option("--format", help="Text, or Markdown for a pull request.")] = (
+        DiffFormat.TEXT
+    ),
+    reviewers: Annotated[
+        Path | None, typer.Option("--reviewers", metavar="FILE", help="Who has to look at which change.")
+    ] = None,
+    *,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="End with 0 whatever changed.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Tell who gains and who loses what, by every request there is; ends with 0, or 21 low, 22 medium, 23 high."""
+    from policies.review.diff import diff as compare  # noqa: PLC0415  # `--help` loads no policies
+    from policies.review.report import as_json, markdown, text  # noqa: PLC0415
+    from policies.review.reviewers import required  # noqa: PLC0415
+
+    with reported(as_json=json_):
+        found = compare(_bundle(base, path), _bundle(head, path))
+        names = required(_reviewers(reviewers), found)
+    if json_:
+        typer.echo(json.dumps(as_json(found, names), indent=2))
+    else:
+        typer.echo((markdown if form is DiffFormat.MARKDOWN else text)(found, names), nl=False)
+    if found.severity and not exit_zero:
+        raise typer.Exit(SEVERITY_EXIT + found.severity)
+
+
+def _reviewers(file: Path | None) -> "tuple[ReviewRule, ...]":
+    from policies.errors import PolicyInvalidError  # noqa: PLC0415
+    from policies.review.reviewers import MAX_CHARACTERS, parse_reviewers  # noqa: PLC0415
+
+    if file is None:
+        return ()
+    try:
+        with file.open(encoding="utf-8") as opened:
+            return parse_reviewers(opened.read(MAX_CHARACTERS + 1), file.name)
+    except (OSError, UnicodeDecodeError):
+        raise PolicyInvalidError("the file of reviewers cannot be read", file=file.name) from None
+
+
+def _bundle(named: str, path: str) -> "Bundle":
+    """Read a bundle from a folder, or from a git revision where there is no such folder.
+
+    Raises:
+        PolicyInvalidError: it is neither, or no bundle.
+    """
+    from policies.bundle import Bundle, looks_like_policy  # noqa: PLC0415  # as above
+    from policies.errors import PolicyInvalidError  # noqa: PLC0415
+
+    if Path(named).is_dir():
+        return Bundle.read(Path(named))
+    if named.startswith("-"):
+        raise PolicyInvalidError("expected a folder or a git revision, got an option")
+    folder = path.rstrip("/") + "/"
+    listed = _git("ls-tree", "-r", "-z", "--name-only", "--full-tree", named, "--", folder).decode(
+        "utf-8", "replace"
+    )
+    names = [name.removeprefix(folder) for name in listed.split("\0") if name.startswith(folder)]
+    return Bundle(
+        {name: _git("show", f"{named}:{folder}{name}") for name in names if looks_like_policy(name)}
+    )
+
+
+def _git(*arguments: str) -> bytes:
+    from policies.errors import PolicyInvalidError  # noqa: PLC0415  # as above
+
+    try:
+        ended = subprocess.run(  # noqa: S603  # a list of arguments, no shell; a revision is no option
+            ["git", *arguments],  # noqa: S607  # whichever git the reviewer uses
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        raise PolicyInvalidError("expected a folder of a bundle, or a git revision that holds one") from None
+    return ended.stdout
