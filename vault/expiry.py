@@ -53,7 +53,7 @@ FOLD_EVERY: Final = 1_000
 """Memories that are removed before their pages are folded in: some fifteen megabytes of write-ahead log."""
 FOLD_SECONDS: Final = 2.0
 """How long is waited, at the end, for readers of an older state."""
-BATCH_SECONDS: Final = 0.03
+BATCH_SECONDS: Final = 0.005
 """How long writers wait for one batch."""
 LEAST_BATCH: Final = 64
 """Smaller ones would take longer altogether than they spare anybody."""

@@ -14,6 +14,7 @@ such as rarities and means are taken over the named scopes alone. Nothing here i
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from time import sleep
 from typing import Final
 
 import numpy as np
@@ -29,8 +30,10 @@ from vault.search.view import joined
 
 DIMENSIONS: Final = 384
 MAX_RESULTS: Final = 1_000
-_REMOVED_AT_ONCE: Final = 64
+_REMOVED_AT_ONCE: Final = 16
 """Memories that are taken out under one hold of the lock."""
+_TURN_SECONDS: Final = 0.000_2
+"""What is left to others between: without a pause whoever waits for the interpreter gets it after 5 ms at best."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -165,6 +168,8 @@ class TenantIndex:
         for start in range(0, len(memory_ids), _REMOVED_AT_ONCE):
             with self._lock:
                 self._remove_some(memory_ids[start : start + _REMOVED_AT_ONCE])
+            if start + _REMOVED_AT_ONCE < len(memory_ids):
+                sleep(_TURN_SECONDS)
 
     def close_holes(self) -> None:
         """Move the memories of a scope together where holes outnumber them, while it is searched and written to."""
