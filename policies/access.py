@@ -26,7 +26,7 @@ from typing import Final, Self
 
 import casbin
 
-from policies.bundle import ACCESS_MODEL, ACCESS_RULES, Bundle
+from policies.bundle import ACCESS_MODEL, ACCESS_RULES, PRIVACY_RULES, Bundle
 from policies.errors import PolicyInvalidError, RequestInvalidError
 from policies.model import (
     DECISION_ISSUER,
@@ -40,6 +40,7 @@ from policies.model import (
     Resource,
     Role,
 )
+from policies.privacy import parse_privacy_rules
 from policies.rule import DEFAULT_DENY, TENANT_WALL, Effect, Question, Rule, Wall, parse_rules
 
 _MODEL: Final = {
@@ -60,9 +61,13 @@ class AccessPolicy:
     Made by `load`. Answers are kept: there are at most as many as the finite space has questions.
     """
 
-    def __init__(self, rules: tuple[Rule, ...], digest: str) -> None:
+    def __init__(
+        self, rules: tuple[Rule, ...], digest: str, consent: frozenset[Purpose] = frozenset()
+    ) -> None:
         self.rules: Final = rules
         self.digest: Final = digest
+        self.consent: Final = consent
+        """Purposes for which only what is about persons who consented is used; see `policies.privacy`."""
         self._of_role = {role: tuple(rule for rule in rules if role in rule.roles) for role in Role}
         self._enforcers = {role: _enforcer(of_role) for role, of_role in self._of_role.items()}
         self._lock = threading.Lock()
@@ -76,7 +81,8 @@ class AccessPolicy:
             PolicyInvalidError: with file and line, if anything in them is not as it has to be.
         """
         check_model(bundle.text(ACCESS_MODEL))
-        return cls(parse_rules(bundle.text(ACCESS_RULES), ACCESS_RULES), bundle.digest)
+        consent = parse_privacy_rules(bundle.text(PRIVACY_RULES)).consent
+        return cls(parse_rules(bundle.text(ACCESS_RULES), ACCESS_RULES), bundle.digest, frozenset(consent))
 
     def decide(self, request: Request) -> Decision:
         """Answer one request: allowed if a rule of any of the principal's roles allows it and none denies it.

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from policies.errors import PolicyInvalidError
+from policies.model import Purpose
 
 MAX_POLICY_CHARACTERS: Final = 200_000
 DEFAULT_FILE: Final = Path(__file__).with_name("privacy.yaml")
@@ -123,6 +124,18 @@ class PrivacyRules(BaseModel):
     allow_terms: Annotated[tuple[Term, ...], Field(max_length=5_000)]
     """Technical terms that are never personal data, compared without case."""
     entities: Mapping[EntityType, EntityRule]
+    consent: Annotated[tuple[Purpose, ...], Field(max_length=16)] = ()
+    """Purposes for which only memories are used whose every subject consented; see `vault.consents`."""
+
+    @field_validator("consent", mode="before")
+    @classmethod
+    def _known_purposes(cls, value: object) -> tuple[Purpose, ...]:
+        """Take purposes by their names, each once."""
+        if not isinstance(value, list | tuple) or len(set(map(str, value))) != len(value):
+            raise ValueError("expected a list of purposes, each once")
+        if not {str(name) for name in value} <= set(Purpose):
+            raise ValueError(f"expected known purposes: some of {', '.join(Purpose)}")
+        return tuple(Purpose(name) for name in value)
 
     @field_validator("languages", "allow_terms", mode="before")
     @classmethod
@@ -151,9 +164,9 @@ class PrivacyRules(BaseModel):
 
     @property
     def digest(self) -> str:
-        """`sha256:` and 64 hex digits over the rules' canonical JSON."""
+        """`sha256:` and 64 hex digits over the canonical JSON of what decides how a text is screened."""
         entities = {kind.value: [rule.action.value, rule.threshold] for kind, rule in self.entities.items()}
-        plain = self.model_dump(exclude={"entities"}, mode="json") | {"entities": entities}
+        plain = self.model_dump(exclude={"entities", "consent"}, mode="json") | {"entities": entities}
         return "sha256:" + hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def rule(self, kind: EntityType) -> EntityRule:

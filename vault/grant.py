@@ -30,6 +30,11 @@ class Decider(Protocol):
         """Digest of the bundle in force."""
         ...
 
+    @property
+    def consent(self) -> frozenset[Purpose]:
+        """Purposes for which only what is about persons who consented is used."""
+        ...
+
     def decide(self, request: Request) -> Decision:
         """Answer one request."""
         ...
@@ -56,6 +61,8 @@ class Grant:
     decisions: tuple[Decision, ...]
     emergency: InForce | None = None
     """Under which it was asked; each entry of the grant names it."""
+    consent: bool = False
+    """Whether it covers only what is about persons who consented to its purpose."""
 
     def __post_init__(self) -> None:
         if not self.decisions:
@@ -130,7 +137,7 @@ def authorise(
         for resource, relation in over
     )
     allowed = tuple(decision for decision in asked if decision.allowed)
-    return Grant(principal, action, purpose, allowed, emergency)
+    return Grant(principal, action, purpose, allowed, emergency, consent=purpose in policy.consent)
 
 
 EVERY_MEMORY: tuple[tuple[AccessTier, Relation], ...] = tuple(

@@ -19,10 +19,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.model import AccessTier, Purpose
+from policies.model import AccessTier
 from vault.errors import IndexStaleError
 from vault.grant import Grant
 from vault.model import TrustState
+from vault.openness import Openness
 from vault.search.embed import Embedder
 from vault.search.index import Entry, Query, Scope, TenantIndex
 from vault.search.lexical import PreparedQuery
@@ -33,8 +34,6 @@ from vault.storage.store import IndexRow
 _LOGGER: Final = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
-Barred = Mapping[str, frozenset[Purpose]]
-"""For which purposes nothing about a subject is searched; subjects who asked for nothing are left out."""
 Take = Callable[[IndexRow, bytes, Vector | None], None]
 """Takes a row, its packed term record and its vector into an index that is being built."""
 
@@ -66,12 +65,12 @@ class _TenantState:
     scopes: set[Scope] = field(default_factory=set)
     subjects: dict[str, tuple[str, ...]] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
-    barred: Barred = field(default_factory=dict)
+    openness: Openness = field(default_factory=Openness)
 
     def scope(self, access_tier: AccessTier, owner: str, subjects: Sequence[str]) -> Scope:
         """Return the scope in which a memory is searched."""
-        barred = {purpose for subject in subjects for purpose in self.barred.get(subject, ())}
-        return Scope(access_tier, owner if access_tier is AccessTier.PRIVATE else None, tuple(sorted(barred)))
+        whose = owner if access_tier is AccessTier.PRIVATE else None
+        return Scope(access_tier, whose, self.openness.barred(subjects), self.openness.team(subjects))
 
 
 class Indexes:
@@ -161,13 +160,13 @@ class Indexes:
         return self._failures
 
     @contextmanager
-    def anew(self, tenant: str, barred: Barred) -> Iterator[Take]:
+    def anew(self, tenant: str, openness: Openness) -> Iterator[Take]:
         """Build a tenant's index, which takes the place of the old one when the block ends well.
 
         Nothing may be committed meanwhile: call it while a vault is opened, or between two commits.
         """
         fresh = self._empty()
-        fresh.barred = barred
+        fresh.openness = openness
 
         def take(row: IndexRow, record: bytes, vector: Vector | None) -> None:
             scope = fresh.scope(AccessTier(row.access_tier), row.owner, row.subjects)
@@ -180,6 +179,25 @@ class Indexes:
         with self._lock:
             self._tenants[tenant] = fresh
             self._stale.discard(tenant)
+
+    @contextmanager
+    def regrouped(self, tenant: str) -> Iterator[tuple[Openness, Take]]:
+        """Lend what is known of a tenant's persons, and take their memories again into the scopes of now.
+
+        For what changes in the order of commits: the thread that commits calls it. Each memory that is given has
+        been in the index before; one that has not, such as a bad row, is taken, too.
+        """
+        with self.following(tenant):
+            state = self._state(tenant)
+
+            def take(row: IndexRow, record: bytes, vector: Vector | None) -> None:
+                scope = state.scope(AccessTier(row.access_tier), row.owner, row.subjects)
+                state.scopes.add(scope)
+                state.index.replace(scope, row.memory_id, row.episode_id, row.position, record)
+                if vector is not None:
+                    state.index.add_vector(row.memory_id, vector)
+
+            yield state.openness, take
 
     def search(
         self, grant: Grant, prepared: PreparedQuery, *, subjects: frozenset[str], k: int
@@ -250,4 +268,6 @@ class Indexes:
 
 def _opens(grant: Grant, scope: Scope) -> bool:
     """Say whether a grant opens a scope; institutional and public ones belong to nobody in particular."""
-    return grant.purpose not in scope.barred and grant.covers(scope.access_tier, scope.owner or "")
+    return grant.purpose not in scope.barred and grant.covers(
+        scope.access_tier, scope.owner or "", scope.team
+    )

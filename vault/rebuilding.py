@@ -14,11 +14,11 @@ from typing import Final
 from policies.model import AccessTier
 from vault.embedding_worker import Pending
 from vault.errors import IndexStaleError, KeyDestroyedError, KeyMissingError, TamperedError, VaultError
+from vault.openness import openness, reread
 from vault.parts import Parts
 from vault.sealing import IndexPlace
 from vault.search.lexical import embedding_text
 from vault.storage.group_commit import WriteSet
-from vault.storage.restricting import barred
 from vault.storage.store import IndexRow
 
 _STRETCH: Final = 512
@@ -53,8 +53,8 @@ def rebuild_index(parts: Parts, tenant: str) -> Rebuilt:
     """
     unreadable, bad_vectors = 0, []
     with parts.store.log_connection(tenant) as connection:
-        restricted = barred(connection, tenant)
-    with parts.indexes.anew(tenant, restricted) as take:
+        known = openness(connection, tenant, parts.policy.consent)
+    with parts.indexes.anew(tenant, known) as take:
         for row in leased_rows(parts, tenant):
             try:
                 place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
@@ -71,9 +71,27 @@ def rebuild_index(parts: Parts, tenant: str) -> Rebuilt:
     return Rebuilt(unreadable, tuple(bad_vectors))
 
 
-def leased_rows(parts: Parts, tenant: str) -> Iterator[IndexRow]:
-    """Go through the rows of a tenant; the keys of a stretch of them are unwrapped at one go."""
-    rows = iter(parts.store.feed(tenant))
+def regroup(parts: Parts, tenant: str, subject: str) -> None:
+    """Put what is about a person into the scopes in which it is searched now; the thread that commits calls it.
+
+    What fails makes the index stale, which has it built anew before it is searched again.
+    """
+    with parts.indexes.regrouped(tenant) as (known, take):
+        with parts.store.log_connection(tenant) as connection:
+            reread(known, connection, tenant, subject)
+        for row in leased_rows(parts, tenant, about=subject):
+            place = IndexPlace(row.memory_id, row.version, row.subjects, AccessTier(row.access_tier))
+            record = parts.sealers.open_terms(tenant, place, row.terms)
+            take(
+                row,
+                record,
+                None if row.vector is None else parts.sealers.open_vector(tenant, place, row.vector),
+            )
+
+
+def leased_rows(parts: Parts, tenant: str, about: str | None = None) -> Iterator[IndexRow]:
+    """Go through the rows of a tenant, or of a person; the keys of a stretch of them are unwrapped at one go."""
+    rows = iter(parts.store.feed(tenant, about))
     while stretch := list(islice(rows, _STRETCH)):
         parts.sealers.lease(tenant, [(row.subjects, row.terms) for row in stretch])
         yield from stretch

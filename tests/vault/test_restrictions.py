@@ -237,7 +237,7 @@ def test_without_the_condition_in_the_statements_the_index_still_finds_nothing_b
     (mine,) = write(clinic, "the knee hurts")
     restrictions(clinic).restrict(OFFICER, "anna")
     for module in ("found", "read_unit"):
-        monkeypatch.setattr(f"vault.storage.{module}.usable", lambda _purpose: true())
+        monkeypatch.setattr(f"vault.storage.{module}.usable", lambda *_, **__: true())
     _forget_statements()
     try:
         assert found(clinic.mem(OWNER)) == set()
@@ -251,7 +251,7 @@ def test_without_the_index_the_statements_still_return_nothing(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(clinic, "the knee hurts")
-    monkeypatch.setattr("vault.rebuilding.barred", lambda *_: {})
+    monkeypatch.setattr("vault.openness.barred", lambda *_: {})
     restrictions(clinic).restrict(OFFICER, "anna")
     assert found(clinic.mem(OWNER)) == set()
     assert found(clinic.mem(OTHER_OWNER)) == set()

@@ -45,6 +45,8 @@ class Scope:
     """Principal id; None for institutional and public."""
     barred: tuple[str, ...] = ()
     """Purposes for which it is not to be searched, in order: somebody whom its memories are about asked so."""
+    team: tuple[str, ...] = ()
+    """Ids of those who are on the care teams of everyone whom its memories are about, in order."""
 
     def __post_init__(self) -> None:
         if (self.owner is not None) != (self.access_tier is AccessTier.PRIVATE):

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import Connection, Dialect, Row, Table, and_, bindparam, select
+from sqlalchemy import Connection, Dialect, Row, Table, and_, bindparam, select, true
 
 from audit.driver import DriverStatement
-from policies.model import Purpose
+from policies.model import AccessTier, Purpose, Relation
 from vault.crypto.sealed import Sealed
 from vault.errors import TamperedError
 from vault.grant import Grant
@@ -90,7 +90,7 @@ def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) 
     size = _LEAST
     while size < len(memory_ids):
         size *= 2
-    statement, constants = _statement(grant.reach, grant.purpose, size)
+    statement, constants = _statement(grant.reach, grant.purpose, size, consent=grant.consent)
     values: dict[str, object] = {**constants, "tenant": grant.tenant, "me": grant.principal.id}
     values.update((f"id_{place}", memory_id) for place, memory_id in enumerate(memory_ids))
     values.update((f"id_{place}", None) for place in range(len(memory_ids), size))
@@ -116,12 +116,16 @@ def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) 
 
 
 @lru_cache(maxsize=1024)
-def _statement(reach: Reach, purpose: Purpose, size: int) -> tuple[DriverStatement, dict[str, object]]:
+def _statement(
+    reach: Reach, purpose: Purpose, size: int, *, consent: bool
+) -> tuple[DriverStatement, dict[str, object]]:
     """Return the statement for so many ids, and the values of it that never change."""
     of_memory = and_(
         EPISODE.c.tenant_id == MEMORY.c.tenant_id,
         EPISODE.c.episode_id == MEMORY.c.episode_id,
         within(reach, EPISODE.c.access_tier, EPISODE.c.owner),
+        # The care team is that of whom the memory is about: an episode about others stays closed.
+        EPISODE.c.subjects == MEMORY.c.subjects if _tells_teams(reach) else true(),
     )
     ids = [bindparam(f"id_{place}", type_=MEMORY.c.memory_id.type) for place in range(size)]
     statement = (
@@ -132,11 +136,19 @@ def _statement(reach: Reach, purpose: Purpose, size: int) -> tuple[DriverStateme
             MEMORY.c.memory_id.in_(ids),
             MEMORY.c.is_current == 1,
             within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
-            usable(purpose),
+            usable(purpose, consent=consent),
         )
     )
     constants = {name: value for name, value in statement.compile().params.items() if value is not None}
     return DriverStatement(statement), constants
+
+
+def _tells_teams(reach: Reach) -> bool:
+    """Say whether reach tells a care team from the rest of the institution."""
+    return any(
+        ((tier, Relation.CARE_TEAM) in reach) is not ((tier, Relation.INSTITUTION) in reach)
+        for tier in AccessTier
+    )
 
 
 def _content(table: Table, names: Sequence[str]) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from policies.model import AccessTier, Purpose, Relation
 from vault.errors import TamperedError
 from vault.grant import Grant
+from vault.storage.care_rows import ON_TEAM
 from vault.storage.restricting import usable
 from vault.storage.rows import StoredMemory, stored_memory
 from vault.storage.schema import EDGE, EPISODE, MEMORY, MEMORY_SUBJECT
@@ -43,7 +44,7 @@ class ReadUnit:
 
     def memories(self, memory_ids: Sequence[str]) -> dict[str, StoredMemory]:
         """Return the current versions of those memories that are within reach."""
-        query = _memories_within(self._grant.reach, self._grant.purpose)
+        query = _memories_within(self._grant.reach, self._grant.purpose, consent=self._grant.consent)
         found: dict[str, StoredMemory] = {}
         for start in range(0, len(memory_ids), _CHUNK):
             rows = self._select(query, memory_ids[start : start + _CHUNK])
@@ -91,7 +92,10 @@ class ReadUnit:
 
     def reaches(self, subject_id: str) -> bool:
         """Say whether any current memory about a subject is within reach."""
-        return bool(self._select(_about_within(self._grant.reach, self._grant.purpose), [subject_id]))
+        grant = self._grant
+        return bool(
+            self._select(_about_within(grant.reach, grant.purpose, consent=grant.consent), [subject_id])
+        )
 
     def _whole(self, rows: Iterable[Row[tuple[object, ...]]]) -> Iterator[StoredMemory]:
         for row in rows:
@@ -103,7 +107,10 @@ class ReadUnit:
     def _memory_query(self) -> Select[tuple[object, ...]]:
         reached = within(self._grant.reach, MEMORY.c.access_tier, MEMORY.c.owner)
         return select(MEMORY).where(
-            MEMORY.c.tenant_id == bindparam("tenant"), reached, usable(self._grant.purpose), ~NOT_SERVED
+            MEMORY.c.tenant_id == bindparam("tenant"),
+            reached,
+            usable(self._grant.purpose, consent=self._grant.consent),
+            ~NOT_SERVED,
         )
 
     def _select(
@@ -117,20 +124,20 @@ Reach = frozenset[tuple[AccessTier, Relation]]
 
 
 @lru_cache
-def _memories_within(reach: Reach, purpose: Purpose) -> Select[tuple[object, ...]]:
+def _memories_within(reach: Reach, purpose: Purpose, *, consent: bool) -> Select[tuple[object, ...]]:
     """Return the statement for current memories by id; building it anew takes longer than running it."""
     return select(MEMORY).where(
         MEMORY.c.tenant_id == bindparam("tenant"),
         MEMORY.c.memory_id.in_(bindparam("ids", expanding=True)),
         MEMORY.c.is_current == 1,
         within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
-        usable(purpose),
+        usable(purpose, consent=consent),
         ~NOT_SERVED,
     )
 
 
 @lru_cache
-def _about_within(reach: Reach, purpose: Purpose) -> Select[tuple[object, ...]]:
+def _about_within(reach: Reach, purpose: Purpose, *, consent: bool) -> Select[tuple[object, ...]]:
     """Return the statement for one memory about any of some subjects."""
     about = and_(
         MEMORY_SUBJECT.c.tenant_id == MEMORY.c.tenant_id, MEMORY_SUBJECT.c.memory_id == MEMORY.c.memory_id
@@ -143,20 +150,36 @@ def _about_within(reach: Reach, purpose: Purpose) -> Select[tuple[object, ...]]:
             MEMORY_SUBJECT.c.subject_id.in_(bindparam("ids", expanding=True)),
             MEMORY.c.is_current == 1,
             within(reach, MEMORY.c.access_tier, MEMORY.c.owner),
-            usable(purpose),
+            usable(purpose, consent=consent),
         )
         .limit(1)
     )
 
 
-def within(reach: Reach, tier: ColumnElement[str], owner: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition under which a row is within reach of the principal bound as `me`."""
+def within(
+    reach: Reach, tier: ColumnElement[str], owner: ColumnElement[str], on_team: ColumnElement[bool] = ON_TEAM
+) -> ColumnElement[bool]:
+    """Return the condition under which a row is within reach of the principal bound as `me`.
+
+    Args:
+        reach: Kinds of memory.
+        tier: Of the row.
+        owner: Of the row.
+        on_team: Whether the principal is on the care team of everyone that the row is about; a statement asks for it
+            only where reach tells a care team from the rest of the institution.
+    """
     me: BindParameter[str] = bindparam("me")
-    # Nobody is on a care team yet, so no row is closer to another than by the institution.
-    whose = {Relation.OWNER: owner == me, Relation.INSTITUTION: owner != me}
-    kinds = [
-        and_(tier == reached.value, whose[relation])
-        for reached, relation in sorted(reach)
-        if relation in whose
-    ]
+    kinds = []
+    for access_tier in AccessTier:
+        relations = {relation for reached, relation in reach if reached is access_tier}
+        whose = []
+        if Relation.OWNER in relations:
+            whose.append(owner == me)
+        if {Relation.CARE_TEAM, Relation.INSTITUTION} <= relations:
+            whose.append(owner != me)
+        elif Relation.CARE_TEAM in relations:
+            whose.append(and_(owner != me, on_team))
+        elif Relation.INSTITUTION in relations:
+            whose.append(and_(owner != me, ~on_team))
+        kinds += [and_(tier == access_tier.value, one) for one in whose]
     return or_(*kinds) if kinds else false()

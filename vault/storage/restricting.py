@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, 
 from audit.log import Leaf
 from policies.model import Purpose
 from vault.errors import ConflictError
+from vault.storage.consent_rows import all_consent
 from vault.storage.schema import MEMORY, MEMORY_SUBJECT, RESTRICTION
 
 EXEMPT: Final = frozenset({Purpose.LEGAL})
@@ -96,11 +97,21 @@ def barred(connection: Connection, tenant: str) -> Mapping[str, frozenset[Purpos
     return found
 
 
-def usable(purpose: Purpose) -> ColumnElement[bool]:
-    """Return the condition on a memory in the same statement that nobody's restriction bars it for a purpose.
+def usable(purpose: Purpose, *, consent: bool = False) -> ColumnElement[bool]:
+    """Return the condition on a memory in the same statement that nobody whom it is about bars it for a purpose.
 
     The statement binds `tenant`.
+
+    Args:
+        purpose: Why it is used.
+        consent: Whether the purpose needs the consent of everyone whom it is about.
     """
+    if consent:
+        return and_(_unrestricted(purpose), all_consent(purpose))
+    return _unrestricted(purpose)
+
+
+def _unrestricted(purpose: Purpose) -> ColumnElement[bool]:
     if purpose in EXEMPT:
         return true()
     barring = or_(

@@ -156,8 +156,8 @@ class Store:
         with self._reading("") as connection:
             return list(connection.execute(select(TENANT.c.tenant_id).order_by(TENANT.c.tenant_id)).scalars())
 
-    def feed(self, tenant: str) -> Iterator[IndexRow]:
-        """Yield what the index of a tenant is built from, in the order of recording."""
+    def feed(self, tenant: str, about: str | None = None) -> Iterator[IndexRow]:
+        """Yield what the index of a tenant is built from, in the order of recording; of one subject where one is named."""
         vector = (
             select(EMBEDDING.c.memory_id, EMBEDDING.c.version, EMBEDDING.c.vector)
             .where(EMBEDDING.c.tenant_id == tenant)
@@ -182,6 +182,11 @@ class Store:
             .where(MEMORY.c.tenant_id == tenant, MEMORY.c.is_current == 1, ~NOT_SERVED)
             .order_by(MEMORY.c.memory_id)
         )
+        if about is not None:
+            theirs = select(MEMORY_SUBJECT.c.memory_id).where(
+                MEMORY_SUBJECT.c.tenant_id == tenant, MEMORY_SUBJECT.c.subject_id == about
+            )
+            query = query.where(MEMORY.c.memory_id.in_(theirs))
         with self._reading(tenant) as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield IndexRow(*row[:7], split_subjects(str(row[7])), row[8], row[9])
