@@ -19,6 +19,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "access_tier": "access tier of what was written",
     "anchor": "digest of which file the anchor is, or none",
     "anchor_bytes": "length of the anchor at the opening",
+    "asked": "what a decision was asked: roles, assurance, emergency, action, over what, and what of it was allowed",
     "by": "what was counted by",
     "case": "id of the case at the institution for which somebody broke the glass",
     "certificate": "SHA-256 of an erasure certificate's text, in hex",

@@ -40,4 +40,13 @@ class RequestInvalidError(PolicyError):
 
 
 class DeniedError(PolicyError):
-    """The active rules do not allow the request."""
+    """The active rules do not allow the request.
+
+    Args:
+        message: Says nothing of the thing.
+        asked: What was asked, as `policies.facts` writes it: for the log, and for nobody else.
+    """
+
+    def __init__(self, message: str, asked: str | None = None) -> None:
+        self.asked: Final = asked
+        super().__init__(message)

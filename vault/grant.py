@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from policies.errors import DeniedError
+from policies.facts import Facts, write_facts
 from policies.model import (
     AccessTier,
     Action,
@@ -28,11 +29,6 @@ class Decider(Protocol):
     @property
     def digest(self) -> str:
         """Digest of the bundle in force."""
-        ...
-
-    @property
-    def consent(self) -> frozenset[Purpose]:
-        """Purposes for which only what is about persons who consented is used."""
         ...
 
     def decide(self, request: Request) -> Decision:
@@ -61,8 +57,8 @@ class Grant:
     decisions: tuple[Decision, ...]
     emergency: InForce | None = None
     """Under which it was asked; each entry of the grant names it."""
-    consent: bool = False
-    """Whether it covers only what is about persons who consented to its purpose."""
+    asked: str = ""
+    """What was asked and what of it was allowed, as `policies.facts` writes it; each entry of the grant says so."""
 
     def __post_init__(self) -> None:
         if not self.decisions:
@@ -131,13 +127,18 @@ def authorise(
     Raises:
         DeniedError: nothing is.
     """
+    wanted = tuple(over)
     declared = Emergency.NONE if emergency is None else Emergency.DECLARED
     asked = (
         policy.decide(Request(principal, principal.tenant, resource, relation, action, purpose, declared))
-        for resource, relation in over
+        for resource, relation in wanted
     )
     allowed = tuple(decision for decision in asked if decision.allowed)
-    return Grant(principal, action, purpose, allowed, emergency, consent=purpose in policy.consent)
+    reached = frozenset((decision.request.resource, decision.request.relation) for decision in allowed)
+    asked_for = write_facts(Facts(principal.roles, principal.assurance, declared, action, wanted, reached))
+    if not allowed:
+        raise DeniedError(f"{action} for {purpose} is not allowed", asked_for)
+    return Grant(principal, action, purpose, allowed, emergency, asked_for)
 
 
 EVERY_MEMORY: tuple[tuple[AccessTier, Relation], ...] = tuple(

@@ -4,6 +4,7 @@ Owns the mapping from a grant or a denied call to `audit.event.EntryDraft`. No f
 content: ids, counts, versions and keyed digests only.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from audit.canonical import JsonValue
 from audit.event import EntryDraft, EventType, Outcome, Verdict
 from audit.log import Leaf
+from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose
 from vault.clock import Clock
 from vault.grant import Decider, Grant
@@ -80,11 +82,16 @@ class Journal:
             outcome=outcome,
             resource=resource,
             purpose=grant.purpose.value,
-            payload=payload if grant.emergency is None else {**payload, "emergency": grant.emergency.id},
+            payload=_under(payload, grant.asked, None if grant.emergency is None else grant.emergency.id),
         )
 
     def deny(self, call: Call, *, resource: str | None = None, event: EventType | None = None) -> Leaf:
-        """Write the entry of a denial and return where it stands; the denial is answered only after it."""
+        """Write the entry of a denial and return where it stands; the denial is answered only after it.
+
+        What was asked is told by the denial that is being answered: the one that is handled when this is called.
+        """
+        denial = sys.exception()
+        asked = denial.asked if isinstance(denial, DeniedError) else None
         draft = EntryDraft(
             event=event or EVENTS[call.action],
             time=self._clock(),
@@ -96,7 +103,7 @@ class Journal:
             outcome=Outcome.DENIED,
             resource=resource,
             purpose=call.purpose.value,
-            payload={} if call.emergency is None else {"emergency": call.emergency},
+            payload=_under({}, asked, call.emergency),
         )
         return self._submit(draft)
 
@@ -139,3 +146,15 @@ class Journal:
 
     def _submit(self, draft: EntryDraft) -> Leaf:
         return self.write([draft])[0]
+
+
+def _under(
+    payload: Mapping[str, JsonValue], asked: str | None, emergency: str | None
+) -> Mapping[str, JsonValue]:
+    """Return a payload with what was asked, and the emergency under which it was."""
+    told: dict[str, JsonValue] = dict(payload)
+    if asked:
+        told["asked"] = asked
+    if emergency is not None:
+        told["emergency"] = emergency
+    return told

@@ -58,6 +58,8 @@ class RawEntry:
     purpose: str | None
     resource: str | None
     payload: dict[str, object]
+    """Without what was asked, which every decision says."""
+    asked: str | None = None
 
 
 def make_template(path: Path) -> Path:
@@ -143,7 +145,7 @@ class Clinic:
 
 
 def _raw(index: int, header: str, payload: str | None) -> RawEntry:
-    fields = json.loads(header)
+    fields, told = json.loads(header), {} if payload is None else json.loads(payload)
     return RawEntry(
         index=index,
         event=fields["event"],
@@ -152,5 +154,6 @@ def _raw(index: int, header: str, payload: str | None) -> RawEntry:
         outcome=fields["outcome"],
         purpose=fields["purpose"],
         resource=fields["resource"],
-        payload={} if payload is None else json.loads(payload),
+        payload={key: value for key, value in told.items() if key != "asked"},
+        asked=told.get("asked"),
     )

@@ -174,7 +174,7 @@ def test_payloads_leave_as_ids_and_fixed_words_alone(clinic: Clinic) -> None:
         for word in (b"maria", b"keller", b"knee", b"555-0147"):
             assert word not in text
     search = next(item for item in whole(clinic) if item.header.event is EventType.MEMORY_SEARCH)
-    assert set(search.fields or {}) == {"memories", "count", "k", "query"}
+    assert set(search.fields or {}) == {"memories", "count", "k", "query", "asked"}
     assert search.withheld == 0
 
 

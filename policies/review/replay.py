@@ -1,0 +1,170 @@
+"""Logged decisions decided anew under other rules: who would have been refused, and who would have got more.
+
+Owns deciding anew and what of it cannot be done. Every fact is one that the log holds (`policies.facts`): where the log
+does not say what was asked, nothing is supposed, and the entry is counted among those that cannot be replayed. Pure.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from policies.facts import Facts, Place, read_facts
+from policies.model import Purpose
+from policies.rule import Question, Rule, Wall
+from policies.space import Answer, Answers, answers, index_of
+
+MAX_PRINCIPALS: Final = 100
+"""Principals that are named of one kind of flip; more are counted."""
+
+
+class Logged(NamedTuple):
+    """What of an entry replaying needs."""
+
+    leaf_index: int
+    principal: str
+    purpose: str | None
+    allowed: bool
+    asked: str | None
+    """The facts as they stand in the payload; None: it has none."""
+    erased: bool = False
+    """Whether the payload was erased."""
+
+
+class Missing(StrEnum):
+    """Why a decision cannot be replayed."""
+
+    ERASED = "payload erased"
+    NOT_LOGGED = "facts not logged"
+    """An entry of a version that did not log them, or of something that nobody decided."""
+    UNKNOWN = "names that this version does not know"
+    INCONSISTENT = "the facts say otherwise than the entry"
+
+
+class Outcome(StrEnum):
+    """How a decision would have ended."""
+
+    REFUSED = "would be refused"
+    ALLOWED = "would be allowed"
+    LESS = "would reach less"
+    MORE = "would reach more"
+    OTHER = "would reach other things"
+
+
+@dataclass(slots=True)
+class Flip:
+    """Decisions of one kind that would end otherwise."""
+
+    outcome: Outcome
+    facts: Facts
+    purpose: Purpose
+    now: frozenset[Place]
+    """What would be allowed of what was asked."""
+    count: int = 0
+    first: int = -1
+    """Leaf index of the first of them."""
+    last: int = -1
+    principals: Counter[str] = field(default_factory=Counter)
+    more_principals: int = 0
+    """Decisions of principals beyond those that are named."""
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay found."""
+
+    decided: int = 0
+    """Decisions that were decided anew."""
+    same: int = 0
+    missing: Counter[Missing] = field(default_factory=Counter)
+    flips: list[Flip] = field(default_factory=list)
+
+    @property
+    def flipped(self) -> int:
+        """Decisions that would end otherwise."""
+        return self.decided - self.same
+
+    @property
+    def share_missing(self) -> float:
+        """Share of the entries that cannot be replayed; 0 of none."""
+        total = self.decided + self.missing.total()
+        return self.missing.total() / total if total else 0.0
+
+
+def replay(rules: Sequence[Rule], logged: Iterable[Logged]) -> Replayed:
+    """Decide logged decisions anew."""
+    said = answers(rules)
+    found = Replayed()
+    known: dict[tuple[str, str | None, bool], Flip | Missing | None] = {}
+    for entry in logged:
+        if entry.asked is None:
+            found.missing[Missing.ERASED if entry.erased else Missing.NOT_LOGGED] += 1
+            continue
+        key = (entry.asked, entry.purpose, entry.allowed)
+        if key not in known:
+            known[key] = _again(said, *key)
+        verdict = known[key]
+        if isinstance(verdict, Missing):
+            found.missing[verdict] += 1
+            continue
+        found.decided += 1
+        if verdict is None:
+            found.same += 1
+        else:
+            _note(verdict, entry)
+    found.flips = sorted(
+        (one for one in known.values() if isinstance(one, Flip)), key=lambda one: (-one.count, one.first)
+    )
+    return found
+
+
+def _again(
+    said: Answers,
+    asked: str,
+    purpose: str | None,
+    allowed: bool,  # noqa: FBT001  # in the order of the key
+) -> Flip | Missing | None:
+    try:
+        facts = read_facts(asked)
+        known_purpose = Purpose(purpose or "")
+    except ValueError:
+        return Missing.UNKNOWN
+    if allowed != bool(facts.allowed):
+        return Missing.INCONSISTENT
+    now = frozenset(one for one in facts.over if _allowed(said, facts, one, known_purpose))
+    if now == facts.allowed:
+        return None
+    return Flip(_outcome(facts.allowed, now), facts, known_purpose, now)
+
+
+def _allowed(said: Answers, facts: Facts, place: Place, purpose: Purpose) -> bool:
+    found = [
+        said[
+            index_of(
+                Question(Wall.SAME, role, *place, facts.assurance, facts.emergency, facts.action, purpose)
+            )
+        ]
+        for role in facts.roles
+    ]
+    return Answer.ALLOWED in found and Answer.FORBIDDEN not in found
+
+
+def _outcome(before: frozenset[Place], now: frozenset[Place]) -> Outcome:
+    if not now:
+        return Outcome.REFUSED
+    if not before:
+        return Outcome.ALLOWED
+    if now < before:
+        return Outcome.LESS
+    return Outcome.MORE if now > before else Outcome.OTHER
+
+
+def _note(flip: Flip, entry: Logged) -> None:
+    flip.count += 1
+    flip.first = entry.leaf_index if flip.first < 0 else min(flip.first, entry.leaf_index)
+    flip.last = max(flip.last, entry.leaf_index)
+    if entry.principal in flip.principals or len(flip.principals) < MAX_PRINCIPALS:
+        flip.principals[entry.principal] += 1
+    else:
+        flip.more_principals += 1
