@@ -31,6 +31,11 @@ class Decider(Protocol):
         """Digest of the bundle in force."""
         ...
 
+    @property
+    def consent(self) -> frozenset[Purpose]:
+        """Purposes for which only what is about persons who consented is used."""
+        ...
+
     def decide(self, request: Request) -> Decision:
         """Answer one request."""
         ...
@@ -57,6 +62,8 @@ class Grant:
     decisions: tuple[Decision, ...]
     emergency: InForce | None = None
     """Under which it was asked; each entry of the grant names it."""
+    consent: bool = False
+    """Whether it covers only what is about persons who consented to its purpose."""
     asked: str = ""
     """What was asked and what of it was allowed, as `policies.facts` writes it; each entry of the grant says so."""
 
@@ -138,7 +145,9 @@ def authorise(
     asked_for = write_facts(Facts(principal.roles, principal.assurance, declared, action, wanted, reached))
     if not allowed:
         raise DeniedError(f"{action} for {purpose} is not allowed", asked_for)
-    return Grant(principal, action, purpose, allowed, emergency, asked_for)
+    return Grant(
+        principal, action, purpose, allowed, emergency, consent=purpose in policy.consent, asked=asked_for
+    )
 
 
 EVERY_MEMORY: tuple[tuple[AccessTier, Relation], ...] = tuple(
