@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Final
 
 from audit.canonical import JsonValue
-from audit.event import EventType, Header, Verdict
+from audit.event import EventType, Header, Outcome, Verdict
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
 from policies.review.replay import Logged
-from vault.grant import authorise
+from vault.errors import NotFoundError
+from vault.grant import Grant, authorise
 from vault.journal import VAULT_PRINCIPAL, Call
 from vault.log_stream import checked
 from vault.parts import Parts
@@ -42,17 +43,39 @@ class DecisionLog:
             DeniedError: the log may not be read; the denial is logged.
             TamperedError: an entry is not what its leaf says.
         """
-        over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
-        try:
-            grant = authorise(self._parts.policy, principal, Action.AUDIT, purpose, over=over)
-        except DeniedError:
-            self._parts.journal.deny(Call(principal, Action.AUDIT, purpose), resource=_RESOURCE)
-            raise
+        grant = self._authorise(principal, purpose)
         with self._parts.store.log_connection(grant.tenant) as connection:
             size = self._parts.log.head(connection, grant.tenant).size
         told: dict[str, JsonValue] = {"kind": "decisions", "entries": size}
         self._parts.journal.note(grant, told, resource=_RESOURCE, event=EventType.AUDIT_READ)
         return self._from(grant.tenant, size, since)
+
+    def entry(self, principal: Principal, purpose: Purpose, index: int) -> tuple[Logged, str]:
+        """Return one decision, and the digest of the bundle that made it; that somebody looked is an entry.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+            NotFoundError: there is no such entry.
+            TamperedError: it is not what its leaf says.
+        """
+        grant = self._authorise(principal, purpose)
+        with self._parts.store.log_connection(grant.tenant) as connection:
+            found = list(self._parts.log.entries(connection, grant.tenant, index, index + 1))
+        told: dict[str, JsonValue] = {"kind": "decisions", "entries": [index]}
+        outcome = Outcome.OK if found else Outcome.NOT_FOUND
+        self._parts.journal.note(grant, told, resource=_RESOURCE, event=EventType.AUDIT_READ, outcome=outcome)
+        if not found:
+            raise NotFoundError(f"there is no entry {index}")
+        header, payload = checked(found[0], index, grant.tenant)
+        return logged(index, header, payload), header.policy
+
+    def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
+        over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
+        try:
+            return authorise(self._parts.policy, principal, Action.AUDIT, purpose, over=over)
+        except DeniedError:
+            self._parts.journal.deny(Call(principal, Action.AUDIT, purpose), resource=_RESOURCE)
+            raise
 
     def _from(self, tenant: str, size: int, since: datetime | None) -> Iterator[Logged]:
         for start in range(0, size, _PAGE):

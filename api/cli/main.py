@@ -38,6 +38,8 @@ from api.cli import (
     operate,
     policy,
     policy_diff,
+    policy_explain,
+    policy_replay,
     principals,
     retention,
     serve,
@@ -157,6 +159,11 @@ app.add_typer(emergency.app, name="emergency")
 app.add_typer(subject.app, name="subject")
 app.add_typer(retention.app, name="retention")
 policy.app.command("diff")(policy_diff.diff)
+policy.app.command("explain")(policy_explain.explain)
+policy.app.command("explain-entry")(policy_explain.explain_entry)
+policy.app.command("who-can")(policy_explain.who_can)
+policy.app.command("what-can")(policy_explain.what_can)
+policy.app.command("replay")(policy_replay.replay)
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")

@@ -1,13 +1,18 @@
 """Answers of the commands that review policies, as JSON values and as lines for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
 from pydantic import BaseModel
 
+from policies.facts import Place, read_facts
+from policies.model import Purpose
+from policies.review.boxes import Box, lists_of, sentence
 from policies.review.cases import Case, Failure
+from policies.review.explain import Asked, Explanation, explain
 from policies.review.lint import Finding, clean
 from policies.review.mutation import Mutation
+from policies.review.replay import Logged, Replayed
 from policies.rule import Question, Rule
 
 
@@ -150,3 +155,196 @@ class TestView(BaseModel):
         yield f"{self.rules} rules, {len(self.rules_not_covered)} without a case that needs them"
         if self.mutants is not None:
             yield f"{self.mutants} changes of a rule that change an answer, {len(self.survivors)} survive"
+
+
+class NearView(BaseModel):
+    """A rule that does not speak of a request, and why not."""
+
+    rule: str
+    line: int
+    missing: list[str]
+
+
+class ExplanationView(BaseModel):
+    """Why a request is decided as it is."""
+
+    allowed: bool
+    reason: str
+    rules: list[str]
+    nearest: list[NearView]
+
+    @classmethod
+    def of(cls, found: Explanation) -> Self:
+        """Show an explanation."""
+        return cls(
+            allowed=found.allowed,
+            reason=found.reason,
+            rules=[f"{rule.id} (line {rule.line})" for rule in found.rules],
+            nearest=[
+                NearView(rule=one.rule.id, line=one.rule.line, missing=list(one.missing))
+                for one in found.nearest
+            ],
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Say it to people."""
+        yield f"{'allowed' if self.allowed else 'denied'}: {self.reason}"
+        for rule in self.rules:
+            yield f"  {rule}"
+        for near in self.nearest:
+            yield f"  nearest: {near.rule} (line {near.line})"
+            for missing in near.missing:
+                yield f"    {missing}"
+
+
+class EntryView(BaseModel):
+    """Why a decision of the log was made."""
+
+    index: int
+    allowed: bool
+    same_bundle: bool
+    """Whether these rules are those that decided."""
+    facts: str | None
+    why: dict[str, ExplanationView]
+    """By kind of thing that was asked for: resource/relation."""
+    unknown: str | None
+    """Why it cannot be explained."""
+
+    @classmethod
+    def of(cls, logged: Logged, rules: Sequence[Rule], *, same_bundle: bool) -> Self:
+        """Explain a logged decision under rules, from what the log says alone."""
+        unknown, why = None, dict[str, ExplanationView]()
+        if logged.asked is None:
+            unknown = "payload erased" if logged.erased else "the entry does not say what was asked"
+        else:
+            try:
+                facts, purpose = read_facts(logged.asked), Purpose(logged.purpose or "")
+            except ValueError:
+                unknown = "the entry names what this version does not know"
+            else:
+                for resource, relation in facts.over:
+                    asked = Asked(
+                        facts.roles,
+                        resource,
+                        relation,
+                        facts.assurance,
+                        facts.emergency,
+                        facts.action,
+                        purpose,
+                    )
+                    why[f"{resource.value}/{relation.value}"] = ExplanationView.of(explain(rules, asked))
+        return cls(
+            index=logged.leaf_index,
+            allowed=logged.allowed,
+            same_bundle=same_bundle,
+            facts=logged.asked,
+            why=why,
+            unknown=unknown,
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Say it to people."""
+        yield f"entry {self.index}: {'allowed' if self.allowed else 'denied'}, {self.facts or 'asked it does not say what'}"
+        if not self.same_bundle:
+            yield "these are not the rules that decided then: what follows is what they would say"
+        if self.unknown is not None:
+            yield f"cannot be explained: {self.unknown}"
+        for place, one in self.why.items():
+            yield f"{place}"
+            for line in one.lines():
+                yield f"  {line}"
+
+
+class BoxView(BaseModel):
+    """Points that are allowed, as a sentence and as lists of names."""
+
+    sentence: str
+    where: dict[str, list[str]]
+
+
+class AllowedView(BaseModel):
+    """All that is allowed within what was asked."""
+
+    allowed: list[BoxView]
+
+    @classmethod
+    def of(cls, boxes: Sequence[Box]) -> Self:
+        """Show boxes."""
+        return cls(allowed=[BoxView(sentence=sentence(box), where=lists_of(box)) for box in boxes])
+
+
+class FlipView(BaseModel):
+    """Logged decisions that would end otherwise."""
+
+    outcome: str
+    count: int
+    roles: list[str]
+    assurance: str
+    emergency: str
+    action: str
+    purpose: str
+    before: list[str]
+    now: list[str]
+    principals: dict[str, int]
+    more_principals: int
+    first: int
+    last: int
+
+
+class ReplayView(BaseModel):
+    """What a replay found."""
+
+    decided: int
+    same: int
+    flipped: int
+    missing: dict[str, int]
+    share_missing: float
+    flips: list[FlipView]
+
+    @classmethod
+    def of(cls, found: Replayed) -> Self:
+        """Show what was found."""
+        return cls(
+            decided=found.decided,
+            same=found.same,
+            flipped=found.flipped,
+            missing={reason.value: count for reason, count in sorted(found.missing.items())},
+            share_missing=round(found.share_missing, 6),
+            flips=[
+                FlipView(
+                    outcome=one.outcome.value,
+                    count=one.count,
+                    roles=sorted(one.facts.roles),
+                    assurance=one.facts.assurance.value,
+                    emergency=one.facts.emergency.value,
+                    action=one.facts.action.value,
+                    purpose=one.purpose.value,
+                    before=_places(one.facts.allowed),
+                    now=_places(one.now),
+                    principals=dict(sorted(one.principals.items())),
+                    more_principals=one.more_principals,
+                    first=one.first,
+                    last=one.last,
+                )
+                for one in found.flips
+            ],
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Say it to people."""
+        for one in self.flips:
+            who = f"{', '.join(one.roles)} ({one.assurance}, emergency {one.emergency})"
+            yield f"{one.count:>8} {one.outcome}: {who} {one.action} for {one.purpose}"
+            yield f"         reached {', '.join(one.before) or 'nothing'}"
+            yield f"         now     {', '.join(one.now) or 'nothing'}"
+            named = ", ".join(f"{name} {count}" for name, count in one.principals.items())
+            more = f", and {one.more_principals} decisions of others" if one.more_principals else ""
+            yield f"         entries {one.first} to {one.last}; {named}{more}"
+        yield f"{self.decided} decisions decided anew: {self.same} end as they did, {self.flipped} otherwise"
+        total = self.decided + sum(self.missing.values())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.missing.items())
+        yield f"{total - self.decided} of {total} entries cannot be replayed{f': {reasons}' if reasons else ''}"
+
+
+def _places(places: Iterable[Place]) -> list[str]:
+    return sorted(f"{resource.value}/{relation.value}" for resource, relation in places)

@@ -116,6 +116,16 @@ def _near(rules: Iterable[Rule], asked: Asked) -> Iterable[Near]:
             )
 
 
+def allowed_together(rules: Sequence[Rule], roles: Iterable[Role]) -> list[Box]:
+    """Return all that a principal who holds these roles together is allowed, as boxes that name them all."""
+    places = [place for place, role in enumerate(Role) if role in set(roles)]
+    said = answers(rules)[places]
+    allowed = (said == Answer.ALLOWED).any(axis=0) & ~(said == Answer.FORBIDDEN).any(axis=0)
+    points: Points = np.zeros(SHAPE, dtype=np.bool_)
+    points[places] = allowed
+    return cover(points)
+
+
 def allowed_within(rules: Sequence[Rule], **lists: Iterable[str]) -> list[Box]:
     """Return all that is allowed within lists of names, as boxes: the exhaustive answer.
 
