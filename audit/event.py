@@ -141,6 +141,7 @@ ERASABLE: Final = frozenset(
         EventType.MEMORY_REVEAL,
         EventType.MEMORY_UPDATE,
         EventType.MEMORY_ORGANIZE,
+        EventType.MEMORY_PROMOTE,
         EventType.KEY_CREATE,
         EventType.EFFECT_INTENT,
     }

@@ -23,7 +23,14 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far times may run backwards between entries: writers take the time before they queue for the log."""
 
 _VAULT_ID: Final = re.compile(r"[a-z]{2,12}_[a-z0-9]{8,64}")
-_USES_RESOURCE: Final = frozenset({EventType.MEMORY_READ, EventType.MEMORY_REVEAL, EventType.MEMORY_UPDATE})
+_USES_RESOURCE: Final = frozenset(
+    {
+        EventType.MEMORY_READ,
+        EventType.MEMORY_REVEAL,
+        EventType.MEMORY_UPDATE,
+        EventType.MEMORY_PROMOTE,
+    }
+)
 _USES_MEMORIES: Final = _USES_RESOURCE | {EventType.MEMORY_SEARCH, EventType.MEMORY_ORGANIZE}
 _MAKES_MEMORIES: Final = frozenset(
     {EventType.MEMORY_WRITE, EventType.MEMORY_UPDATE, EventType.MEMORY_ORGANIZE}

@@ -95,16 +95,27 @@ class Grant:
 
     @property
     def reach(self) -> frozenset[tuple[AccessTier, Relation]]:
-        """The kinds of memory it covers."""
+        """The kinds of memory it covers; of a promotion, which is asked of where it goes, those that it takes from."""
+        promoting = self.action is Action.PROMOTE
         return frozenset(
-            (decision.request.resource, decision.request.relation)
+            (tier, decision.request.relation)
             for decision in self.decisions
-            if isinstance(decision.request.resource, AccessTier)
+            for tier in (_below(decision.request.resource) if promoting else decision.request.resource,)
+            if isinstance(tier, AccessTier)
         )
 
     def covers(self, access_tier: AccessTier, owner: str, team: Collection[str] = ()) -> bool:
         """Say whether a memory of that tier, owner and care team is within reach."""
         return (access_tier, relation_of(self.principal, owner, team)) in self.reach
+
+
+def _below(resource: Resource) -> AccessTier | None:
+    """Return the access tier from which a memory is promoted to another: one step at a time, and none to private."""
+    steps: dict[Resource, AccessTier] = {
+        AccessTier.INSTITUTIONAL: AccessTier.PRIVATE,
+        AccessTier.PUBLIC: AccessTier.INSTITUTIONAL,
+    }
+    return steps.get(resource)
 
 
 def relation_of(principal: Principal, owner: str, team: Collection[str] = ()) -> Relation:

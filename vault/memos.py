@@ -31,6 +31,7 @@ from vault.log_view import LogView
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
 from vault.parts import Parts
+from vault.promotion import Promotion, Promotions
 from vault.read_path import Question, ReadPath
 from vault.update_path import Change, UpdatePath
 from vault.write_path import WritePath, WriteRequest
@@ -87,6 +88,7 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
         self._read = ReadPath(parts)
         self._update = UpdatePath(parts)
         self._organizer = Organizer(parts)
+        self._promotions = Promotions(parts)
 
     @classmethod
     def open(
@@ -220,6 +222,24 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
         """
         change = Change(memory_id, text, expected_version, purpose or self._purpose)
         return self._update.update(self._principal, change)
+
+    def promote(
+        self,
+        memory_id: str,
+        to: AccessTier,
+        *,
+        expected_version: int | None = None,
+        purpose: Purpose | None = None,
+    ) -> Receipt:
+        """Open a memory to the next wider access tier, as its next version, after a look at its content.
+
+        Raises:
+            NotFoundError: there is none of this id in the tier below and within reach.
+            ScreeningRefusedError: it would be public, and personal data stands readable in it.
+            DeniedError, ConflictError, InputInvalidError: as for `update`.
+        """
+        promotion = Promotion(memory_id, to, expected_version, purpose or self._purpose)
+        return self._promotions.promote(self._principal, promotion)
 
     def may(self, action: Action, resource: Resource, purpose: Purpose | None = None) -> bool:
         """Say whether the rules allow an action on the principal's own tenant; not an access, not logged."""

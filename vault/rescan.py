@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from audit.canonical import JsonValue
 from audit.event import EventType
 from audit.log import Leaf
+from policies.model import AccessTier
 from vault.embedding_worker import Pending
 from vault.errors import (
     ConflictError,
@@ -38,7 +39,7 @@ from vault.model import Screened
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.privacy.gate import PrivacyGate
-from vault.privacy.kept import with_kept_originals, with_kept_tokens
+from vault.privacy.kept import with_kept_originals, with_kept_tokens, without_originals
 from vault.privacy.names import screen_name
 from vault.privacy.tokens import SubjectTokens
 from vault.storage.group_commit import Change, WriteSet
@@ -104,11 +105,13 @@ class _Screen:
         gate: The present one.
         tokens: Of the row's subject and scope.
         keeping: Whether the row is under a hold, so that no original may be lost.
+        public: Whether it is public, where no original goes along (`vault.privacy.public`).
     """
 
     gate: PrivacyGate
     tokens: SubjectTokens
     keeping: bool
+    public: bool = False
     lost: bool = False
     """Whether an original was taken out for good."""
 
@@ -120,11 +123,20 @@ class _Screen:
                 screened = with_kept_originals(screened, before.text)
             else:
                 self.lost = True
-        return with_kept_tokens(screened, before)
+        return self._as_open(with_kept_tokens(screened, before))
 
     def speaker(self, before: Screened) -> Screened:
         """Screen a speaker's name, unless it is a token already."""
-        return before if before.replacements else screen_name(self.gate, before.text, self.tokens)
+        if before.replacements:
+            return before
+        return self._as_open(screen_name(self.gate, before.text, self.tokens))
+
+    def _as_open(self, screened: Screened) -> Screened:
+        """Return a text as its access tier takes it; what a hold keeps has its originals still, until it ends."""
+        if not self.public or self.keeping:
+            return screened
+        self.lost |= any(one.original is not None for one in screened.replacements)
+        return without_originals(screened)
 
 
 class Rescan:
@@ -181,7 +193,9 @@ class Rescan:
         try:
             sealer = self._parts.sealers.of_row(tenant, row.stored)
             keeping = row.stored.memory_id in held
-            return self._screened(tenant, row, _Screen(self._parts.gate, sealer.tokens, keeping), sealer)
+            public = row.stored.access_tier is AccessTier.PUBLIC
+            screen = _Screen(self._parts.gate, sealer.tokens, keeping, public)
+            return self._screened(tenant, row, screen, sealer)
         except RootUnusableError:
             raise  # says nothing of the row
         except _UNREADABLE:
@@ -300,7 +314,7 @@ class Rescan:
             with self._parts.store.log_connection(tenant) as connection:
                 memories = memories_of_episode(connection, tenant, row.episode_id)
                 held = bool(held_memories(connection, tenant, memories))
-            screen = _Screen(self._parts.gate, sealer.tokens, held)
+            screen = _Screen(self._parts.gate, sealer.tokens, held, row.access_tier is AccessTier.PUBLIC)
             after = _episode_again(before, screen)
             kinds = _found(*zip(_fields(before), _fields(after), strict=True))
         except RootUnusableError:

@@ -38,7 +38,7 @@ _TRUST: Final = {trust.value[0]: trust.value for trust in TrustState}
 _NAMING: Final = re.compile('"(?:digests|episode_digests|trust|links|edges|gone)":')
 _OF_PRINCIPALS: Final = '"event":"principal.'
 _OF_HOLDS: Final = '"event":"hold.'
-_WROTE: Final = re.compile('"event":"memory[.](?:organize|update|write)","outcome":"ok"')
+_WROTE: Final = re.compile('"event":"memory[.](?:organize|promote|update|write)","outcome":"ok"')
 """In a header, whose keys are sorted and whose strings are of no such letters."""
 _OF_ERASURE: Final = re.compile('"event":"payload[.]erase","outcome":"ok"')
 _ORGANIZED: Final = '"event":"memory.organize","outcome":"ok"'

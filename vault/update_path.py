@@ -30,6 +30,7 @@ from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.pipeline.limits import check_visible
 from vault.privacy.kept import with_kept_tokens
+from vault.privacy.public import open_to
 from vault.sealing import ScreenedAgain
 from vault.storage.rows import StoredMemory
 from vault.subject_sealer import MemoryContent, RecordPlace, SubjectSealer
@@ -69,7 +70,7 @@ class UpdatePath:
         check_visible("text", change.text, parts.limits.turn_chars)
         former = parts.sealers.screened_again(grant.tenant, before)
         sealer = parts.sealers.of_row(grant.tenant, before)
-        text = self._screen(grant, change.text, former.text, sealer)
+        text = self._screen(grant, change.text, _Former(before, source, former), sealer)
         parts.probe("screened")
         after = self._seal(grant, _Former(before, source, former), text, sealer)
         parts.probe("sealed")
@@ -126,13 +127,14 @@ class UpdatePath:
             )
         return grant, stored, source
 
-    def _screen(self, grant: Grant, text: str, before: Screened, sealer: SubjectSealer) -> Screened:
+    def _screen(self, grant: Grant, text: str, former: "_Former", sealer: SubjectSealer) -> Screened:
+        gate = self._parts.gate
         try:
-            screened = self._parts.gate.screen(text, sealer.tokens)
+            screened = with_kept_tokens(gate.screen(text, sealer.tokens), former.content.text)
+            return open_to(former.stored.access_tier, gate, screened)
         except (ScreeningRefusedError, InputInvalidError):
             self._parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
             raise
-        return with_kept_tokens(screened, before)
 
     def _seal(self, grant: Grant, former: "_Former", text: Screened, sealer: SubjectSealer) -> Indexed:
         before, attributes = former.stored, former.content.attributes

@@ -43,6 +43,7 @@ from vault.pipeline.annotate import annotate
 from vault.pipeline.guard import first_trust
 from vault.pipeline.segment import segment
 from vault.privacy.names import screen_name
+from vault.privacy.public import open_to
 from vault.privacy.tokens import SubjectTokens
 from vault.storage.rows import StoredEpisode
 from vault.storage.write_unit import WriteUnit
@@ -125,7 +126,7 @@ class WritePath:
         except KeyDestroyedError:  # whom it is about was erased
             parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
             raise
-        screens = self._screen(grant, request.source, passages, sealer.tokens)
+        screens = self._screen(grant, request, passages, sealer.tokens)
         parts.probe("screened")
         now = parts.clock()
         work = _Work(
@@ -189,23 +190,28 @@ class WritePath:
         return keyless
 
     def _screen(
-        self, grant: Grant, source: Source, passages: Sequence[Passage], tokens: SubjectTokens
+        self, grant: Grant, request: WriteRequest, passages: Sequence[Passage], tokens: SubjectTokens
     ) -> _Screens:
-        gate = self._parts.gate.knowing([passage.speaker for passage in passages])
+        source, gate = request.source, self._parts.gate.knowing([passage.speaker for passage in passages])
+
+        def kept(screened: Screened) -> Screened:
+            return open_to(request.access_tier, gate, screened)
+
+        def screen(text: str) -> Screened:
+            return kept(gate.screen(text, tokens))
+
         try:
-            speakers = {name: screen_name(gate, name, tokens) for name in {p.speaker for p in passages}}
-            refs = {ref: gate.screen(ref, tokens) for ref in {p.ref for p in passages} if ref is not None}
+            speakers = {name: kept(screen_name(gate, name, tokens)) for name in {p.speaker for p in passages}}
+            refs = {ref: screen(ref) for ref in {p.ref for p in passages} if ref is not None}
+            texts = gate.screen_many([passage.text for passage in passages], tokens)
             return _Screens(
-                texts=tuple(gate.screen_many([passage.text for passage in passages], tokens)),
+                texts=tuple(kept(text) for text in texts),
                 speakers=speakers,
                 refs=refs,
-                title=gate.screen(source.title, tokens),
-                name=gate.screen("" if isinstance(source, Chat) else source.name, tokens),
-                tags=tuple(gate.screen_many(source.tags, tokens)),
-                metadata=tuple(
-                    (gate.screen(key, tokens), gate.screen(value, tokens))
-                    for key, value in source.metadata.items()
-                ),
+                title=screen(source.title),
+                name=screen("" if isinstance(source, Chat) else source.name),
+                tags=tuple(kept(tag) for tag in gate.screen_many(source.tags, tokens)),
+                metadata=tuple((screen(key), screen(value)) for key, value in source.metadata.items()),
             )
         except (ScreeningRefusedError, InputInvalidError):
             self._parts.journal.note(grant, {}, outcome=Outcome.REFUSED)

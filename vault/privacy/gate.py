@@ -14,7 +14,7 @@ confidentiality: whatever it misses is sealed like all the rest.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -33,6 +33,8 @@ _DIGEST_CHARACTERS: Final = 16
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _READABLE: Final = re.compile("[^\\W_]|[\U000e0001\U000e0020-\U000e007f]")
 """A letter or digit, or a tag character: nobody sees those, and language models read them."""
+_SURE: Final = 0.5
+"""How sure a finding is at least that counts also where the rules would have it surer: see `readable_kinds`."""
 _LONG: Final = 4096
 _AROUND: Final = 300
 _CUT: Final = re.compile(r"\s")
@@ -117,6 +119,17 @@ class PrivacyGate:
             self._check(text)
         return [self.screen(text, tokens) for text in texts]
 
+    def readable_kinds(self, text: str) -> frozenset[EntityType]:
+        """Return the kinds of personal data that stand readable in a screened text, also those that the rules allow."""
+        self._check(text)
+        if not _READABLE.search(TOKEN.sub("", text)):
+            return frozenset()
+        return frozenset(
+            one.kind
+            for one in self._findings(text, self._is_sure)
+            if any(_around_tokens(text, one.start, one.end))
+        )
+
     def _check(self, text: str) -> None:
         """Refuse what cannot be screened."""
         if len(text) > self._rules.max_characters:
@@ -133,7 +146,7 @@ class PrivacyGate:
         found = resolve(
             [
                 Finding(one.kind, one.start + first, one.end + first, one.score, one.certain)
-                for one in self._findings(text[first:last])
+                for one in self._findings(text[first:last], self._wants)
             ],
             self._rules,
         )
@@ -148,8 +161,8 @@ class PrivacyGate:
                 raise ScreeningRefusedError(f"the privacy rules refuse {run.kind}")
         return runs
 
-    def _findings(self, text: str) -> list[Finding]:
-        """Return what the rules want masked, as ranges of `text`: seen plainly, across seams, and in tag characters."""
+    def _findings(self, text: str, wants: Callable[[Finding], bool]) -> list[Finding]:
+        """Return what is wanted, as ranges of `text`: seen plainly, across seams, and in tag characters."""
         view = view_of(text)
         seen = list(self._detector.detect(view.text))
         without = joined(view)
@@ -158,13 +171,13 @@ class PrivacyGate:
         wanted = [
             Finding(one.kind, *view.to_source(one.start, one.end), one.score, one.certain)
             for one in seen
-            if self._wants(one)
+            if wants(one)
         ]
         hidden = (Finding(EntityType.SECRET, *place, 1.0) for place in hidden_tags(text))
         return wanted + [
             one
             for one in hidden
-            if self._wants(one)
+            if wants(one)
             and not any(other.start < one.end and one.start < other.end for other in wanted)
         ]
 
@@ -176,6 +189,11 @@ class PrivacyGate:
             and finding.score >= rule.threshold
             and finding.start < finding.end
         )
+
+    def _is_sure(self, finding: Finding) -> bool:
+        """Tell whether a finding counts, whatever the rules do about its kind."""
+        threshold = min(self._rules.rule(finding.kind).threshold, _SURE)
+        return finding.score >= threshold and finding.start < finding.end
 
     def _mask(
         self, text: str, runs: Sequence[_Run], tokens: SubjectTokens

@@ -45,14 +45,14 @@ class WriteUnit:
             raise ConflictError("expected an entry of the grant's tenant")
         self._work.drafts.append(draft)
 
-    def _expect(self, action: Action) -> None:
+    def _expect(self, *actions: Action) -> None:
         """See that the grant is for what is done under it (law 2).
 
         Raises:
             DeniedError: it is for another action.
         """
-        if self._grant.action is not action:
-            raise DeniedError(f"a grant to {self._grant.action} is none to {action}")
+        if self._grant.action not in actions:
+            raise DeniedError(f"a grant to {self._grant.action} is none to {actions[0]}")
 
     def refuse_erased(self, tombstones: Callable[[], Mapping[bytes, TombstoneKind]]) -> None:
         """Refuse the write where it would bring back what was erased, as the commit's transaction sees it.
@@ -101,7 +101,7 @@ class WriteUnit:
         Threat: a memory is disputed or revoked while its new version is being sealed. A version is
         written only if the one before it still has the trust that the new one carries on.
         """
-        self._expect(Action.UPDATE)
+        self._expect(Action.UPDATE, Action.PROMOTE)
         trusted = MEMORY.c.trust == memory.trust.value
         before = and_(self._current(memory.memory_id, memory.version - 1), trusted)
 
