@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from api.cli.main import app
+from policies.bundle import SHIPPED
 from policies.model import Role
 from tests.api.conftest import Memvault
 
@@ -35,6 +36,12 @@ NOBODY: dict[str, str] = {
     "audit anchor": "prints or reads a file of public checkpoints",
     "certificate verify": "reads a certificate",
     "doctor": "the same as `principal add`: what it tells is for whoever has the folder",
+    "policy lint": "reads a bundle, and no vault",
+    "policy test": "the same",
+    "policy diff": "reads two bundles, and no vault",
+    "policy explain": "reads a bundle, and no vault",
+    "policy who-can": "the same",
+    "policy what-can": "the same",
     "principal add": "acts as the operator of the folder, for whom no role can be named",
     "principal list": "the same",
     "principal revoke": "the same",
@@ -147,6 +154,8 @@ ENTRIES: dict[str, Entry] = {
     "audit intents close": Entry(
         RUNNING, lambda _: ["1", "--outcome", "failed"], lambda _: ["999999", "--outcome", "failed"]
     ),
+    "policy replay": Entry(WATCHING, lambda _: [str(SHIPPED)]),
+    "policy explain-entry": Entry(WATCHING, lambda _: ["1"], lambda _: ["999999"]),
     "hold place": Entry(
         JUDGING,
         lambda _: ["subject", "--matter", "m-2", "--subject", "maria", *PLACE],
@@ -163,6 +172,26 @@ ENTRIES: dict[str, Entry] = {
     ),
     "hold ask-release": Entry(JUDGING, lambda house: [house.hold], lambda _: [NO_HOLD], JUDGING),
     "hold release": Entry(JUDGING, lambda house: [house.hold], lambda _: [NO_HOLD], JUDGING),
+    "promote": Entry(
+        by(OWNER),
+        lambda house: [house.memory, "--to", "institutional"],
+        lambda _: [NO_MEMORY, "--to", "institutional"],
+        by(OWNER),
+    ),
+    "care-team join": Entry(
+        RUNNING, lambda _: ["maria", "--member", "dr-x"], lambda _: ["nobody", "--member", "dr-x"]
+    ),
+    "care-team leave": Entry(
+        RUNNING, lambda _: ["maria", "--member", "dr-x"], lambda _: ["nobody", "--member", "dr-x"]
+    ),
+    "care-team show": Entry(RUNNING, lambda _: ["maria"], lambda _: ["nobody"]),
+    "consent give": Entry(
+        JUDGING, lambda _: ["maria", "--to", "research"], lambda _: ["nobody", "--to", "research"]
+    ),
+    "consent withdraw": Entry(
+        JUDGING, lambda _: ["maria", "--to", "research"], lambda _: ["nobody", "--to", "research"]
+    ),
+    "consent show": Entry(JUDGING, lambda _: ["maria"], lambda _: ["nobody"]),
     # With one factor nobody breaks the glass, whatever the role.
     "emergency start": Entry(
         by(), lambda _: ["--reason-code", "transfer", "--case", "case-1", "--minutes", "5"]
