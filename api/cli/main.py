@@ -27,7 +27,9 @@ from api.cli import (
     audit_stream,
     audit_tiles,
     bench,
+    care_team,
     certificate,
+    consent,
     demo,
     emergency,
     hold,
@@ -53,6 +55,7 @@ from api.cli.audit_intents import intents
 from api.cli.audit_lookup import erase_payload, lookup
 from api.cli.erase import erase
 from api.cli.output import print_problem, reported
+from api.cli.promote import promote
 
 _Parameters = ParamSpec("_Parameters")
 _USAGE_TYPE: Final = "urn:memvault:problem:usage"
@@ -136,6 +139,7 @@ app.command("show")(memories.show)
 app.command("reveal")(memories.reveal)
 app.command("update")(memories.update)
 app.command("organize")(memories.organize)
+app.command("promote")(promote)
 log.app.command("verify")(audit_export.verify)
 log.app.command("export")(audit_export.export)
 log.app.command("prove")(audit_export.prove)
@@ -156,6 +160,8 @@ app.command("erase")(erase)
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(hold.app, name="hold")
 app.add_typer(emergency.app, name="emergency")
+app.add_typer(care_team.app, name="care-team")
+app.add_typer(consent.app, name="consent")
 app.add_typer(subject.app, name="subject")
 app.add_typer(retention.app, name="retention")
 policy.app.command("diff")(policy_diff.diff)
