@@ -39,6 +39,7 @@ from vault.storage.declaring import (
     MarkNoticed,
     emergencies,
     emergency,
+    is_told,
     running,
     unnoticed,
     was_later,
@@ -61,7 +62,8 @@ def in_force(parts: Parts, call: Call, emergency_id: str) -> InForce:
     tenant, own = call.principal.tenant, (call.principal.id, call.purpose)
     with parts.store.log_connection(tenant) as connection:
         found = emergency(connection, tenant, emergency_id)
-    if found is None or (found.principal, found.purpose) != own or is_over(parts, tenant, found):
+        told = found is not None and is_told(connection, tenant, found)
+    if found is None or not told or (found.principal, found.purpose) != own or is_over(parts, tenant, found):
         raise DeniedError("expected an emergency of one's own that is in force for this purpose")
     return InForce(found.emergency_id)
 

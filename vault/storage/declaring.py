@@ -4,16 +4,19 @@ Owns the statements; guards in the database say the same (`vault.storage.guards`
 `vault.emergencies`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, select, update
 
+from audit.errors import AuditError
+from audit.event import EventType, Outcome, parse_header, verify_payload
 from audit.log import Leaf
 from audit.store import LEAF
 from policies.model import Purpose
-from vault.clock import from_microseconds
+from vault.clock import from_microseconds, microseconds
 from vault.emergency_terms import Declared, EmergencyReason, EmergencyVerdict
 from vault.errors import ConflictError
 from vault.storage.schema import EMERGENCY
@@ -139,6 +142,29 @@ def was_later(connection: Connection, tenant: str, after: int, until: int) -> bo
     """
     later = and_(LEAF.c.tenant_id == tenant, LEAF.c.time_us >= until, LEAF.c.leaf_index > after)
     return bool(connection.execute(select(exists().where(later))).scalar())
+
+
+def is_told(connection: Connection, tenant: str, declared: Declared) -> bool:
+    """Say whether the log tells of the start of an emergency as its row does.
+
+    Threat: whoever may write the file plants a row, or puts off its end. An entry of that is not so easily planted.
+    """
+    query = select(LEAF.c.header, LEAF.c.salt, LEAF.c.payload).where(
+        LEAF.c.tenant_id == tenant, LEAF.c.leaf_index == declared.leaf_index
+    )
+    leaf = connection.execute(query).first()
+    if leaf is None or leaf.payload is None:
+        return False
+    try:
+        header, payload = parse_header(leaf.header), json.loads(leaf.payload)
+        verify_payload(header.commitment, leaf.salt, leaf.payload)
+    except (AuditError, ValueError):
+        return False
+    started = (EventType.EMERGENCY_START, Outcome.OK, declared.principal, declared.emergency_id)
+    if (header.event, header.outcome, header.principal, header.resource) != started:
+        return False
+    told = (header.purpose, payload.get("until"))
+    return told == (declared.purpose.value, microseconds(declared.until))
 
 
 def _of(tenant: str, *which: ColumnElement[bool]) -> ColumnElement[bool]:

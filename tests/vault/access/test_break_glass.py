@@ -294,3 +294,22 @@ def test_an_emergency_outlives_a_reopening_within_its_time(clinic: Clinic) -> No
     declared = glass(clinic).declare(NURSE, WHY)
     clinic.reopen()
     assert under(clinic, declared).get(memory).id == memory
+
+
+def test_a_row_that_the_log_does_not_tell_of_opens_nothing(clinic: Clinic) -> None:
+    memory = written(clinic)
+    declared = glass(clinic).declare(NURSE, WHY)
+    planted = new_id(IdKind.EMERGENCY, clinic.options.clock(), clinic.options.entropy)
+    columns = "reason, case_id, purpose, started, until, leaf_index"
+    clinic.sql(
+        f"INSERT INTO emergency (tenant_id, emergency_id, principal_id, {columns})"  # noqa: S608  # fixed names
+        f" SELECT tenant_id, ?, ?, {columns} FROM emergency",
+        planted,
+        OTHER_NURSE.id,
+    )
+    with pytest.raises(DeniedError):
+        MemOS(clinic.vault, principal=OTHER_NURSE, purpose=Purpose.TREATMENT, emergency=planted).get(memory)
+    clinic.sql("DROP TRIGGER emergency_fixed")
+    clinic.sql("UPDATE emergency SET until = until + 60000000000")
+    with pytest.raises(DeniedError):
+        under(clinic, declared).get(memory)
