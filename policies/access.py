@@ -68,6 +68,11 @@ class AccessPolicy:
         self.digest: Final = digest
         self.consent: Final = consent
         """Purposes for which only what is about persons who consented is used; see `policies.privacy`."""
+        self.tells_teams: Final = any(
+            (Relation.CARE_TEAM in rule.relations) is not (Relation.INSTITUTION in rule.relations)
+            for rule in rules
+        )
+        """Whether any rule tells a care team from the rest of the institution."""
         self._of_role = {role: tuple(rule for rule in rules if role in rule.roles) for role in Role}
         self._enforcers = {role: _enforcer(of_role) for role, of_role in self._of_role.items()}
         self._lock = threading.Lock()

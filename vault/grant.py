@@ -36,6 +36,11 @@ class Decider(Protocol):
         """Purposes for which only what is about persons who consented is used."""
         ...
 
+    @property
+    def tells_teams(self) -> bool:
+        """Whether any rule tells a care team from the rest of the institution."""
+        ...
+
     def decide(self, request: Request) -> Decision:
         """Answer one request."""
         ...

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from policies.model import AccessTier
 from vault.errors import IndexStaleError
-from vault.grant import Grant
+from vault.grant import Decider, Grant
 from vault.model import TrustState
 from vault.openness import Openness
 from vault.search.embed import Embedder
@@ -150,6 +150,10 @@ class Indexes:
         with self._lock:
             self._stale.add(tenant)
 
+    def fits(self, tenant: str, policy: Decider) -> bool:
+        """Say whether an index has the scopes that the rules in force ask for."""
+        return self._state(tenant).openness.fits(policy)
+
     def is_stale(self, tenant: str) -> bool:
         """Say whether an index lacks something that is durable."""
         return tenant in self._stale
@@ -192,6 +196,8 @@ class Indexes:
 
             def take(row: IndexRow, record: bytes, vector: Vector | None) -> None:
                 scope = state.scope(AccessTier(row.access_tier), row.owner, row.subjects)
+                if state.index.scope_of(row.memory_id) == scope:
+                    return  # a hole in the scope would cost every later search
                 state.scopes.add(scope)
                 state.index.replace(scope, row.memory_id, row.episode_id, row.position, record)
                 if vector is not None:

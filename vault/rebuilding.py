@@ -53,7 +53,7 @@ def rebuild_index(parts: Parts, tenant: str) -> Rebuilt:
     """
     unreadable, bad_vectors = 0, []
     with parts.store.log_connection(tenant) as connection:
-        known = openness(connection, tenant, parts.policy.consent)
+        known = openness(connection, tenant, parts.policy)
     with parts.indexes.anew(tenant, known) as take:
         for row in leased_rows(parts, tenant):
             try:
@@ -107,6 +107,8 @@ def fill_index(parts: Parts, tenant: str) -> None:
 def freshen(parts: Parts, tenant: str) -> None:
     """Build a tenant's index anew if it is stale, between two commits; whoever asks waits for it.
 
+    It is stale, too, where rules came into force since that ask for other scopes.
+
     Writers wait, too: what they made durable meanwhile would be missing in the new index. A bad vector stays
     for the next opening, which makes it anew.
 
@@ -121,6 +123,8 @@ def freshen(parts: Parts, tenant: str) -> None:
         rebuild_index(parts, tenant)
         parts.embedding.put_missing(unembedded(parts, tenant))
 
+    if not parts.indexes.fits(tenant, parts.policy):
+        parts.indexes.distrust(tenant)
     if not parts.indexes.is_stale(tenant):
         return
     try:

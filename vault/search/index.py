@@ -185,6 +185,11 @@ class TenantIndex:
         with self._lock:
             return list(self._rows)
 
+    def scope_of(self, memory_id: str) -> Scope | None:
+        """Return the scope in which a memory is; None where it is in none."""
+        place = self._rows.get(memory_id)
+        return None if place is None else place[0]
+
     def without_vector(self) -> list[str]:
         """Ids of memories that wait for their vector."""
         with self._lock:

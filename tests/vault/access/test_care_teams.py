@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import true
 
+from policies.access import AccessPolicy
 from policies.bundle import ACCESS_RULES, Bundle
 from policies.errors import DeniedError, RequestInvalidError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation, Role
@@ -270,3 +271,22 @@ def test_a_change_that_the_index_cannot_follow_makes_it_stale_and_the_next_searc
         care(ward).join(ADMINISTRATOR, "anna", CLINICIAN.id)
     assert ward.vault.parts.indexes.is_stale(CLINIC)
     assert found(ward.mem(CLINICIAN)) == {one}
+
+
+def test_where_no_rule_tells_a_team_from_the_rest_the_index_has_no_scopes_for_teams(clinic: Clinic) -> None:
+    write(clinic, "the knee", "anna")
+    care(clinic).join(ADMINISTRATOR, "anna", CLINICIAN.id)
+    assert not clinic.vault.parts.policy.tells_teams
+    assert {scope.team for scope in clinic.vault.parts.indexes._state(CLINIC).scopes} == {()}
+    assert len(found(clinic.mem(CLINICIAN))) == 1
+
+
+def test_rules_that_come_into_force_and_tell_teams_have_the_index_built_anew(clinic: Clinic) -> None:
+    annas = write(clinic, "the knee", "anna")
+    write(clinic, "bob's knee", "bob")
+    care(clinic).join(ADMINISTRATOR, "anna", CLINICIAN.id)
+    telling = AccessPolicy.load(bundle_with(OPEN_RULE, TEAM_RULE))
+    clinic.vault.parts = replace(clinic.vault.parts, policy=telling)
+    assert found(clinic.mem(CLINICIAN)) == {annas}
+    scopes = clinic.vault.parts.indexes._state(CLINIC).scopes
+    assert {scope.team for scope in scopes} == {(), (CLINICIAN.id,)}
