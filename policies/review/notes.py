@@ -88,12 +88,8 @@ def privacy_notes(base: PrivacyRules, head: PrivacyRules) -> Iterator[Note]:
             weaker = now.threshold > was.threshold
             text = f"{kind.value} counts from a score of {now.threshold:g}, was {was.threshold:g}: {'less' if weaker else 'more'} is found"
             yield note(text, Severity.MEDIUM if weaker else Severity.LOW)
-    known, now_known = ({term.casefold() for term in one.allow_terms} for one in (base, head))
-    if now_known - known:
-        terms = ", ".join(sorted(now_known - known))
-        yield note(f"never personal data any more, whatever the detector says: {terms}", Severity.MEDIUM)
-    if known - now_known:
-        yield note(f"may be personal data again: {', '.join(sorted(known - now_known))}", Severity.LOW)
+    yield from _consent_notes(base, head)
+    yield from _term_notes(base, head)
     if base.languages != head.languages:
         dropped = set(base.languages) - set(head.languages)
         text = f"screened as {', '.join(head.languages)}, was {', '.join(base.languages)}"
@@ -104,6 +100,27 @@ def privacy_notes(base: PrivacyRules, head: PrivacyRules) -> Iterator[Note]:
     if base.spacy != head.spacy:
         text = "spaCy's findings are added" if head.spacy else "spaCy's findings are no longer added"
         yield note(text, Severity.LOW if head.spacy else Severity.MEDIUM)
+
+
+def _consent_notes(base: PrivacyRules, head: PrivacyRules) -> Iterator[Note]:
+    needs, now_needs = set(base.consent), set(head.consent)
+    if needs - now_needs:
+        text = f"used without consent now: {', '.join(sorted(needs - now_needs))}"
+        yield Note(Section.PRIVACY, text, Severity.HIGH)
+    if now_needs - needs:
+        text = f"needs consent now: {', '.join(sorted(now_needs - needs))}"
+        yield Note(Section.PRIVACY, text, Severity.LOW)
+
+
+def _term_notes(base: PrivacyRules, head: PrivacyRules) -> Iterator[Note]:
+    known, now_known = ({term.casefold() for term in one.allow_terms} for one in (base, head))
+    if now_known - known:
+        terms = ", ".join(sorted(now_known - known))
+        text = f"never personal data any more, whatever the detector says: {terms}"
+        yield Note(Section.PRIVACY, text, Severity.MEDIUM)
+    if known - now_known:
+        text = f"may be personal data again: {', '.join(sorted(known - now_known))}"
+        yield Note(Section.PRIVACY, text, Severity.LOW)
 
 
 def _past(action: PrivacyAction) -> str:

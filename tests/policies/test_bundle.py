@@ -143,3 +143,13 @@ def test_a_file_that_is_no_clean_text_is_named(folder: Path, name: str, content:
 def test_the_largest_file_is_still_read(folder: Path) -> None:
     (folder / BUNDLE_FILES[0]).write_bytes(b"a" * MAX_FILE_BYTES)
     assert len(Bundle.read(folder).text(BUNDLE_FILES[0])) == MAX_FILE_BYTES
+
+
+def test_lint_gets_what_is_there_as_it_is(folder: Path) -> None:
+    (folder / BUNDLE_FILES[0]).write_bytes(b"\xff" * (MAX_FILE_BYTES + 9))
+    (folder / BUNDLE_FILES[1]).unlink()
+    (folder / "stray.csv").write_bytes(b"x")
+    found = Bundle.raw(folder)
+    assert found.keys() == {*BUNDLE_FILES, "stray.csv"} - {BUNDLE_FILES[1]}
+    assert len(found[BUNDLE_FILES[0]]) == MAX_FILE_BYTES + 1
+    assert found["stray.csv"] == b"x"

@@ -70,3 +70,8 @@ def test_a_request_of_empty_strings_is_refused(at: int) -> None:
 
 def test_the_names_of_resources_do_not_overlap() -> None:
     assert not {tier.value for tier in AccessTier} & {resource.value for resource in SystemResource}
+
+
+def test_a_principal_of_made_up_assurance_is_refused() -> None:
+    with pytest.raises(RequestInvalidError, match="known assurance"):
+        Principal("dr-b", "clinic", frozenset({Role.CLINICIAN}), "mfa")  # type: ignore[arg-type]  # that is the test

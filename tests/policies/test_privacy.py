@@ -120,3 +120,17 @@ def test_the_rules_cannot_be_changed_once_parsed() -> None:
 
 def test_the_default_file_stands_beside_its_module() -> None:
     assert Path(DEFAULT_FILE).name == "privacy.yaml"
+
+
+@pytest.mark.parametrize("consent", ["research", "[research, research]", "[fun]", "{research: 1}"])
+def test_purposes_that_need_consent_are_known_ones_each_once(consent: str) -> None:
+    text = DEFAULT_FILE.read_text("utf-8").replace("spacy: false", f"spacy: false\nconsent: {consent}", 1)
+    with pytest.raises(PolicyInvalidError, match="consent"):
+        parse_privacy_rules(text)
+
+
+def test_purposes_that_need_consent_are_read() -> None:
+    text = DEFAULT_FILE.read_text("utf-8").replace(
+        "spacy: false", "spacy: false\nconsent: [research, legal]", 1
+    )
+    assert [purpose.value for purpose in parse_privacy_rules(text).consent] == ["research", "legal"]

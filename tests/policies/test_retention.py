@@ -390,3 +390,13 @@ def test_what_is_loaded_was_decided_as_if_every_memory_had_been_tried(
             parse_retention_rules(text)
     else:
         assert len(parse_retention_rules(text).rules) == len(rules)
+
+
+def test_choices_are_kept_and_no_more_of_them_than_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("policies.retention_model.MAX_CHOSEN", 3)
+    rules = default_retention_rules()
+    for _ in range(2):
+        for tenant in ("one", "two", "three", "four", "five"):
+            assert rules.choose(replace(CHAT, tenant=tenant), NOTHING) == ("general", DEFAULT_RULE)
+            assert rules.choose(replace(CHAT, tenant=tenant), NOTHING) == ("general", DEFAULT_RULE)
+            assert len(rules._chosen) <= 3

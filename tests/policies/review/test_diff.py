@@ -197,6 +197,16 @@ def test_a_detector_that_is_taken_away_is_said() -> None:
     ]
 
 
+def test_purposes_that_need_consent_and_that_need_it_no_more_are_said() -> None:
+    head = edited((PRIVACY_RULES, "spacy: false", "spacy: false\nconsent: [research]"))
+    assert [(one.severity, one.text) for one in diff(BASE, head).notes] == [
+        (Severity.LOW, "needs consent now: research")
+    ]
+    assert [(one.severity, one.text) for one in diff(head, BASE).notes] == [
+        (Severity.HIGH, "used without consent now: research")
+    ]
+
+
 HEALTH = "    term: P30Y\n    from: event\n    then: ask\n"
 ROWS: list[tuple[list[tuple[str, str]], list[str]]] = [
     (
