@@ -23,6 +23,7 @@ from vault.errors import KeyAccessError, RootUnusableError, TamperedError
 from vault.parts import Parts
 from vault.readers import Readers, readers_of
 from vault.selector import Belongings, belongings, pieces
+from vault.storage.consent_rows import consents
 from vault.storage.removal import MAX_REMOVED, held_memories, held_subjects
 from vault.storage.restricting import Standing, standing
 from vault.storage.rows import StoredEpisode, StoredMemory, stored_episode, stored_memory
@@ -93,6 +94,10 @@ def disclose(parts: Parts, connection: Connection, asked: Asked) -> tuple[Disclo
         "originals": asked.terms.originals,
         "counts": dict(found.counts),
         "restrictions": [_restriction(one) for one in stands],
+        "consents": [
+            {"purpose": purpose.value, "since": _time(since)}
+            for purpose, since in consents(connection, asked.tenant, asked.subject).items()
+        ],
     }
     if asked.terms.holds:
         head["legal_hold"] = _is_held(connection, asked, found)

@@ -33,6 +33,8 @@ class YesToAll:
     """A decider that was bribed."""
 
     digest = "sha256:" + "00" * 32
+    consent = frozenset[Purpose]()
+    tells_teams = False
 
     def decide(self, request: Request) -> Decision:
         """Allow."""

@@ -1,5 +1,6 @@
 """Consent: for the purposes that need it, nothing of anybody who did not say yes is used, counted or hinted at."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,9 +15,12 @@ from policies.privacy import parse_privacy_rules
 from tests.simulators.clinic import ADMINISTRATOR, CLINICIAN, OFFICER, OWNER, Clinic
 from tests.simulators.fakes import FrozenClock, fake_options
 from vault.consents import Consents
+from vault.disclosure import DisclosureTerms
+from vault.disclosure_json import json_pieces
 from vault.errors import ConflictError, IdentifierInvalidError, NotFoundError
 from vault.memos import MemOS
 from vault.restrictions import Restrictions
+from vault.subject_rights import SubjectRights
 
 
 def needing(*purposes: Purpose) -> Bundle:
@@ -142,3 +146,13 @@ def test_the_shipped_rules_need_no_consent_and_screening_does_not_depend_on_it(c
 def test_what_is_no_list_of_purposes_is_refused(bad: str) -> None:
     with pytest.raises(PolicyInvalidError, match="consent"):
         parse_privacy_rules(Bundle.read().text(PRIVACY_RULES) + f"consent: {bad}\n")
+
+
+def test_a_person_is_told_what_they_consented_to(study: Clinic) -> None:
+    write(study, "anna's knee", "anna")
+    consents(study).give(OFFICER, "anna", Purpose.RESEARCH)
+    rights = SubjectRights(study.vault.parts)
+    with rights.disclosing(OFFICER, "anna", DisclosureTerms(readers=False)) as told:
+        told_as_json = json.loads("".join(json_pieces(told)))
+        assert [one["purpose"] for one in told_as_json["consents"]] == ["research"]
+        assert told_as_json["counts"]["consents"] == 1
