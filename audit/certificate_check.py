@@ -35,6 +35,7 @@ from audit.trust import Trust
 CERTIFIED: Final = "certified"
 """What the certifying entry says under `step`."""
 SUBJECT: Final = "subject"
+ASKED: Final = "asked"
 _WIDTH: Final = 16
 _ORDER: Final = (EventType.EFFECT_INTENT, EventType.SUBJECT_ERASE, EventType.KEY_DESTROY)
 """Each of these is among the steps, the first one of each before the first of the next."""
@@ -96,12 +97,14 @@ def _check_certifying(certificate: Certificate, digest: str, entry: ProvenEntry)
     if header.resource != certificate.erasure:
         expected = header.resource or "an erasure"
         raise VerificationError("certificate's erasure", expected=expected, got=certificate.erasure)
-    payload = entry.payload
-    named = payload.get("certificate") if isinstance(payload, Mapping) else None
+    payload = entry.payload if isinstance(entry.payload, Mapping) else {}
+    named = payload.get("certificate")
     if named != digest:
         expected = named if isinstance(named, str) else "a digest in the entry's payload"
         raise VerificationError("certificate digest", expected=expected, got=digest)
-    if payload != certifying_payload(certificate, digest):
+    # What the decision was asked is of the policy's vocabulary, and says nothing of the erasure.
+    told_of = {key: value for key, value in payload.items() if key != ASKED}
+    if told_of != certifying_payload(certificate, digest):
         raise VerificationError(
             "certifying entry", expected="the erasure and person of the certificate", got="others"
         )
