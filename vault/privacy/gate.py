@@ -177,8 +177,7 @@ class PrivacyGate:
         return wanted + [
             one
             for one in hidden
-            if wants(one)
-            and not any(other.start < one.end and one.start < other.end for other in wanted)
+            if wants(one) and not any(other.start < one.end and one.start < other.end for other in wanted)
         ]
 
     def _wants(self, finding: Finding) -> bool:
