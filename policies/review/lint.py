@@ -31,7 +31,7 @@ from policies.retention import parse_retention_rules
 from policies.review.boxes import cover, sentence
 from policies.review.cases import Case, asked_points, failures, parse_cases
 from policies.rule import MAX_RULES, Effect, Rule, parse_rules
-from policies.space import Answer, Answers, answers, covered
+from policies.space import Answer, Answers, answers, covered, decisive
 
 MAX_FINDINGS: Final = 1_000
 """Of one bundle: a file of a hundred thousand bad lines is told of, not repeated."""
@@ -238,7 +238,7 @@ def _of_rules(rules: Sequence[Rule]) -> Iterator[Finding]:
                 "rule-dead", f"{rule.id} allows only what other rules deny", ACCESS_RULES, rule.line, 1
             )
             continue
-        if (answers([*rules[:place], *rules[place + 1 :]]) == said).all():
+        if (decisive(answers([*rules[:place], *rules[place + 1 :]])) == decisive(said)).all():
             message = f"{rule.id} changes no answer: other rules say all of it"
             yield Finding("rule-shadowed", message, ACCESS_RULES, rule.line, 1)
         if rule.effect is Effect.ALLOW:

@@ -15,7 +15,7 @@ import numpy as np
 from policies.model import RESOURCES, Action, Assurance, Emergency, Purpose, Role
 from policies.review.cases import Case, failures
 from policies.rule import RELATIONS, Effect, Question, Rule
-from policies.space import SHAPE, Answer, Answers, Points, covered, question_at
+from policies.space import SHAPE, Answer, Answers, Points, covered, decisive, question_at
 
 LISTS: Final[tuple[tuple[str, tuple[Any, ...]], ...]] = (
     ("roles", tuple(Role)),
@@ -87,13 +87,13 @@ def mutants(rule: Rule) -> Iterator[Mutant]:
 def mutate(rules: Sequence[Rule], cases: Sequence[Case]) -> Mutation:
     """Try every change of every rule against the cases."""
     counted = _Counted(rules)
-    said = counted.answers()
+    decided = decisive(counted.answers())
     tried = same = 0
     survivors: list[Survivor] = []
     for rule in rules:
         for mutant in mutants(rule):
             changed = counted.instead(mutant)
-            different = changed != said
+            different = decisive(changed) != decided
             if not different.any():
                 same += 1
                 continue
