@@ -39,6 +39,9 @@ def vault_options(settings: Settings) -> VaultOptions:
         limits=settings.limits,
         embedding_threads=settings.embedding_threads,
         bundle=None if settings.policy_folder is None else Bundle.read(settings.policy_folder),
+        candidate=None
+        if settings.policy_candidate_folder is None
+        else Bundle.read(settings.policy_candidate_folder),
         outside=places_of(settings),
         backup_horizon_days=settings.backup_horizon_days,
         snapshots=None

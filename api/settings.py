@@ -61,6 +61,8 @@ class Settings:
     """Threads that make dense vectors in the background."""
     policy_folder: Path | None = None
     """Folder of the policy bundle; the one that ships with the program if not set."""
+    policy_candidate_folder: Path | None = None
+    """Folder of a bundle on trial: the log says where it would have decided otherwise; none if not set."""
     anchor_file: Path | None = None
     """Append-only file in which every signed checkpoint also stands; on another volume or it shows little."""
     witness_urls: Mapping[str, str] = field(default_factory=dict)
@@ -194,6 +196,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "login_failures": _whole(1, 10_000),
     "embedding_threads": _whole(1, 64),
     "policy_folder": _path,
+    "policy_candidate_folder": _path,
     "anchor_file": _path,
     "witness_urls": _urls,
     "witness_authorities_file": _path,

@@ -21,6 +21,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "anchor_bytes": "length of the anchor at the opening",
     "asked": "what a decision was asked: roles, assurance, emergency, action, over what, and what of it was allowed",
     "by": "what was counted by",
+    "candidate": "digest of a policy bundle on trial",
     "case": "id of the case at the institution for which somebody broke the glass",
     "certificate": "SHA-256 of an erasure certificate's text, in hex",
     "class": "id of a retention class",

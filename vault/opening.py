@@ -52,6 +52,7 @@ from vault.root_move import settle
 from vault.roots import check_root_options, create_root, open_root, root_kind
 from vault.sealing import Sealers
 from vault.search.embed import MiniLmEmbedder
+from vault.shadow import under_trial, watch_trial
 from vault.storage.directory import VaultDirectory
 from vault.storage.engine import writer_engine
 from vault.storage.faults import translated
@@ -311,6 +312,7 @@ class Vault(AbstractContextManager["Vault"]):
         checkpointer.sign_now()
         finish_erasures(self.parts, tenants)
         self._resources.callback(watch_emergencies(self.parts).end)
+        self._resources.callback(watch_trial(self.parts))
 
 
 def open_default(tenant: str) -> Vault:
@@ -335,7 +337,7 @@ def _assemble(
     directory: VaultDirectory, passphrase: str | None, options: VaultOptions, stack: ExitStack
 ) -> Parts:
     bundle = options.bundle or Bundle.read()
-    policy = AccessPolicy.load(bundle)
+    policy = under_trial(AccessPolicy.load(bundle), options.candidate)
     rules = parse_privacy_rules(bundle.text("privacy.yaml"))
     settle(directory)
     root = open_root(directory, passphrase, options.transit, options.entropy, stack)

@@ -30,6 +30,8 @@ class VaultOptions:
     key_limits: KeyLimits = field(default_factory=KeyLimits)
     bundle: Bundle | None = None
     """None reads the policies that ship with the program."""
+    candidate: Bundle | None = None
+    """A bundle on trial: it decides beside the active one, and the log says where it differs; None: there is none."""
     detector: DetectorFactory | None = None
     """None is Presidio with our recognizers."""
     embedder: Embedder | None = None
