@@ -81,21 +81,25 @@ def _bundle(named: str, path: str) -> "Bundle":
     Raises:
         PolicyInvalidError: it is neither, or no bundle.
     """
-    from policies.bundle import Bundle, looks_like_policy  # noqa: PLC0415  # as above
+    from policies.bundle import MAX_FILE_BYTES, Bundle, looks_like_policy  # noqa: PLC0415  # as above
     from policies.errors import PolicyInvalidError  # noqa: PLC0415
 
     if Path(named).is_dir():
         return Bundle.read(Path(named))
     if named.startswith("-"):
         raise PolicyInvalidError("expected a folder or a git revision, got an option")
-    folder = path.rstrip("/") + "/"
-    listed = _git("ls-tree", "-r", "-z", "--name-only", "--full-tree", named, "--", folder).decode(
-        "utf-8", "replace"
-    )
-    names = [name.removeprefix(folder) for name in listed.split("\0") if name.startswith(folder)]
-    return Bundle(
-        {name: _git("show", f"{named}:{folder}{name}") for name in names if looks_like_policy(name)}
-    )
+    folder = "" if path.rstrip("/") in ("", ".") else path.rstrip("/") + "/"
+    places = ["--", folder] if folder else []
+    listed = _git("ls-tree", "-r", "-z", "-l", "--full-tree", named, *places).decode("utf-8", "replace")
+    files = {}
+    for line in filter(None, listed.split("\0")):
+        facts, _, name = line.partition("\t")
+        *_, size = facts.split()
+        if name.startswith(folder) and looks_like_policy(name.removeprefix(folder)):
+            if not size.isdigit() or int(size) > MAX_FILE_BYTES:  # "-" is a submodule's
+                raise PolicyInvalidError(f"expected a file of at most {MAX_FILE_BYTES} bytes", file=name)
+            files[name.removeprefix(folder)] = _git("show", f"{named}:{name}")
+    return Bundle(files)
 
 
 def _git(*arguments: str) -> bytes:

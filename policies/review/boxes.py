@@ -2,17 +2,28 @@
 
 Owns the cover of a set of points by boxes (a list of names for each dimension; all their combinations), and what a box
 is called in words. The cover is exact: the boxes together are the set, no more and no less. That fewest boxes cover a
-set is a hard problem; here each box is as large as it can be, the largest come first, and none is superfluous.
+set is a hard problem; here each box is grown as large as it can be, the largest come first, none is superfluous, and
+none repeats a name that others say already.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import permutations
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.model import RESOURCES, AccessTier, Action, Assurance, Emergency, Purpose, Relation, Role
+from policies.model import (
+    RESOURCES,
+    AccessTier,
+    Action,
+    Assurance,
+    Emergency,
+    Purpose,
+    Relation,
+    Role,
+    SystemResource,
+)
 from policies.rule import RELATIONS, Question
 from policies.space import DIMENSIONS, SHAPE, Points, question_at
 
@@ -52,7 +63,7 @@ def cover(points: Points) -> list[Box]:
         best = max(sorted(grown), key=lambda box: (_new(left, box), _size(box)))
         found.append(best)
         left[np.ix_(*best)] = False
-    return _needed(found)
+    return _trimmed(_needed(found))
 
 
 def _grown(points: Points, box: Box, order: Sequence[int]) -> Box:
@@ -90,6 +101,29 @@ def _needed(boxes: list[Box]) -> list[Box]:
     return sorted(kept, key=lambda box: (-_size(box), box))
 
 
+def _trimmed(boxes: list[Box]) -> list[Box]:
+    """Take from lists what other boxes say already, the smallest box first: nobody has to read it twice.
+
+    A list of all names stays: "any purpose" is shorter than those that nobody else says.
+    """
+    counts = np.zeros(SHAPE, dtype=np.int32)
+    for box in boxes:
+        counts[np.ix_(*box)] += 1
+    trimmed = []
+    for box in sorted(boxes, key=_size):
+        left = box
+        for dimension in range(len(SHAPE)):
+            if len(left[dimension]) < SHAPE[dimension]:
+                others = tuple(place for place in range(len(SHAPE)) if place != dimension)
+                alone = (counts[np.ix_(*left)] == 1).any(axis=others)
+                kept = tuple(place for place, own in zip(left[dimension], alone, strict=True) if own)
+                counts[np.ix_(*left)] -= 1
+                left = (*left[:dimension], kept, *left[dimension + 1 :])
+                counts[np.ix_(*left)] += 1
+        trimmed.append(left)
+    return sorted(trimmed, key=lambda box: (-_size(box), box))
+
+
 def witness(box: Box) -> Question:
     """Return one point of a box."""
     return question_at([places[0] for places in box])
@@ -102,18 +136,30 @@ _RELATION_WORDS: Final = {
 }
 
 
-def sentence(box: Box, verb: str = "may") -> str:
+_OVER_THE_VAULT: Final[Mapping[Action, str]] = {
+    Action.ERASE: "erase persons",
+    Action.HOLD: "place and release legal holds",
+    Action.DISCLOSE: "disclose to persons what is known of them",
+    Action.RESTRICT: "restrict the use of what is known of persons",
+    Action.ADMINISTER: "administer the vault",
+    Action.BREAK_GLASS: "break the glass",
+    Action.REVIEW: "review emergencies",
+}
+"""What actions over the vault mean: nobody erases the vault."""
+
+
+def sentence(box: Box, verb: str = "may", nobody: str = "") -> str:
     """Return what a box says, e.g. `clinician may read, search private memory (another's) for treatment`.
 
     Args:
         box: Which points.
-        verb: `may`, `may no more`, `is forbidden to`, …
+        verb: `may`, `may no longer`, …
+        nobody: What is said in place of `everybody` and the verb, where that reads better: `nobody may`.
     """
     roles = _named(box, _ROLE, Role, "everybody")
-    actions = _named(box, _ACTION, Action, "do anything with")
-    things = _things(box)
+    who = nobody if nobody and len(box[_ROLE]) == SHAPE[_ROLE] else f"{roles} {verb}"
     purposes = _named(box, _PURPOSE, Purpose, "any purpose")
-    said = f"{roles} {verb} {actions} {things} for {purposes}"
+    said = f"{who} {_deeds(box)} for {purposes}"
     for dimension, names, words in (
         (
             _ASSURANCE,
@@ -130,6 +176,17 @@ def sentence(box: Box, verb: str = "may") -> str:
             known = tuple(names)
             said += ", " + " or ".join(words[known[place]] for place in box[dimension])  # type: ignore[index]  # names of their own kind
     return said
+
+
+def _deeds(box: Box) -> str:
+    """Say what is done to what."""
+    known = tuple(Action)
+    actions = [known[place] for place in box[_ACTION]]
+    resources = [RESOURCES[place] for place in box[_RESOURCE]]
+    whole = resources == [SystemResource.VAULT] and len(box[_RELATION]) == len(RELATIONS)
+    if whole and _OVER_THE_VAULT.keys() >= set(actions):
+        return ", ".join(_OVER_THE_VAULT[action] for action in actions)
+    return f"{_named(box, _ACTION, Action, 'do anything with')} {_things(box)}"
 
 
 def _things(box: Box) -> str:
@@ -153,6 +210,9 @@ def _named(box: Box, dimension: int, names: Iterable[object], every: str) -> str
     if len(places) == SHAPE[dimension]:
         return every
     known = tuple(names)
+    if len(places) == SHAPE[dimension] - 1 and dimension in (_ROLE, _PURPOSE):
+        (missing,) = set(range(SHAPE[dimension])) - set(places)
+        return f"{every} but {known[missing]}"
     return ", ".join(str(known[place]) for place in places)
 
 

@@ -7,7 +7,7 @@ Access is compared point by point in three values, so nothing is missed: `Moved`
 and together they turn the base into the head exactly.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,11 +15,14 @@ import numpy as np
 
 from policies.bundle import ACCESS_RULES, ACCESS_TESTS, Bundle
 from policies.model import AccessTier, Action
-from policies.review.boxes import Box, cover, lists_of, union
-from policies.review.cases import Case, asked_points, parse_cases
+from policies.review.boxes import Box, cover, lists_of, union, witness
+from policies.review.cases import Case, asked_points, failures, parse_cases
 from policies.review.notes import Note, Severity, notes
-from policies.rule import Rule, parse_rules
+from policies.rule import Question, Rule, parse_rules
 from policies.space import Answer, Answers, answers
+
+_RELATION, _ACTION = 2, 5
+"""Dimensions of a box."""
 
 
 class Way(StrEnum):
@@ -42,6 +45,19 @@ _ANSWER: dict[Way, Answer] = {
     Way.GAINED: Answer.ALLOWED,
 }
 """What the points of a way are answered, in the order in which they are applied."""
+_OWED = frozenset(
+    {
+        Action.ERASE,
+        Action.HOLD,
+        Action.DISCLOSE,
+        Action.RESTRICT,
+        Action.AUDIT,
+        Action.EXPORT,
+        Action.REVIEW,
+        Action.BREAK_GLASS,
+    }
+)
+"""What persons, auditors and emergencies need somebody for: taking it from the last who may is no small loss."""
 _GRAVE = frozenset(
     {
         Action.REVEAL,
@@ -67,17 +83,53 @@ class Moved:
     box: Box
     untested: bool
     """Whether the head's cases ask about none of them."""
+    orphaned: bool = False
+    """Lost, and of some of it no role is left that may."""
 
     @property
     def severity(self) -> Severity:
         """How much to look."""
+        if self.way is Way.LOST and _OWED.intersection(self._actions):
+            return Severity.HIGH if self.orphaned else Severity.MEDIUM
         if self.way in (Way.LOST, Way.FORBIDDEN):
             return Severity.LOW
-        names = lists_of(self.box)
-        # A rule that forbade and is gone lets through whoever another role allows: nobody sees that in this bundle.
-        grave = _GRAVE.intersection(map(Action, names["actions"])) or self.way is Way.RELEASED
-        everywhere = AccessTier.PRIVATE in names["resources"] and "institution" in names["relations"]
-        return Severity.HIGH if grave or everywhere else Severity.MEDIUM
+        return Severity.HIGH if self.reasons else Severity.MEDIUM
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why to look at it first, in a few words each."""
+        names, actions = lists_of(self.box), set(self._actions)
+        private = AccessTier.PRIVATE in names["resources"] and "institution" in names["relations"]
+        gained = self.way in (Way.GAINED, Way.RELEASED)
+        found = {
+            # A rule that forbade and is gone lets through whoever another role allows: nobody sees that in this bundle.
+            "a rule that denied is gone": self.way is Way.RELEASED,
+            "originals": gained and Action.REVEAL in actions,
+            "private memory of others": gained and private,
+            "more than reading and writing": gained and bool(actions & (_GRAVE - {Action.REVEAL})),
+            "no role is left that may": self.orphaned,
+        }
+        return tuple(reason for reason, true in found.items() if true)
+
+    @property
+    def witness(self) -> Question:
+        """The request of it that weighs most: originals first, and another's memory before one's own."""
+        graves = [place for place in self.box[_ACTION] if tuple(Action)[place] in _GRAVE]
+        nearest_last = self.box[_RELATION][-1:]
+        action = (graves or self.box[_ACTION])[:1]
+        return witness(
+            (
+                *self.box[:_RELATION],
+                nearest_last,
+                *self.box[_RELATION + 1 : _ACTION],
+                tuple(action),
+                *self.box[_ACTION + 1 :],
+            )
+        )
+
+    @property
+    def _actions(self) -> list[Action]:
+        return [tuple(Action)[place] for place in self.box[_ACTION]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +146,23 @@ class Difference:
     rules_added: tuple[str, ...] = ()
     rules_removed: tuple[str, ...] = ()
     rules_changed: tuple[str, ...] = ()
+    edits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was put into and taken from the lists of each rule that changed, e.g. `purposes +research`."""
     rules_untested: tuple[str, ...] = ()
     """Rules that the change added or changed, and of which no case of the head needs any."""
     cases_removed: tuple[str, ...] = ()
     cases_changed: tuple[str, ...] = field(default=())
     """Cases of the base that expect something else, or ask for something else, under the same name."""
+    cases_failing: tuple[str, ...] = ()
+    """Cases of the head that its own rules do not meet: no vault loads it."""
 
     @property
     def severity(self) -> Severity:
         """That of the gravest part."""
         least = Severity.LOW if self.files else Severity.NONE
         found = [*(one.severity for one in self.moved), *(one.severity for one in self.notes)]
-        tests = Severity.MEDIUM if self.cases_removed or self.cases_changed or self.rules_untested else least
+        cases = (self.cases_removed, self.cases_changed, self.cases_failing, self.rules_untested)
+        tests = Severity.MEDIUM if any(cases) else least
         return max(least, tests, *found)
 
 
@@ -117,6 +174,7 @@ def diff(base: Bundle, head: Bundle) -> Difference:
     """
     files = tuple(name for name in sorted(base.files) if base.files[name] != head.files[name])
     before, after = _rules(base), _rules(head)
+    said = answers(after.values())
     cases = parse_cases(head.text(ACCESS_TESTS), ACCESS_TESTS)
     old_cases = {case.name: case for case in parse_cases(base.text(ACCESS_TESTS), ACCESS_TESTS)}
     new_cases = {case.name: case for case in cases}
@@ -126,11 +184,12 @@ def diff(base: Bundle, head: Bundle) -> Difference:
         base=base.digest,
         head=head.digest,
         files=files,
-        moved=tuple(moves(answers(before.values()), answers(after.values()), cases)),
+        moved=tuple(moves(answers(before.values()), said, cases)),
         notes=tuple(notes(base, head)),
         rules_added=tuple(added),
         rules_removed=tuple(sorted(before.keys() - after.keys())),
         rules_changed=tuple(sorted(changed)),
+        edits={name: tuple(_edits(before[name], after[name])) for name in sorted(changed)},
         rules_untested=tuple(sorted(_untested([*added, *changed], list(after.values()), cases))),
         cases_removed=tuple(sorted(old_cases.keys() - new_cases.keys())),
         cases_changed=tuple(
@@ -140,12 +199,13 @@ def diff(base: Bundle, head: Bundle) -> Difference:
                 if _asks(old_cases[name]) != _asks(new_cases[name])
             )
         ),
+        cases_failing=tuple(failure.case.name for failure in failures(cases, said)),
     )
 
 
 def moves(before: Answers, after: Answers, cases: Sequence[Case] = ()) -> Iterator[Moved]:
     """Return all ways in which answers moved, as few boxes as can be found; gains first."""
-    asked = asked_points(cases)
+    asked, allowed = asked_points(cases), (after == Answer.ALLOWED).any(axis=0)
     sets = {
         Way.GAINED: (after == Answer.ALLOWED) & (before != Answer.ALLOWED),
         Way.LOST: (after != Answer.ALLOWED) & (before == Answer.ALLOWED),
@@ -154,7 +214,8 @@ def moves(before: Answers, after: Answers, cases: Sequence[Case] = ()) -> Iterat
     }
     for way, points in sets.items():
         for box in cover(points):
-            yield Moved(way, box, untested=not asked[np.ix_(*box)].any())
+            untested = not asked[np.ix_(*box)].any()
+            yield Moved(way, box, untested, orphaned=way is Way.LOST and not allowed[np.ix_(*box[1:])].all())
 
 
 def applied(before: Answers, moved: Sequence[Moved]) -> Answers:
@@ -167,6 +228,22 @@ def applied(before: Answers, moved: Sequence[Moved]) -> Answers:
 
 def _rules(bundle: Bundle) -> dict[str, Rule]:
     return {rule.id: rule for rule in parse_rules(bundle.text(ACCESS_RULES), ACCESS_RULES)}
+
+
+def _edits(was: Rule, now: Rule) -> Iterator[str]:
+    """Say what was put into the lists of a rule, and taken from them."""
+    for kind in ("roles", "resources", "relations", "assurances", "emergencies", "actions", "purposes"):
+        old, new = set(getattr(was, kind)), set(getattr(now, kind))
+        if old != new:
+            yield " ".join(
+                (
+                    kind,
+                    *(f"+{name}" for name in sorted(new - old)),
+                    *(f"-{name}" for name in sorted(old - new)),
+                )
+            )
+    if was.effect is not now.effect:
+        yield f"effect {now.effect}, was {was.effect}"
 
 
 def _untested(changed: Sequence[str], rules: Sequence[Rule], cases: Sequence[Case]) -> Iterator[str]:

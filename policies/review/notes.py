@@ -155,7 +155,7 @@ def _class_notes(was: Mapping[str, RetentionClass], now: Mapping[str, RetentionC
     for name in sorted(was.keys() & now.keys()):
         before, after = _term(was[name]), _term(now[name])
         if before != after:
-            yield _kept(f"class {name}: {after}, was {before}{_longer(was[name], now[name])}")
+            yield _kept(f"class {name}{_longer(was[name], now[name])}: {after}, was {before}")
         elif was[name] != now[name]:
             yield _kept(f"class {name} is described otherwise", Severity.LOW)
 
@@ -205,11 +205,11 @@ def _term(one: RetentionClass) -> str:
 def _longer(was: RetentionClass, now: RetentionClass) -> str:
     """Say whether the term itself got longer, where that can be said without a calendar."""
     if (was.term is None) != (now.term is None):
-        return ": longer" if now.term is None else ": shorter"
+        return " is kept longer" if now.term is None else " is kept shorter"
     if was.term is None or now.term is None or str(was.term) == str(now.term):
         return ""
     longer, shorter = now.term.covers(was.term), was.term.covers(now.term)
-    return "" if longer == shorter else ": longer" if longer else ": shorter"
+    return "" if longer == shorter else " is kept longer" if longer else " is kept shorter"
 
 
 def log_notes(base: LogRules, head: LogRules) -> Iterator[Note]:

@@ -84,7 +84,7 @@ def test_a_change_is_told_to_whoever_reviews_it(empty: Memvault, tmp_path: Path)
     told = empty("policy", "diff", str(SHIPPED), str(head), "--reviewers", str(reviewers))
     assert told.exit_code == 23
     assert "clinician may now read, search, reveal any memory for research" in told.stdout
-    assert told.stdout.endswith("privacy-office\n")
+    assert "Has to be reviewed by privacy-office.\n" in told.stdout
     shown = empty("policy", "diff", str(SHIPPED), str(head), "--format", "markdown", "--exit-zero")
     assert shown.exit_code == 0
     assert shown.stdout.startswith("## Policy change: 🔴 high\n")

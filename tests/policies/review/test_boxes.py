@@ -81,6 +81,8 @@ def box(**lists: list[str]) -> Box:
              "assurances": ["single"], "emergencies": ["none"]},
             "auditor, administrator may audit the audit log (as institution) for any purpose, known by one factor, outside emergencies",
         ),
+        ({"resources": ["vault"], "actions": ["erase", "hold"], "purposes": ["legal"]}, "everybody may erase persons, place and release legal holds for legal"),
+        ({"resources": ["vault"], "actions": ["read"], "purposes": [one for one in Purpose if one != "audit"]}, "everybody may read the vault for any purpose but audit"),
         ({"resources": ["private", "vault"], "actions": ["erase"], "purposes": ["legal"]}, "everybody may erase private memory and the vault for legal"),
     ],
 )  # fmt: skip

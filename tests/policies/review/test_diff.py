@@ -17,7 +17,7 @@ from policies.bundle import (
 )
 from policies.errors import PolicyInvalidError
 from policies.model import RESOURCES, Action, Assurance, Emergency, Purpose, Role
-from policies.review.boxes import sentence
+from policies.review.boxes import lists_of, sentence
 from policies.review.diff import Way, applied, diff, moves
 from policies.review.notes import Severity
 from policies.review.report import as_json, markdown, text
@@ -61,8 +61,14 @@ def test_who_gains_is_said_with_a_witness_and_what_no_case_asks() -> None:
     assert found.rules_changed == ("clinician-treats",)
     report = markdown(found, ["privacy-office", "@evil <b>"])
     assert "### Gained" in report
-    assert "`clinician read private relation=owner purpose=payment assurance=single emergency=none`" in report
-    assert "privacy-office, &#64;evil &#60;b&#62;" in report
+    assert (
+        "`clinician reveal private relation=institution purpose=payment assurance=single emergency=none`"
+        in report
+    )
+    assert "(originals; private memory of others): clinician may now" in report
+    assert "Has to be reviewed by `privacy-office`, `@evil <b>`." in report, "a forge mentions nobody in code"
+    assert "- changed: `clinician-treats`: purposes +payment" in report
+    assert "- 🟠 medium: case `a clinician does so for nothing else` fails under these rules." in report
     plain = text(found)
     assert "Gained" in plain
     assert "#" not in plain
@@ -71,7 +77,7 @@ def test_who_gains_is_said_with_a_witness_and_what_no_case_asks() -> None:
 def test_who_loses_is_said_and_is_not_grave() -> None:
     found = diff(BASE, edited((ACCESS_RULES, CLINICIAN, CLINICIAN.replace("|reveal", ""))))
     (moved,) = found.moved
-    assert (moved.way, moved.severity, found.severity) == (Way.LOST, Severity.LOW, Severity.LOW)
+    assert (moved.way, moved.severity, found.severity) == (Way.LOST, Severity.LOW, Severity.MEDIUM)
     assert "may no longer reveal any memory for treatment" in markdown(found)
 
 
@@ -80,7 +86,7 @@ def test_a_rule_that_denies_says_who_loses_and_what_nobody_may_ever() -> None:
     head = edited((ACCESS_RULES, CLINICIAN, deny + CLINICIAN))
     found = diff(BASE, head)
     assert {one.way for one in found.moved} == {Way.LOST, Way.FORBIDDEN}
-    assert "everybody may never reveal any memory for any purpose, known by one factor" in markdown(found)
+    assert "nobody may reveal any memory for any purpose, known by one factor" in markdown(found)
     back = diff(head, BASE)
     assert {one.way for one in back.moved} == {Way.GAINED, Way.RELEASED}
     assert back.severity is Severity.HIGH
@@ -211,15 +217,19 @@ HEALTH = "    term: P30Y\n    from: event\n    then: ask\n"
 ROWS: list[tuple[list[tuple[str, str]], list[str]]] = [
     (
         [("term: P30Y", "term: P60Y")],
-        ["medium class health-record: P60Y from event, then ask, was P30Y from event, then ask: longer"],
+        [
+            "medium class health-record is kept longer: P60Y from event, then ask, was P30Y from event, then ask"
+        ],
     ),
     (
         [("term: P30Y", "term: P20Y")],
-        ["medium class health-record: P20Y from event, then ask, was P30Y from event, then ask: shorter"],
+        [
+            "medium class health-record is kept shorter: P20Y from event, then ask, was P30Y from event, then ask"
+        ],
     ),
     (
         [(HEALTH, "    term: forever\n")],
-        ["medium class health-record: for ever, was P30Y from event, then ask: longer"],
+        ["medium class health-record is kept longer: for ever, was P30Y from event, then ask"],
     ),
     (
         [(HEALTH, HEALTH.replace("event", "recorded"))],
@@ -292,7 +302,7 @@ def test_shorter_for_ever_and_a_class_that_is_gone_are_said() -> None:
     ]
     ever = edited((RETENTION_RULES, HEALTH, "    term: forever\n"))
     assert [one.text for one in diff(ever, BASE).notes] == [
-        "class health-record: P30Y from event, then ask, was for ever: shorter"
+        "class health-record is kept shorter: P30Y from event, then ask, was for ever"
     ]
 
 
@@ -395,3 +405,58 @@ def test_a_difference_is_one_json_value_with_a_witness_of_each_box() -> None:
         set(one["witness"]) == {"role", "resource", "relation", "assurance", "emergency", "action", "purpose"}
         for one in moved
     )
+
+
+def without(rule_id: str) -> Edit:
+    line = next(line for line in BASE.text(ACCESS_RULES).splitlines() if line.startswith(f"p, {rule_id}, "))
+    return ACCESS_RULES, line + "\n", ""
+
+
+def test_what_nobody_is_left_to_answer_for_is_grave_and_said_in_its_own_words() -> None:
+    found = diff(BASE, edited(without("officer-holds")))
+    (moved,) = found.moved
+    assert (moved.way, moved.orphaned, moved.severity) == (Way.LOST, True, Severity.HIGH)
+    report = markdown(found)
+    assert "(no role is left that may): privacy-officer may no longer place and release legal holds" in report
+    assert "- removed: `officer-holds`" in report
+    assert found.cases_failing == ("a privacy officer answers for the rights of persons",)
+
+
+def test_what_another_still_answers_for_is_less_grave() -> None:
+    both = "p, auditor-reads-log, auditor|privacy-officer, audit-log,"
+    base = edited((ACCESS_RULES, "p, auditor-reads-log, auditor, audit-log,", both))
+    (moved,) = diff(base, BASE).moved
+    assert (moved.way, moved.orphaned, moved.severity) == (Way.LOST, False, Severity.MEDIUM)
+
+
+def test_sentences_of_one_difference_do_not_repeat_each_other() -> None:
+    found = diff(BASE, edited(without("member-reads-shared")))
+    assert len(found.moved) == 3, "treatment in an emergency stays, by another rule"
+    for one in found.moved[1:]:
+        assert lists_of(one.box)["purposes"] == ["treatment"]
+
+
+def test_a_flipped_effect_is_an_edit() -> None:
+    head = edited((ACCESS_RULES, CLINICIAN, CLINICIAN.replace("allow", "deny")))
+    assert diff(BASE, head).edits == {"clinician-treats": ("effect deny, was allow",)}
+
+
+def test_a_long_report_is_cut_for_a_forge_and_whole_as_text() -> None:
+    cases = "".join(
+        f"- case: 'one `more` {number} \\u202e'\n  given: {{roles: [auditor], resource: vault, relation: any}}\n"
+        "  when: {action: write, purpose: any}\n  expect: deny\n  because: an auditor writes nothing\n"
+        for number in range(40)
+    ).replace("\\u202e", "\u202e")
+    base = edited((ACCESS_TESTS, "- case: tenants never meet", cases + "- case: tenants never meet"))
+    found = diff(base, BASE)
+    report = markdown(found)
+    assert "- … and 15 more, none of them graver" in report
+    assert "case `one 'more' 0 \\u202e` is gone" in report
+    assert "15 more" not in text(found)
+    assert "one 'more' 39" in text(found)
+
+
+def test_text_holds_no_entities() -> None:
+    found = diff(BASE, edited((PRIVACY_RULES, "  - ADHD\n", '  - ADHD\n  - "<b>@x"\n')))
+    assert "&#60;b&#62;&#64;x" in markdown(found)
+    assert "<b>@x" in text(found)
