@@ -15,6 +15,7 @@ from lifecycle.catalogue import catalogue
 from lifecycle.running import Scheduled
 from lifecycle.timetable import Timetable
 from policies.bundle import Bundle
+from policies.loading import load_folder
 from policies.model import Principal, Purpose
 from vault.crypto.patience import PatienceLimits
 from vault.crypto.transit_place import TransitAuth, TransitPlace
@@ -33,15 +34,32 @@ def vault_path(settings: Settings) -> Path:
     return settings.vault if settings.vault is not None else default_path()
 
 
+def own_policies(settings: Settings) -> Path:
+    """Return where a vault keeps the bundle that it was made with (`memvault init --profile`)."""
+    return vault_path(settings) / "policies"
+
+
+def bundle_of(settings: Settings) -> Bundle | None:
+    """Return the bundle that the settings mean: the one they name, else the vault's own; None is the one that ships.
+
+    Raises:
+        PolicyInvalidError: lint refuses it, or its own cases do.
+    """
+    folder = settings.policy_folder
+    if folder is None and own_policies(settings).is_dir():
+        folder = own_policies(settings)
+    return None if folder is None else load_folder(folder)
+
+
 def vault_options(settings: Settings) -> VaultOptions:
     """Return what the settings say about how a vault is opened."""
     return VaultOptions(
         limits=settings.limits,
         embedding_threads=settings.embedding_threads,
-        bundle=None if settings.policy_folder is None else Bundle.read(settings.policy_folder),
+        bundle=bundle_of(settings),
         candidate=None
         if settings.policy_candidate_folder is None
-        else Bundle.read(settings.policy_candidate_folder),
+        else load_folder(settings.policy_candidate_folder),
         outside=places_of(settings),
         backup_horizon_days=settings.backup_horizon_days,
         snapshots=None

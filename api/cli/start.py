@@ -1,6 +1,7 @@
 """`memvault init`: a new vault, its first tenant and the first API key."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,10 @@ def init(
     transit: Annotated[
         bool, typer.Option("--transit", help="Expect a transit key as the root: MEMVAULT_TRANSIT_URL.")
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="Rules to begin with: hipaa, gdpr-default, finance."),
+    ] = None,
     no_key: Annotated[bool, typer.Option("--no-key", help="Make no API key.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +45,14 @@ def init(
     with reported(as_json=as_json):
         if transit:
             _expect_transit()
-        made = _make(vault, tenant, deployment, None if no_key else principal, role or [Role.OWNER_AGENT])
+        made = _make(
+            vault,
+            tenant,
+            deployment,
+            None if no_key else principal,
+            role or [Role.OWNER_AGENT],
+            profile=profile,
+        )
     if as_json:
         print_json(made)
         return
@@ -64,12 +76,19 @@ def _expect_transit() -> None:
 
 
 def _make(
-    vault: Path | None, tenant: str, deployment: str, principal: str | None, roles: list[Role]
+    vault: Path | None,
+    tenant: str,
+    deployment: str,
+    principal: str | None,
+    roles: list[Role],
+    *,
+    profile: str | None,
 ) -> "InitView":
-    from api.assembly import create_vault, vault_path  # noqa: PLC0415  # loads the vault; `--help` does not
+    from api import assembly  # noqa: PLC0415  # loads the vault; `--help` does not
     from api.auth import issue_key  # noqa: PLC0415
     from api.cli.session import settings_for  # noqa: PLC0415
     from api.cli.shapes import InitView  # noqa: PLC0415
+    from policies.loading import ready, write_profile  # noqa: PLC0415
     from policies.model import Principal  # noqa: PLC0415
     from vault.credentials import Credentials  # noqa: PLC0415
 
@@ -77,14 +96,19 @@ def _make(
     first = None if principal is None else Principal(principal, tenant, frozenset(roles))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        opened = create_vault(settings, tenant=tenant, deployment=deployment)
+        options = assembly.vault_options(settings)
+        if profile is not None:
+            options = replace(options, bundle=ready(profile))
+        opened = assembly.create_vault(settings, tenant=tenant, deployment=deployment, options=options)
     for warning in caught:
         note(f"warning: {warning.message}")
     with opened:
         parts = opened.parts
+        if profile is not None:
+            write_profile(profile, assembly.own_policies(settings))
         key = None if first is None else issue_key(Credentials(parts), first, parts.entropy)
         return InitView(
-            vault=str(vault_path(settings)),
+            vault=str(assembly.vault_path(settings)),
             tenant=tenant,
             deployment=deployment,
             root_key=parts.sealers.root.kind.value,

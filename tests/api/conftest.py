@@ -4,7 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.setenv("MEMVAULT_VAULT", str(tmp_path / "vault"))
 
     def options(settings: Settings) -> VaultOptions:
-        return fake_options(limits=settings.limits, clock=system_clock)
+        fakes = fake_options(limits=settings.limits, clock=system_clock)
+        return replace(fakes, bundle=assembly.bundle_of(settings))
 
     monkeypatch.setattr(assembly, "vault_options", options)
     return CliRunner()

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from policies.bundle import BUNDLE_FILES, SHIPPED
+from policies.loading import ready
 from policies.review.lint import CODES
 from tests.api.conftest import Memvault
 
@@ -196,3 +197,20 @@ def test_the_page_names_every_code_as_lint_does() -> None:
     for code, (_, meaning) in CODES.items():
         assert f"| `{code}` |" in page
         assert meaning in page
+
+
+def test_a_vault_is_made_under_a_profile_and_stays_under_it(empty: Memvault, tmp_path: Path) -> None:
+    assert empty("init", "--tenant", "clinic", "--profile", "gdpr").exit_code == 1
+    assert not (tmp_path / "vault" / "vault.db").exists()
+    assert empty("init", "--tenant", "clinic", "--profile", "hipaa").exit_code == 0
+    digest = ready("hipaa").digest
+    loads = empty.json("audit", "tail", "--count", "30")["entries"]
+    assert {entry["policy"] for entry in loads} == {digest}
+    # A clinician of no care team: the shipped rules would let it, these do not.
+    assert empty("retrieve", "knee", "--role", "adviser", "--purpose", "service").exit_code == 4
+    rules = tmp_path / "vault" / "policies" / RULES
+    rules.write_text(
+        rules.read_text().replace("adviser-reads-public, adviser", "adviser-reads-public, everybody")
+    )
+    refused = empty("audit", "tail")
+    assert (refused.exit_code, f"{RULES}, line " in refused.stderr) == (1, True)
