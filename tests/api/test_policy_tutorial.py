@@ -24,4 +24,4 @@ def test_the_tutorial_prints_what_its_commands_print(
 
     page = PAGE.read_text("utf-8")
     assert regenerated(page, repository, run) == page
-    assert page.count("```console") >= 8
+    assert page.count("```console") >= 7
