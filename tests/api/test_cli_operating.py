@@ -221,7 +221,10 @@ def test_keys_of_principals_are_listed_and_taken_back(memvault: Memvault) -> Non
         credential,
         "local-operator",
     )
-    assert entry["payload"] == {"principal": "dr-a"}
+    assert entry["payload"] == {
+        "principal": "dr-a",
+        "asked": "administrator:single:none:administer:vault/institution:1",
+    }
     assert len(memvault.json("principal", "list")["credentials"]) == 1
     again = memvault("principal", "revoke", credential)
     assert (again.exit_code, again.stdout) == (6, "")
