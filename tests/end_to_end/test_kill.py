@@ -381,7 +381,7 @@ def test_a_second_process_is_refused_and_the_first_loses_nothing(ward: Ward) -> 
     assert not child.killed
     assert str(os.getpid()) in str(child.acknowledged[0]["refused"])
     receipt = ward.clinic.mem(SERVICE, Purpose.OPERATIONS).extract(
-        chat("after"), access_tier=AccessTier.PUBLIC
+        chat("after"), access_tier=AccessTier.INSTITUTIONAL
     )
     assert ward.clinic.mem(CLINICIAN).reveal(receipt.memory_ids[0]).text == "after turn 0 of Maria Keller"
     ward.clinic.close()

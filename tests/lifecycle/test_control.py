@@ -45,7 +45,9 @@ def control(vault: Vault, scheduled: Scheduled) -> JobControl:
 
 def last(vault: Vault) -> LogEntry:
     # The reading of this very entry comes behind it.
-    return AuditView(vault.parts).entries(AUDITOR, Purpose.AUDIT, start=None, limit=1)[0]
+    entry = AuditView(vault.parts).entries(AUDITOR, Purpose.AUDIT, start=None, limit=1)[0]
+    told = entry.payload if isinstance(entry.payload, dict) else {}
+    return replace(entry, payload={key: value for key, value in told.items() if key != "asked"})
 
 
 def test_nobody_but_an_administrator_sees_or_moves_a_job(
