@@ -154,8 +154,10 @@ def watch_trial(parts: Parts) -> Callable[[], None]:
         return _nothing
     flushing = threading.Lock()
 
-    def mark(kind: str, **more: JsonValue) -> None:
-        payload: dict[str, JsonValue] = {"kind": kind, "candidate": trial.candidate, **more}
+    def mark(kind: str, count: int | None = None) -> None:
+        payload: dict[str, JsonValue] = {"kind": kind, "candidate": trial.candidate}
+        if count is not None:
+            payload["count"] = count
         for tenant in parts.store.tenants():
             parts.journal.write([parts.journal.event(EventType.POLICY_SHADOW, tenant, payload)])
 

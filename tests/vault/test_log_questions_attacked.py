@@ -57,7 +57,7 @@ def logged(auditor: MemOS, outcome: Outcome = Outcome.OK) -> dict[str, JsonValue
     """Return the payload of the newest entry: reading it is an entry, so that it is read once."""
     entry = last_entry(auditor)
     assert entry.header.outcome is outcome
-    return dict(entry.payload or {})
+    return {key: value for key, value in dict(entry.payload or {}).items() if key != "asked"}
 
 
 def thrown_away_before_the_read(monkeypatch: pytest.MonkeyPatch) -> None:

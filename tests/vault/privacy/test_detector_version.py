@@ -11,7 +11,7 @@ from vault.privacy.detect import DETECTOR_VERSION, PresidioDetector
 from vault.privacy.tagger import Tagger
 
 PRIVACY = Path(__file__).parents[3] / "vault" / "privacy"
-MADE_OF = {"2": "266679f72d6507b7"}
+MADE_OF = {"2": "6a38b8fd55c9547b"}
 """By version, the digest of what it was made of. Where it differs: does the gate find or mask anything
 otherwise? Then raise `DETECTOR_VERSION` and add a line here. If it does not (a name, a type), record the
 new digest under the same version."""
