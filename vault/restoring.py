@@ -20,6 +20,7 @@ from audit.errors import KeyFileUnsafeError as LogKeyFileUnsafeError
 from audit.key_file import load_key_file
 from policies.model import Principal
 from vault.errors import (
+    ConflictError,
     KeyFileUnsafeError,
     LogRolledBackError,
     StoreCorruptError,
@@ -58,7 +59,8 @@ def restore_snapshot(
         TamperedError: the snapshot is not what was signed.
         StoreVersionError: it is of a newer version.
         HeldError: a legal hold forbids it; the refusal is logged, nothing changed.
-        ConflictError: an erasure is under way: it has to be finished first.
+        ConflictError: an erasure is under way: it has to be finished first; or the rows were lost, and not all tenants
+            are asked for.
         VaultError: or whatever else keeps the vault from being opened; nothing changed.
     """
     directory, folder = VaultDirectory(path), SnapshotFolder(snapshot)
@@ -68,7 +70,7 @@ def restore_snapshot(
     except LogKeyFileUnsafeError as error:
         raise KeyFileUnsafeError(str(error)) from None
     asked = terms or RestoreTerms()
-    lost = _place(directory, folder, manifest, plan_only=asked.plan_only)
+    lost = _place(directory, folder, manifest, asked)
     try:
         vault = Vault.open_to_restore(path, passphrase, options or VaultOptions())
     except LogRolledBackError:
@@ -84,14 +86,23 @@ def restore_snapshot(
     return restored
 
 
-def _place(directory: VaultDirectory, folder: SnapshotFolder, manifest: Manifest, *, plan_only: bool) -> bool:
+def _place(
+    directory: VaultDirectory, folder: SnapshotFolder, manifest: Manifest, asked: RestoreTerms
+) -> bool:
     """Put the snapshot's copy where `vault.db` was lost; say whether it was."""
     held = directory.hold()
     try:
         directory.clear_restoring()
+        begun = directory.restoring.exists()
+        if directory.rows.exists() and not begun:
+            return False
+        if asked.tenants is not None:
+            # Threat: the copy brings every tenant's rows back; one that is left out would be served without its
+            # ledger, with the erased and the expired in it, and without its holds.
+            raise ConflictError("vault.db was lost: all tenants have to be restored together, none by itself")
         if directory.rows.exists():
-            return directory.restoring.exists()
-        if plan_only:
+            return True
+        if asked.plan_only:
             raise StoreCorruptError("vault.db is missing: nothing can be compared with the snapshot")
         for beside in ("-wal", "-journal"):
             if directory.rows.with_name(f"{directory.rows.name}{beside}").exists():

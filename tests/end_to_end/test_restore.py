@@ -430,3 +430,19 @@ def test_a_snapshot_that_was_made_after_a_restore_is_of_what_that_restore_left(
     restore(clinic, after)
     assert {**clinic.state(), "subject": 0} == {**state, "subject": 0}
     assert texts(clinic, "zebra giraffe stays goes twice") == ["the zebra stays"]
+
+
+def test_a_lost_disk_is_restored_whole_or_not_at_all(clinic: Clinic, backup: Path) -> None:
+    """One tenant alone would leave the others as the snapshot has them: the erased in it, the holds not."""
+    folder = snapshot(clinic, backup)
+    clinic.close()
+    (clinic.path / "vault.db").unlink()
+    for name in ("vault.db-wal", "vault.db-shm"):
+        (clinic.path / name).unlink(missing_ok=True)
+    one = RestoreTerms(frozenset({CLINIC}))
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="restored together"):
+            restore_snapshot(clinic.path, folder, ADMINISTRATOR, options=clinic.options, terms=one)
+        assert not (clinic.path / "vault.db").exists()
+        assert not list(clinic.path.glob("restoring*"))
+    assert restore_snapshot(clinic.path, folder, ADMINISTRATOR, options=clinic.options).rows_were_lost
