@@ -132,7 +132,8 @@ class LifeOfMemories(RuleBasedStateMachine):
         text = f"note number {next(self.numbers)} says it better"
         self.clinic.mem(OWNER).update(memory_id, text)
         known = self.model.memories[memory_id]
-        self.model.memories[memory_id] = replace(known, text=text)
+        # A term from `recorded` runs from the present version on.
+        self.model.memories[memory_id] = replace(known, text=text, written=self.day)
 
     @rule(name=st.sampled_from(NAMES))
     def hold(self, name: str) -> None:
