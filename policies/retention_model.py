@@ -6,9 +6,10 @@ to `policies.retention`, and whether the parts hold together to `policies.retent
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from policies.duration import Duration
 from policies.errors import RequestInvalidError
@@ -253,12 +254,15 @@ class RetentionRules(_Part):
     floors: Annotated[tuple[Floor, ...], Field(max_length=MAX_RULES), BeforeValidator(_list)]
     rules: Annotated[tuple[Rule, ...], Field(max_length=MAX_RULES), BeforeValidator(_list)]
     default: Id
-    _chosen: dict[tuple[Place, frozenset[EntityType]], tuple[str, str]] = PrivateAttr(default_factory=dict)
-    _by_id: dict[str, RetentionClass] = PrivateAttr(default_factory=dict)
 
-    def model_post_init(self, _context: object, /) -> None:
-        """Know classes by their ids; of two with one id the first, until they are refused."""
-        self._by_id.update((one.id, one) for one in reversed(self.classes))
+    @cached_property
+    def _chosen(self) -> dict[tuple[Place, frozenset[EntityType]], tuple[str, str]]:
+        return {}  # not a private attribute: pydantic looks each of those up, and every write asks
+
+    @cached_property
+    def _by_id(self) -> dict[str, RetentionClass]:
+        """Classes by their ids; of two with one id the first, until they are refused."""
+        return {one.id: one for one in reversed(self.classes)}
 
     def of_class(self, class_id: str) -> RetentionClass | None:
         """Return the class of this id, if there is one: memories may be of one that was dropped since."""

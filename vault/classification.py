@@ -12,28 +12,25 @@ of the text still stands in them.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-from policies.model import AccessTier, Purpose
 from policies.privacy import EntityType
 from policies.retention_model import Place, RetentionRules, StartPoint
 from vault.clock import from_microseconds, microseconds
 from vault.model import Retention, Screened
 
-_DAY: Final = timedelta(days=1)
+_DAY: Final = 24 * 60 * 60 * 1_000_000
+"""Microseconds."""
 _FOR_EVER: Final = datetime.max.replace(tzinfo=UTC)
+_LAST_DAY: Final = microseconds(_FOR_EVER.replace(hour=0, minute=0, second=0, microsecond=0))
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
     """What of a write its class depends on, beside its text."""
 
-    tenant: str
-    source: str
-    """Kind of its source."""
-    purpose: Purpose
-    access_tier: AccessTier
+    place: Place
     recorded: int
     """Microseconds since 1970 UTC."""
     event: datetime | None
@@ -42,8 +39,7 @@ class Written:
 
 def classify(rules: RetentionRules, written: Written, text: Screened) -> Retention:
     """Return the class of a new memory."""
-    place = Place(written.tenant, written.source, written.purpose, written.access_tier)
-    class_id, rule = rules.choose(place, kinds_of(text))
+    class_id, rule = rules.choose(written.place, kinds_of(text))
     return retention_of(rules, class_id, rule, written.recorded, written.event)
 
 
@@ -82,13 +78,9 @@ def ends(rules: RetentionRules, retention: Retention, last_used: int = 0) -> dat
 
 def kinds_of(text: Screened) -> frozenset[EntityType]:
     """Return the kinds of personal data in a text, as the gate masked it."""
-    return frozenset(EntityType(found.entity_type) for found in text.replacements)
+    return frozenset([EntityType(found.entity_type) for found in text.replacements])
 
 
 def _whole_day(at: datetime) -> int:
     """Round a time up to a whole day, in microseconds; before 1970 and beyond the calendar, to what the row can say."""
-    aware = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    day = aware.replace(hour=0, minute=0, second=0, microsecond=0)
-    if day < aware and day.date() < _FOR_EVER.date():
-        day += _DAY
-    return max(0, microseconds(day))
+    return min(max(0, -(-microseconds(at) // _DAY) * _DAY), _LAST_DAY)

@@ -6,8 +6,10 @@ or write a row without one (ARCHITECTURE law 2).
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
+from policies.access import AccessPolicy
 from policies.errors import DeniedError
 from policies.facts import Facts, write_facts
 from policies.model import (
@@ -151,6 +153,27 @@ def authorise(
         DeniedError: nothing is.
     """
     wanted = tuple(over)
+    if emergency is not None or type(policy) is not AccessPolicy:
+        return _authorised(policy, principal, action, purpose, wanted, emergency)
+    granted = _GRANTED.setdefault(policy, {})
+    question = (principal, action, purpose, wanted)
+    grant = granted.get(question)
+    if grant is None:
+        grant = _authorised(policy, principal, action, purpose, wanted, None)
+        if len(granted) >= _MAX_GRANTED:
+            granted.clear()
+        granted[question] = grant
+    return grant
+
+
+def _authorised(  # noqa: PLR0917  # as `authorise`
+    policy: Decider,
+    principal: Principal,
+    action: Action,
+    purpose: Purpose,
+    wanted: tuple[tuple[Resource, Relation], ...],
+    emergency: InForce | None,
+) -> Grant:
     declared = Emergency.NONE if emergency is None else Emergency.DECLARED
     asked = (
         policy.decide(Request(principal, principal.tenant, resource, relation, action, purpose, declared))
@@ -166,6 +189,13 @@ def authorise(
     )
 
 
+_Question = tuple[Principal, Action, Purpose, tuple[tuple[Resource, Relation], ...]]
+_MAX_GRANTED: Final = 4_096
+_GRANTED: Final[WeakKeyDictionary[AccessPolicy, dict[_Question, Grant]]] = WeakKeyDictionary()
+"""Grants of each policy in use: rules that never change answer a question the same way each time.
+
+Not of a policy that is watched while it decides, nor of an emergency, which ends; a denial is worked out anew.
+"""
 EVERY_MEMORY: tuple[tuple[AccessTier, Relation], ...] = tuple(
     (tier, relation)
     for tier in AccessTier

@@ -19,6 +19,7 @@ from audit.canonical import JsonValue
 from audit.event import Outcome
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation
+from policies.retention_model import Place
 from vault.classification import Written, classify_again
 from vault.clock import microseconds
 from vault.embedding_worker import Pending
@@ -174,7 +175,8 @@ class Promotions:
         sealer: SubjectSealer,
     ) -> Indexed:
         before, recorded = present.stored, microseconds(self._parts.clock())
-        written = Written(grant.tenant, present.source, before.purpose, to, recorded, content.at)
+        kept = Place(grant.tenant, present.source, before.purpose, to)
+        written = Written(kept, recorded, content.at)
         place = RecordPlace(
             memory_id=before.memory_id,
             version=before.version + 1,

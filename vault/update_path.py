@@ -10,6 +10,7 @@ from audit.canonical import JsonValue
 from audit.event import Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose
+from policies.retention_model import Place
 from vault.classification import Written, classify_again
 from vault.clock import microseconds
 from vault.embedding_worker import Pending
@@ -139,9 +140,8 @@ class UpdatePath:
     def _seal(self, grant: Grant, former: "_Former", text: Screened, sealer: SubjectSealer) -> Indexed:
         before, attributes = former.stored, former.content.attributes
         recorded = microseconds(self._parts.clock())
-        written = Written(
-            grant.tenant, former.source, before.purpose, before.access_tier, recorded, attributes.at
-        )
+        kept = Place(grant.tenant, former.source, before.purpose, before.access_tier)
+        written = Written(kept, recorded, attributes.at)
         content = MemoryContent(
             owner=attributes.owner,
             text=text,

@@ -20,6 +20,7 @@ from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation
+from policies.retention_model import Place
 from vault.classification import Written, classify
 from vault.clock import Stock, microseconds
 from vault.crypto.subject_name import normal_name
@@ -237,7 +238,8 @@ class WritePath:
             attributes=work.sealer.seal_episode(work.episode_id, work.request.access_tier, content),
         )
 
-    def _seal_memory(self, work: _Work, passage: Passage, screened: Screened) -> Indexed:
+    def _seal_memory(self, work: _Work, kept: Place, passage: Passage, screened: Screened) -> Indexed:
+        recorded = microseconds(work.recorded)
         content = MemoryContent(
             owner=work.grant.principal.id,
             text=screened,
@@ -256,18 +258,19 @@ class WritePath:
             access_tier=work.request.access_tier,
             memory_tier=MemoryTier.PLAINTEXT,
             trust=first_trust(passage.role, kind_of(work.request.source)),
-            recorded=microseconds(work.recorded),
+            recorded=recorded,
             purpose=work.request.purpose,
-            retention=classify(self._parts.retention, _written(work, passage), screened),
+            retention=classify(self._parts.retention, Written(kept, recorded, passage.at), screened),
         )
         return work.sealer.seal_memory(place, content)
 
     def _seal(self, unit: WriteUnit, work: _Work) -> None:
         """Add to a unit all that one source becomes, sealed, and its entry."""
-        parts, grant = self._parts, work.grant
+        parts, grant, request = self._parts, work.grant, work.request
         episode = self._seal_episode(work)
+        kept = Place(grant.tenant, kind_of(request.source).value, request.purpose, request.access_tier)
         work.written[:] = [
-            self._seal_memory(work, passage, screened)
+            self._seal_memory(work, kept, passage, screened)
             for passage, screened in zip(work.passages, work.screens.texts, strict=True)
         ]
         memories = [item.stored for item in work.written]
@@ -296,18 +299,6 @@ class WritePath:
         with parts.indexes.following(tenant):
             parts.embedding.put([Pending(tenant, item.stored, item.embedding_text) for item in work.written])
         parts.probe("indexed")
-
-
-def _written(work: _Work, passage: Passage) -> Written:
-    """Return what of a write the retention class of a memory depends on."""
-    return Written(
-        work.grant.tenant,
-        kind_of(work.request.source).value,
-        work.request.purpose,
-        work.request.access_tier,
-        microseconds(work.recorded),
-        passage.at,
-    )
 
 
 def kind_of(source: Source) -> SourceKind:

@@ -1,5 +1,6 @@
 """Each memory knows its retention class, the rule that gave it, and from when its term runs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from policies.model import AccessTier, Purpose
 from policies.privacy import EntityType
 from policies.retention import parse_retention_rules
-from policies.retention_model import SOURCES, RetentionRules
+from policies.retention_model import SOURCES, Place, RetentionRules
 from vault.classification import Written, classify, classify_again, ends, kinds_of, retention_of
 from vault.clock import from_microseconds, microseconds
 from vault.model import SCREENED_ISSUER, Replacement, Retention, Screened, SourceKind, Span
@@ -47,7 +48,7 @@ def screened(*kinds: EntityType) -> Screened:
 def written(
     purpose: Purpose = Purpose.OPERATIONS, event: datetime | None = None, source: str = "chat"
 ) -> Written:
-    return Written("clinic", source, purpose, AccessTier.PRIVATE, NOW, event)
+    return Written(Place("clinic", source, purpose, AccessTier.PRIVATE), NOW, event)
 
 
 def test_the_sources_of_the_rules_are_those_of_the_vault() -> None:
@@ -101,7 +102,7 @@ def test_a_change_never_shortens_a_term(rules: RetentionRules) -> None:
     assert classify_again(rules, written(), plain, before) == before
     note = classify(rules, written(), plain)
     assert classify_again(rules, written(), number, note).class_id == "record"
-    later = Written("clinic", "chat", Purpose.OPERATIONS, AccessTier.PRIVATE, NOW + DAY, None)
+    later = replace(written(), recorded=NOW + DAY)
     assert classify_again(rules, later, plain, note) == Retention("note", "default", NOW + DAY)
     kept = classify(rules, written(Purpose.LEGAL), plain)
     assert classify_again(rules, written(), number, kept) == kept

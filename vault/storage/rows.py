@@ -8,6 +8,7 @@ tables to `vault.storage.schema`. Nothing is sealed or opened here: content come
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from struct import Struct
 from typing import Final
 
 from sqlalchemy import Row
@@ -37,6 +38,8 @@ _FIXED: Final = (
     "originals",
     "terms",
 )
+_HEAD: Final = Struct(">cQ").pack
+"""Kind and length of a part of a digest."""
 _EPISODE_FIXED: Final = ("episode_id", "owner", "access_tier", "subjects", "kind", "recorded", "attributes")
 
 
@@ -144,8 +147,12 @@ def _digest(row: Mapping[str, object], names: Sequence[str]) -> str:
     parts: list[bytes] = []
     for name in names:
         value = row[name]
-        kind, data = (b"s", value.data) if isinstance(value, Sealed) else (b"c", str(value).encode())
-        parts += (kind, len(data).to_bytes(8), data)
+        if type(value) is Sealed:
+            data = value.data
+            parts += (_HEAD(b"s", len(data)), data)
+        else:
+            data = str(value).encode()
+            parts += (_HEAD(b"c", len(data)), data)
     return sha256(b"".join(parts)).hexdigest()
 
 
