@@ -141,6 +141,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         # The policies.
         policies.PolicyError: Problem("policy", 500, "The policy failed"),
         policies.PolicyInvalidError: Problem("policy-invalid", 500, "The policy bundle cannot be used"),
+        policies.PolicyRefusedError: Problem(
+            "policy-refused", 409, "The policy bundle was not taken: the one in force stays", Exit.CONFLICT
+        ),
         policies.RequestInvalidError: Problem("request-invalid", 422, "The request is malformed", Exit.USAGE),
         policies.DeniedError: Problem("denied", 403, "Not allowed", Exit.DENIED),
         # The log.

@@ -3,10 +3,13 @@
 Owns which files belong, their bounds and the digest that stands in every decision and every entry of
 the log. It leaves reading the rules to `policies.access`, `policies.privacy`, `policies.log_rules` and
 `policies.retention`. The digest is SHA-256 over each file's name and bytes, both behind their length, in order
-of names: it depends on neither the folder's place nor on times, and changes with every byte.
+of names: it depends on neither the folder's place nor on times, and changes with every byte. A signature over it lies
+beside these files, not among them (`vault.bundles.signatures`).
 """
 
 import hashlib
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,6 +17,7 @@ from types import MappingProxyType
 from typing import Final, Self
 
 from policies.errors import PolicyInvalidError
+from policies.identity import IDENTITY, Identity, parse_identity
 
 ACCESS_MODEL: Final = "rules/model.conf"
 ACCESS_RULES: Final = "rules/policy.csv"
@@ -22,6 +26,9 @@ PRIVACY_RULES: Final = "privacy.yaml"
 LOG_RULES: Final = "log.yaml"
 RETENTION_RULES: Final = "retention.yaml"
 BUNDLE_FILES: Final = (PRIVACY_RULES, LOG_RULES, RETENTION_RULES, ACCESS_MODEL, ACCESS_RULES, ACCESS_TESTS)
+"""The files that every bundle has."""
+KNOWN_FILES: Final = (IDENTITY, *BUNDLE_FILES)
+"""The files that a bundle may have: one without a version cannot be signed or pinned."""
 MAX_FILE_BYTES: Final = 256 * 1024
 SHIPPED: Final = Path(__file__).parent
 """The folder of the bundle that ships with the vault."""
@@ -43,10 +50,10 @@ class Bundle:
 
     def __post_init__(self) -> None:
         missing = sorted(set(BUNDLE_FILES) - set(self.files))
-        unknown = sorted(set(self.files) - set(BUNDLE_FILES))
+        unknown = sorted(set(self.files) - set(KNOWN_FILES))
         if missing or unknown:
             raise PolicyInvalidError(
-                f"expected the files {BUNDLE_FILES}: missing {missing}, not known {unknown}"
+                f"expected the files {KNOWN_FILES}: missing {missing}, not known {unknown}"
             )
         for name, content in self.files.items():
             _check_text(name, content)
@@ -77,15 +84,29 @@ class Bundle:
     @property
     def digest(self) -> str:
         """`sha256:` and 64 hex digits."""
-        digest = hashlib.sha256(_DOMAIN)
-        for name in sorted(self.files):
-            for part in (name.encode(), self.files[name]):
-                digest.update(len(part).to_bytes(8) + part)
-        return f"sha256:{digest.hexdigest()}"
+        return digest_of(self.files)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Name and version, as the bundle says; None where it has none.
+
+        Raises:
+            PolicyInvalidError: what it says is not of its form.
+        """
+        return parse_identity(self.text(IDENTITY)) if IDENTITY in self.files else None
 
     def text(self, name: str) -> str:
         """Return one file's text."""
         return self.files[name].decode()
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """Return the digest of files, whether or not they are a bundle that loads."""
+    digest = hashlib.sha256(_DOMAIN)
+    for name in sorted(files):
+        for part in (name.encode(), files[name]):
+            digest.update(len(part).to_bytes(8) + part)
+    return f"sha256:{digest.hexdigest()}"
 
 
 def looks_like_policy(name: str) -> bool:
@@ -104,14 +125,31 @@ def _policy_files(folder: Path) -> list[str]:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    path = folder / name
-    if not path.is_file():  # a FIFO in a file's place must not hang the start
+    content = read_plain(folder / name, MAX_FILE_BYTES + 1)
+    if content is None:
         raise PolicyInvalidError(f"{name} is missing, or is no file")
+    return content
+
+
+def read_plain(path: Path, most: int) -> bytes | None:
+    """Return the first bytes of a regular file; None where there is none.
+
+    Threat: a FIFO or a device in a file's place, also one that is put there after a look, hangs whoever reads.
+
+    Raises:
+        PolicyInvalidError: it cannot be read.
+    """
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
+        with open(path, "rb", opener=_without_waiting) as file:  # `Path.open` takes no opener
+            return file.read(most) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
     except OSError as error:
-        raise PolicyInvalidError(f"{name} cannot be read: {error.strerror}") from None
+        raise PolicyInvalidError(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _check_text(name: str, content: bytes) -> None:

@@ -25,13 +25,19 @@ def load_folder(folder: Path) -> Bundle:
     """Read a bundle that may be used.
 
     Raises:
-        PolicyInvalidError: with file, line and column of the first thing that lint finds.
+        PolicyInvalidError: with file, line and column of the first thing that lint finds; or it changed meanwhile.
     """
     files = Bundle.raw(folder)
+    if Bundle.raw(folder) != files:  # somebody is in the midst of writing it: half of it may lint clean, too
+        raise PolicyInvalidError("the files changed while they were read: try again", code="changing")
     for finding in lint(files):
         if finding.severity is not Severity.NOTE:
             raise PolicyInvalidError(
-                finding.message, file=finding.file, line=finding.line, column=finding.column
+                finding.message,
+                file=finding.file,
+                line=finding.line,
+                column=finding.column,
+                code=finding.code,
             )
     return Bundle(files)
 

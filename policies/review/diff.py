@@ -172,7 +172,8 @@ def diff(base: Bundle, head: Bundle) -> Difference:
     Raises:
         PolicyInvalidError: one of them does not load.
     """
-    files = tuple(name for name in sorted(base.files) if base.files[name] != head.files[name])
+    names = sorted(base.files.keys() | head.files.keys())
+    files = tuple(name for name in names if base.files.get(name) != head.files.get(name))
     before, after = _rules(base), _rules(head)
     said = answers(after.values())
     cases = parse_cases(head.text(ACCESS_TESTS), ACCESS_TESTS)

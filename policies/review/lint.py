@@ -19,12 +19,14 @@ from policies.bundle import (
     ACCESS_RULES,
     ACCESS_TESTS,
     BUNDLE_FILES,
+    KNOWN_FILES,
     LOG_RULES,
     MAX_FILE_BYTES,
     PRIVACY_RULES,
     RETENTION_RULES,
 )
 from policies.errors import PolicyInvalidError
+from policies.identity import IDENTITY, parse_identity
 from policies.log_rules import parse_log_rules
 from policies.privacy import parse_privacy_rules
 from policies.retention import parse_retention_rules
@@ -55,6 +57,7 @@ CODES: Final[Mapping[str, tuple[Severity, str]]] = MappingProxyType(
         "file-unknown": (Severity.ERROR, "a file that no bundle has: somebody may believe in it"),
         "file-too-large": (Severity.ERROR, "a file is larger than a bundle's files may be"),
         "file-not-plain": (Severity.ERROR, "a byte order mark, a carriage return, a NUL, or no UTF-8"),
+        "bundle-invalid": (Severity.ERROR, "name and version do not load"),
         "model-changed": (Severity.ERROR, "the model is not the one that this version decides by"),
         "grouping": (Severity.ERROR, "a line that gives roles: the authenticator does, within one tenant"),
         "tenant-wildcard": (Severity.ERROR, "a line that names tenants: no rule reaches past its own"),
@@ -125,10 +128,10 @@ def clean(findings: Sequence[Finding]) -> bool:
 def _findings(files: Mapping[str, bytes]) -> Iterator[Finding]:
     for name in sorted(set(BUNDLE_FILES) - files.keys()):
         yield Finding("file-missing", "expected this file", name)
-    for name in sorted(files.keys() - set(BUNDLE_FILES)):
-        yield Finding("file-unknown", f"expected no other files than {', '.join(BUNDLE_FILES)}", name)
+    for name in sorted(files.keys() - set(KNOWN_FILES)):
+        yield Finding("file-unknown", f"expected no other files than {', '.join(KNOWN_FILES)}", name)
     texts: dict[str, str] = {}
-    for name in sorted(set(BUNDLE_FILES) & files.keys()):
+    for name in sorted(set(KNOWN_FILES) & files.keys()):
         bad = list(_not_plain(name, files[name]))
         yield from bad
         if not bad:
@@ -178,6 +181,7 @@ def _not_plain(name: str, content: bytes) -> Iterator[Finding]:
 
 def _of_other_files(texts: Mapping[str, str]) -> Iterator[Finding]:
     loaders: tuple[tuple[str, str, Callable[[str], object]], ...] = (
+        (IDENTITY, "bundle-invalid", parse_identity),
         (ACCESS_MODEL, "model-changed", check_model),
         (PRIVACY_RULES, "privacy-invalid", parse_privacy_rules),
         (RETENTION_RULES, "retention-invalid", parse_retention_rules),

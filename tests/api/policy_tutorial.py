@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from policies.bundle import BUNDLE_FILES
+from policies.bundle import KNOWN_FILES
 from policies.loading import READY
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reviewing-a-policy-change.md"
@@ -31,7 +31,7 @@ def regenerated(page: str, folder: Path, run: Run) -> str:
         folder: An empty one; becomes the repository, and has to be the current directory.
         run: Runs the command.
     """
-    for name in BUNDLE_FILES:
+    for name in KNOWN_FILES:
         (folder / "policies" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "policies" / name).write_bytes((READY / "hipaa" / name).read_bytes())
     for words in (

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from policies.bundle import BUNDLE_FILES, SHIPPED
+from policies.bundle import KNOWN_FILES, SHIPPED
 from policies.loading import ready
 from policies.review.lint import CODES
 from tests.api.conftest import Memvault
@@ -21,7 +21,7 @@ WAS, NOW = "read|search|reveal, treatment, allow", "read|search|reveal, treatmen
 
 def copy_to(folder: Path, was: str = "", now: str = "", name: str = RULES) -> Path:
     """Copy the shipped bundle, with a change."""
-    for file in BUNDLE_FILES:
+    for file in KNOWN_FILES:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SHIPPED / file, folder / file)
     text = (folder / name).read_text("utf-8")
@@ -180,7 +180,7 @@ def test_the_decisions_of_a_log_are_replayed_and_explained(
     assert (shown["allowed"], shown["same_bundle"], shown["unknown"]) == (False, True, None)
     assert shown["why"]["private/owner"]["nearest"]
     assert (
-        "denied, auditor:single:none:read:memories:0"
+        "denied, auditor:single:none:read:memories:0:default-deny"
         in memvault("policy", "explain-entry", str(denied["index"])).stdout
     )
     other = memvault("policy", "explain-entry", str(denied["index"]), "--bundle", str(head)).stdout

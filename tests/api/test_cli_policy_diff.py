@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.bundle import BUNDLE_FILES, SHIPPED
+from policies.bundle import KNOWN_FILES, SHIPPED
 from tests.api.conftest import Memvault
 
 
@@ -16,7 +16,7 @@ def test_a_bundle_at_the_top_of_a_repository_is_compared_and_one_that_is_too_lar
     if shutil.which("git") is None:
         pytest.skip("git is not installed here")
     repository = tmp_path / "repository"
-    for name in BUNDLE_FILES:
+    for name in KNOWN_FILES:
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_bytes((SHIPPED / name).read_bytes())
     rules = repository / "rules" / "policy.csv"

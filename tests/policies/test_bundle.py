@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.bundle import BUNDLE_FILES, MAX_FILE_BYTES, SHIPPED, Bundle
+from policies.bundle import BUNDLE_FILES, KNOWN_FILES, MAX_FILE_BYTES, SHIPPED, Bundle
 from policies.errors import PolicyInvalidError
 
 SMALL = {name: name.encode() for name in BUNDLE_FILES}
@@ -25,13 +25,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_shipped_bundle_reads_whole(shipped: Bundle) -> None:
-    assert set(shipped.files) == set(BUNDLE_FILES)
+    assert set(shipped.files) == set(KNOWN_FILES)
+    assert shipped.identity is not None
+    assert (shipped.identity.name, shipped.identity.version) == ("memos-vault", 1)
     assert shipped.digest.startswith("sha256:")
     assert len(shipped.digest) == len("sha256:") + 64
 
 
 def test_the_digest_depends_on_neither_place_nor_time(shipped: Bundle, tmp_path: Path) -> None:
-    for name in BUNDLE_FILES:
+    for name in KNOWN_FILES:
         copy = tmp_path / "elsewhere" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(SHIPPED / name, copy)
@@ -113,10 +115,10 @@ def test_a_folder_or_a_pipe_in_a_files_place_is_refused_without_waiting(folder: 
 
 
 def test_a_file_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(_path: Path, _mode: str) -> None:
+    def refused(_path: Path, _flags: int) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(os, "open", refused)
     with pytest.raises(PolicyInvalidError, match="cannot be read: Permission denied"):
         Bundle.read(folder)
 

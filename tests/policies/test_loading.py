@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from policies.bundle import ACCESS_RULES, BUNDLE_FILES, SHIPPED, Bundle
+from policies.bundle import ACCESS_RULES, KNOWN_FILES, SHIPPED, Bundle
 from policies.errors import PolicyInvalidError
 from policies.loading import READY, load_folder, profiles, ready, write_profile
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in BUNDLE_FILES:
+    for name in KNOWN_FILES:
         (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "mine" / name).write_bytes((SHIPPED / name).read_bytes())
     return tmp_path / "mine"
