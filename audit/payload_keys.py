@@ -19,7 +19,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "access_tier": "access tier of what was written",
     "anchor": "digest of which file the anchor is, or none",
     "anchor_bytes": "length of the anchor at the opening",
-    "asked": "what a decision was asked: roles, assurance, emergency, action, over what, and what of it was allowed",
+    "asked": "what a decision was asked: roles, assurance, emergency, action, over what, what of it was allowed, and by which rules",
     "by": "what was counted by",
     "candidate": "digest of a policy bundle on trial",
     "case": "id of the case at the institution for which somebody broke the glass",

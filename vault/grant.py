@@ -175,13 +175,16 @@ def _authorised(  # noqa: PLR0917  # as `authorise`
     emergency: InForce | None,
 ) -> Grant:
     declared = Emergency.NONE if emergency is None else Emergency.DECLARED
-    asked = (
+    asked = [
         policy.decide(Request(principal, principal.tenant, resource, relation, action, purpose, declared))
         for resource, relation in wanted
-    )
+    ]
     allowed = tuple(decision for decision in asked if decision.allowed)
     reached = frozenset((decision.request.resource, decision.request.relation) for decision in allowed)
-    asked_for = write_facts(Facts(principal.roles, principal.assurance, declared, action, wanted, reached))
+    deciding = tuple(dict.fromkeys(decision.rule for decision in allowed or asked))
+    asked_for = write_facts(
+        Facts(principal.roles, principal.assurance, declared, action, wanted, reached, deciding)
+    )
     if not allowed:
         raise DeniedError(f"{action} for {purpose} is not allowed", asked_for)
     return Grant(

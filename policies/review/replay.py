@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from policies.facts import Facts, Place, read_facts
+from policies.facts import Facts, Place, read_facts, without_rules
 from policies.model import Purpose
 from policies.rule import Question, Rule, Wall
 from policies.space import Answer, Answers, answers, index_of
@@ -101,7 +101,8 @@ def replay(rules: Sequence[Rule], logged: Iterable[Logged]) -> Replayed:
         if entry.asked is None:
             found.missing[Missing.ERASED if entry.erased else Missing.NOT_LOGGED] += 1
             continue
-        key = (entry.asked, entry.purpose, entry.allowed)
+        # Which rules decided then says nothing of what was asked: under other names it is the same question.
+        key = (without_rules(entry.asked), entry.purpose, entry.allowed)
         if key not in known:
             known[key] = _again(said, *key)
         verdict = known[key]

@@ -223,7 +223,7 @@ def test_keys_of_principals_are_listed_and_taken_back(memvault: Memvault) -> Non
     )
     assert entry["payload"] == {
         "principal": "dr-a",
-        "asked": "administrator:single:none:administer:vault/institution:1",
+        "asked": "administrator:single:none:administer:vault/institution:1:administrator-runs-vault",
     }
     assert len(memvault.json("principal", "list")["credentials"]) == 1
     again = memvault("principal", "revoke", credential)

@@ -96,7 +96,7 @@ def test_entries_of_a_trial_are_no_decisions_that_a_replay_would_count(clinic: C
     clinic.reopen(replace(clinic.options, candidate=None))
     found = list(DecisionLog(clinic.vault.parts).read(AUDITOR, Purpose.AUDIT))
     assert [(one.principal, one.asked) for one in found] == [
-        ("dr-a", "clinician:single:none:search:memories:1ff")
+        ("dr-a", "clinician:single:none:search:memories:1ff:clinician-treats")
     ]
 
 

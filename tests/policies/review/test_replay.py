@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.payload_keys import is_identifying
 from policies.bundle import ACCESS_RULES, Bundle
 from policies.facts import MEMORIES, Facts, Place, read_facts, write_facts
 from policies.model import (
@@ -19,7 +20,7 @@ from policies.model import (
     SystemResource,
 )
 from policies.review.replay import MAX_PRINCIPALS, Logged, Missing, Outcome, replay
-from policies.rule import RELATIONS, parse_rules
+from policies.rule import RELATIONS, Rule, parse_rules
 from vault.grant import EVERY_MEMORY
 
 RULES = parse_rules(Bundle.read().text(ACCESS_RULES), ACCESS_RULES)
@@ -32,7 +33,7 @@ def logged(facts: Facts, purpose: str = "treatment", principal: str = "dr-a", in
     return Logged(index, principal, purpose, bool(facts.allowed), write_facts(facts))
 
 
-def without(*ids: str, more: str = "") -> tuple[object, ...]:
+def without(*ids: str, more: str = "") -> tuple[Rule, ...]:
     return tuple(rule for rule in RULES if rule.id not in ids) + (parse_rules(more, "more") if more else ())
 
 
@@ -45,17 +46,40 @@ def without(*ids: str, more: str = "") -> tuple[object, ...]:
         st.sampled_from(Action),
         st.one_of(st.just(MEMORIES), st.lists(PLACES, min_size=1, max_size=6, unique=True).map(tuple)),
         st.just(frozenset[Place]()),
+        st.sampled_from([(), ("default-deny",), ("clinician-treats", "clinician-consults")]),
     ),
     st.data(),
 )
 def test_facts_come_back_as_they_were(facts: Facts, data: st.DataObject) -> None:
     allowed = frozenset(data.draw(st.sets(st.sampled_from(facts.over))))
-    assert read_facts(write_facts(facts._replace(allowed=allowed))) == facts._replace(allowed=allowed)
+    told = facts._replace(allowed=allowed)
+    back = read_facts(write_facts(told))
+    assert back._replace(rules=told.rules) == told
+    assert back.rules == told.rules or back.rules[-1].endswith("-more")
 
 
 def test_facts_are_one_word_that_a_siem_may_have() -> None:
     assert write_facts(TREATING) == "clinician:single:none:read:memories:1ff"
     assert MEMORIES == EVERY_MEMORY
+
+
+def test_facts_name_the_rules_that_decided_as_far_as_a_siem_may_have_them() -> None:
+    named = TREATING._replace(rules=("clinician-treats", "clinician-consults"))
+    assert write_facts(named) == "clinician:single:none:read:memories:1ff:clinician-treats.clinician-consults"
+    many = TREATING._replace(rules=("short", "sec-164-502-b-1", "a" * 64, "b" * 64, "last"))
+    asked = write_facts(many)
+    assert asked == f"clinician:single:none:read:memories:1ff:short.{'a' * 64}.last.2-more"
+    assert is_identifying(asked)
+    crowded = write_facts(many._replace(roles=frozenset(Role)))
+    assert crowded.endswith(":short.last.3-more")
+    assert is_identifying(crowded)
+    assert read_facts(asked).rules == ("short", "a" * 64, "last", "2-more")
+
+
+def test_which_rules_decided_then_makes_no_other_question() -> None:
+    named = [TREATING._replace(rules=(rule,)) for rule in ("one", "other")]
+    found = replay(without("clinician-treats"), [logged(facts) for facts in (TREATING, *named)])
+    assert [(one.count, one.facts.rules) for one in found.flips] == [(3, ())]
 
 
 @pytest.mark.parametrize(
