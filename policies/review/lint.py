@@ -11,8 +11,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-import numpy as np
-
 from policies.access import check_model
 from policies.bundle import (
     ACCESS_MODEL,
@@ -69,7 +67,7 @@ CODES: Final[Mapping[str, tuple[Severity, str]]] = MappingProxyType(
         "rule-shadowed": (Severity.WARNING, "a rule without which every answer is the same"),
         "rule-conflict": (
             Severity.NOTE,
-            "a rule that allows meets one that denies: the one that denies wins",
+            "a rule that denies some of what others allow: it wins; told once, with all of them",
         ),
         "privilege-untested": (Severity.WARNING, "something is allowed that no case asks about"),
         "cases-invalid": (Severity.ERROR, "the cases are not of the form of cases"),
@@ -234,7 +232,6 @@ def _code_of_line(line: str) -> str:
 
 def _of_rules(rules: Sequence[Rule]) -> Iterator[Finding]:
     said = answers(rules)
-    denying = [rule for rule in rules if rule.effect is Effect.DENY]
     for place, rule in enumerate(rules):
         mine = covered(rule)
         if rule.effect is Effect.ALLOW and (said[mine] == Answer.FORBIDDEN).all():
@@ -245,12 +242,22 @@ def _of_rules(rules: Sequence[Rule]) -> Iterator[Finding]:
         if (decisive(answers([*rules[:place], *rules[place + 1 :]])) == decisive(said)).all():
             message = f"{rule.id} changes no answer: other rules say all of it"
             yield Finding("rule-shadowed", message, ACCESS_RULES, rule.line, 1)
-        if rule.effect is Effect.ALLOW:
-            for other in denying:
-                both = int(np.count_nonzero(mine & covered(other)))
-                if both:
-                    message = f"{rule.id} allows what {other.id} denies, at {both} points: it stays denied"
-                    yield Finding("rule-conflict", message, ACCESS_RULES, rule.line, 1)
+    yield from _of_conflicts(rules, said)
+
+
+def _of_conflicts(rules: Sequence[Rule], said: Answers) -> Iterator[Finding]:
+    """Note each rule that denies some of what others allow: once, with all of them."""
+    allowing = {rule.id: covered(rule) for rule in rules if rule.effect is Effect.ALLOW}
+    alive = {
+        name: points for name, points in allowing.items() if not (said[points] == Answer.FORBIDDEN).all()
+    }
+    for rule in rules:
+        if rule.effect is Effect.DENY:
+            mine = covered(rule)
+            met = [name for name, points in alive.items() if (mine & points).any()]
+            if met:
+                message = f"{rule.id} denies some of what others allow: {', '.join(met)}"
+                yield Finding("rule-conflict", message, ACCESS_RULES, rule.line, 1)
 
 
 def _of_cases(rules: Sequence[Rule], cases: Sequence[Case]) -> Iterator[Finding]:

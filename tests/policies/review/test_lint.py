@@ -154,8 +154,25 @@ def test_dead_shadowed_and_conflicting_rules_are_told() -> None:
     )
     half = "p, service-more, service, private, owner, *, *, reveal|search, legal, allow"
     found = codes(deny, half)
-    assert ("rule-conflict", LAST + 1) in found
+    assert ("rule-conflict", LAST) in found
     assert ("rule-dead", LAST + 1) not in found
+
+
+def test_a_rule_that_denies_is_noted_once_with_all_that_it_meets() -> None:
+    deny = "p, no-originals, *, *, *, *, *, reveal, research, deny"
+    allowing = [
+        f"p, also-{nth}, clinician, private, owner, *, *, reveal|search, research, allow" for nth in range(3)
+    ]
+    noted = [
+        one
+        for one in lint({**BASE.files, ACCESS_RULES: rules_with(deny, *allowing)})
+        if one.code == "rule-conflict" and one.line == LAST
+    ]
+    assert [one.message for one in noted] == [
+        "no-originals denies some of what others allow: also-0, also-1, also-2"
+    ]
+    dead = "p, only-originals, clinician, private, owner, *, *, reveal, research, allow"
+    assert ("rule-conflict", LAST) not in codes(deny, dead), "a dead rule is told as one"
 
 
 def test_privileges_that_no_case_asks_about_and_cases_that_fail_are_told() -> None:
