@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -76,15 +77,20 @@ def _reviewers(file: Path | None) -> "tuple[ReviewRule, ...]":
 
 
 def _bundle(named: str, path: str) -> "Bundle":
-    """Read a bundle from a folder, or from a git revision where there is no such folder.
+    """Read a bundle from a folder, or from a git revision.
+
+    Threat: a change puts a folder `origin/main` into its checkout, as a copy of what it changed, and is compared with
+    that. So what is the name of both is neither, unless a folder is named as one: `./origin/main`.
 
     Raises:
-        PolicyInvalidError: it is neither, or no bundle.
+        PolicyInvalidError: it is neither, both, or no bundle.
     """
     from policies.bundle import MAX_FILE_BYTES, Bundle, looks_like_policy  # noqa: PLC0415  # as above
     from policies.errors import PolicyInvalidError  # noqa: PLC0415
 
     if Path(named).is_dir():
+        if not _is_path(named) and _is_revision(named):
+            raise PolicyInvalidError(f"{named} is a folder and a git revision: expected ./{named}, or refs/…")
         return Bundle.read(Path(named))
     if named.startswith("-"):
         raise PolicyInvalidError("expected a folder or a git revision, got an option")
@@ -100,6 +106,20 @@ def _bundle(named: str, path: str) -> "Bundle":
                 raise PolicyInvalidError(f"expected a file of at most {MAX_FILE_BYTES} bytes", file=name)
             files[name.removeprefix(folder)] = _git("show", f"{named}:{name}")
     return Bundle(files)
+
+
+def _is_path(named: str) -> bool:
+    """Say whether a name is one of a folder alone: no revision begins like this."""
+    return named.startswith(("/", "./", "../")) or named in {".", ".."}
+
+
+def _is_revision(named: str) -> bool:
+    from policies.errors import PolicyInvalidError  # noqa: PLC0415  # as above
+
+    with suppress(PolicyInvalidError):  # no repository here, or none of it
+        _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{named}^{{tree}}")
+        return True
+    return False
 
 
 def _git(*arguments: str) -> bytes:

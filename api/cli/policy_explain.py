@@ -106,18 +106,20 @@ def what_can(
 
     with reported(as_json=json_):
         found = allowed_together(_rules(bundle), role)
-    _tell(found, "nothing", as_json=json_)
+    names = sorted(set(role))
+    who = f"who is {' and '.join(names)} together" if len(names) > 1 else names[0].value
+    _tell(found, "nothing", as_json=json_, who=who)
 
 
-def _tell(found: "list[Box]", none: str, *, as_json: bool) -> None:
+def _tell(found: "list[Box]", none: str, *, as_json: bool, who: str = "") -> None:
     from api.cli.policy_view import AllowedView  # noqa: PLC0415  # as above
-    from policies.review.boxes import sentence  # noqa: PLC0415
 
+    view = AllowedView.of(found, who)
     if as_json:
-        print_json(AllowedView.of(found))
+        print_json(view)
         return
-    for box in found:
-        say(sentence(box))
+    for box in view.allowed:
+        say(box.sentence)
     note(counted(len(found), "sentence", "sentences") if found else none)
 
 

@@ -265,12 +265,15 @@ class BoxView(BaseModel):
 class AllowedView(BaseModel):
     """All that is allowed within what was asked."""
 
+    together: bool
+    """Whether the roles are those of one principal that has all of them; otherwise each of them is allowed it."""
     allowed: list[BoxView]
 
     @classmethod
-    def of(cls, boxes: Sequence[Box]) -> Self:
-        """Show boxes."""
-        return cls(allowed=[BoxView(sentence=sentence(box), where=lists_of(box)) for box in boxes])
+    def of(cls, boxes: Sequence[Box], who: str = "") -> Self:
+        """Show boxes; `who` stands in sentences where the roles are one principal's."""
+        shown = [BoxView(sentence=sentence(box, who=who), where=lists_of(box)) for box in boxes]
+        return cls(together=bool(who), allowed=shown)
 
 
 class FlipView(BaseModel):

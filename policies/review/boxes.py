@@ -148,18 +148,19 @@ _OVER_THE_VAULT: Final[Mapping[Action, str]] = {
 """What actions over the vault mean: nobody erases the vault."""
 
 
-def sentence(box: Box, verb: str = "may", nobody: str = "") -> str:
+def sentence(box: Box, verb: str = "may", nobody: str = "", who: str = "") -> str:
     """Return what a box says, e.g. `clinician may read, search private memory (another's) for treatment`.
 
     Args:
         box: Which points.
         verb: `may`, `may no longer`, …
         nobody: What is said in place of `everybody` and the verb, where that reads better: `nobody may`.
+        who: What is said in place of the roles, where the box is not of each of them: `who is a and b together`.
     """
-    roles = _named(box, _ROLE, Role, "everybody")
-    who = nobody if nobody and len(box[_ROLE]) == SHAPE[_ROLE] else f"{roles} {verb}"
+    roles = who or _named(box, _ROLE, Role, "everybody")
+    does = nobody if nobody and len(box[_ROLE]) == SHAPE[_ROLE] else f"{roles} {verb}"
     purposes = _named(box, _PURPOSE, Purpose, "any purpose")
-    said = f"{who} {_deeds(box)} for {purposes}"
+    said = f"{does} {_deeds(box)} for {purposes}"
     for dimension, names, words in (
         (
             _ASSURANCE,

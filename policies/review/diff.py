@@ -155,13 +155,20 @@ class Difference:
     """Cases of the base that expect something else, or ask for something else, under the same name."""
     cases_failing: tuple[str, ...] = ()
     """Cases of the head that its own rules do not meet: no vault loads it."""
+    cases_failing_before: tuple[str, ...] = ()
+    """Those of them that the base failed, too: the change did not make them fail."""
+
+    @property
+    def cases_failing_now(self) -> tuple[str, ...]:
+        """Cases that the change makes fail."""
+        return tuple(name for name in self.cases_failing if name not in self.cases_failing_before)
 
     @property
     def severity(self) -> Severity:
         """That of the gravest part."""
         least = Severity.LOW if self.files else Severity.NONE
         found = [*(one.severity for one in self.moved), *(one.severity for one in self.notes)]
-        cases = (self.cases_removed, self.cases_changed, self.cases_failing, self.rules_untested)
+        cases = (self.cases_removed, self.cases_changed, self.cases_failing_now, self.rules_untested)
         tests = Severity.MEDIUM if any(cases) else least
         return max(least, tests, *found)
 
@@ -178,6 +185,9 @@ def diff(base: Bundle, head: Bundle) -> Difference:
     said = answers(after.values())
     cases = parse_cases(head.text(ACCESS_TESTS), ACCESS_TESTS)
     old_cases = {case.name: case for case in parse_cases(base.text(ACCESS_TESTS), ACCESS_TESTS)}
+    said_before = answers(before.values())
+    failing = tuple(failure.case.name for failure in failures(cases, said))
+    failed = {failure.case.name for failure in failures(old_cases.values(), said_before)}
     new_cases = {case.name: case for case in cases}
     changed = [name for name in before.keys() & after.keys() if before[name] != after[name]]
     added = sorted(after.keys() - before.keys())
@@ -185,7 +195,7 @@ def diff(base: Bundle, head: Bundle) -> Difference:
         base=base.digest,
         head=head.digest,
         files=files,
-        moved=tuple(moves(answers(before.values()), said, cases)),
+        moved=tuple(moves(said_before, said, cases)),
         notes=tuple(notes(base, head)),
         rules_added=tuple(added),
         rules_removed=tuple(sorted(before.keys() - after.keys())),
@@ -200,7 +210,8 @@ def diff(base: Bundle, head: Bundle) -> Difference:
                 if _asks(old_cases[name]) != _asks(new_cases[name])
             )
         ),
-        cases_failing=tuple(failure.case.name for failure in failures(cases, said)),
+        cases_failing=failing,
+        cases_failing_before=tuple(name for name in failing if name in failed),
     )
 
 

@@ -118,8 +118,12 @@ def _said(one: Moved) -> str:
 
 
 def _of_tests(difference: Difference, most: int | None) -> Iterator[str]:
+    before = ", as it did before"
     told = [
-        *(f"case {_code(name)} fails under these rules" for name in difference.cases_failing),
+        *(
+            f"case {_code(name)} fails under these rules" + before * (name in difference.cases_failing_before)
+            for name in difference.cases_failing
+        ),
         *(
             f"rule {_code(name)} is new or changed, and no case needs it"
             for name in difference.rules_untested
@@ -190,6 +194,7 @@ def as_json(difference: Difference, reviewers: Sequence[str] = ()) -> dict[str, 
             "removed": list(difference.cases_removed),
             "changed": list(difference.cases_changed),
             "failing": list(difference.cases_failing),
+            "failing_before": list(difference.cases_failing_before),
         },
         "reviewers": list(reviewers),
     }

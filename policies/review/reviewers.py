@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from policies.bundle import LOG_RULES, PRIVACY_RULES, RETENTION_RULES
 from policies.errors import PolicyInvalidError
 from policies.model import RESOURCES, Action, Purpose, Role
 from policies.review.boxes import lists_of
@@ -28,6 +29,12 @@ _LISTS: Final[Mapping[str, frozenset[str]]] = {
     "purposes": frozenset(Purpose),
 }
 """Conditions that speak of access rules alone."""
+_SECTIONS: Final[Mapping[str, Section]] = {
+    PRIVACY_RULES: Section.PRIVACY,
+    RETENTION_RULES: Section.RETENTION,
+    LOG_RULES: Section.LOG,
+}
+"""Of files; all others are about access."""
 _SEVERITIES: Final = {str(one): one for one in Severity}
 
 
@@ -85,8 +92,16 @@ def _changes(difference: Difference) -> Iterator[_Change]:
         yield _Change(Section.ACCESS, one.severity, lists)
     for note in difference.notes:
         yield _Change(note.section, note.severity, {})
-    if difference.cases_removed or difference.cases_changed or difference.rules_untested:
+    tests = (
+        difference.cases_removed,
+        difference.cases_changed,
+        difference.cases_failing_now,
+        difference.rules_untested,
+    )
+    if any(tests):
         yield _Change(Section.ACCESS, Severity.MEDIUM, {})
+    for name in difference.files:  # also where nothing but a comment, or the name of a rule changed
+        yield _Change(_SECTIONS.get(name, Section.ACCESS), Severity.LOW, {})
 
 
 def _rule(value: object, place: int, file: str) -> ReviewRule:
@@ -100,9 +115,9 @@ def _rule(value: object, place: int, file: str) -> ReviewRule:
         raise refused("expected ask: a list of names")
     if not when.keys() <= {"section", "severity", *_LISTS}:
         raise refused(f"expected when: some of section, severity, {', '.join(_LISTS)}")
-    if when.get("section", "access") not in set(Section):
+    if str(when.get("section", "access")) not in set(Section):
         raise refused(f"expected section: one of {', '.join(Section)}")
-    if when.get("severity", "low") not in _SEVERITIES:
+    if str(when.get("severity", "low")) not in _SEVERITIES:
         raise refused(f"expected severity: one of {', '.join(_SEVERITIES)}")
     lists: dict[str, frozenset[str]] = {}
     for kind in _LISTS.keys() & when.keys():

@@ -11,6 +11,7 @@ import pytest
 
 from policies.bundle import KNOWN_FILES, SHIPPED
 from policies.loading import ready
+from policies.model import Role
 from policies.review.lint import CODES
 from tests.api.conftest import Memvault
 
@@ -144,9 +145,13 @@ def test_questions_are_answered(empty: Memvault) -> None:
         in empty("policy", "who-can", "reveal", "private").stdout
     )
     assert empty("policy", "who-can", "write", "vault").stderr == "nobody\n"
-    assert empty.json("policy", "who-can", "write", "vault") == {"allowed": []}
-    (both,) = empty.json("policy", "what-can", "clinician", "adviser", "--bundle", str(SHIPPED))["allowed"]
-    assert both["where"]["roles"] == ["clinician", "adviser"]
+    assert empty.json("policy", "who-can", "write", "vault") == {"together": False, "allowed": []}
+    two = empty.json("policy", "what-can", "clinician", "adviser", "--bundle", str(SHIPPED))
+    (both,) = two["allowed"]
+    assert (two["together"], both["where"]["roles"]) == (True, ["clinician", "adviser"])
+    assert both["sentence"].startswith("who is adviser and clinician together may ")
+    everybody = empty("policy", "what-can", *Role, "--bundle", str(SHIPPED)).stdout
+    assert "everybody" not in everybody
     assert empty("policy", "what-can", "auditor").stdout.startswith("auditor may audit, export the audit log")
 
 

@@ -91,3 +91,8 @@ def test_a_box_is_a_sentence(lists: dict[str, list[str]], expected: str) -> None
     assert {kind: names for kind, names in lists_of(box(**lists)).items() if kind in lists} == {
         kind: sorted(names, key=lists_of(EVERYTHING)[kind].index) for kind, names in lists.items()
     }
+
+
+def test_a_box_of_one_principal_with_several_roles_says_so_and_not_everybody() -> None:
+    found = sentence(box(actions=["audit"]), who="who is auditor and adviser together")
+    assert found.startswith("who is auditor and adviser together may audit ")

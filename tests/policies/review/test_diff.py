@@ -420,6 +420,7 @@ def test_what_nobody_is_left_to_answer_for_is_grave_and_said_in_its_own_words() 
     assert "(no role is left that may): privacy-officer may no longer place and release legal holds" in report
     assert "- removed: `officer-holds`" in report
     assert found.cases_failing == ("a privacy officer answers for the rights of persons",)
+    assert (found.cases_failing_now, found.cases_failing_before) == (found.cases_failing, ())
 
 
 def test_what_another_still_answers_for_is_less_grave() -> None:
@@ -460,3 +461,17 @@ def test_text_holds_no_entities() -> None:
     found = diff(BASE, edited((PRIVACY_RULES, "  - ADHD\n", '  - ADHD\n  - "<b>@x"\n')))
     assert "&#60;b&#62;&#64;x" in markdown(found)
     assert "<b>@x" in text(found)
+
+
+def test_a_bundle_whose_case_fails_differs_from_itself_in_nothing_and_a_change_beside_it_is_not_blamed() -> (
+    None
+):
+    failing = BASE.text(ACCESS_TESTS).replace("expect: allow", "expect: deny", 1)
+    broken = Bundle({**BASE.files, ACCESS_TESTS: failing.encode()})
+    same = diff(broken, broken)
+    assert (same.severity, len(same.cases_failing), same.cases_failing_now) == (Severity.NONE, 1, ())
+    beside = Bundle({**broken.files, ACCESS_TESTS: (failing + "# more\n").encode()})
+    found = diff(broken, beside)
+    assert (found.severity, found.cases_failing_before) == (Severity.LOW, found.cases_failing)
+    assert "fails under these rules, as it did before" in text(found)
+    assert as_json(found)["cases"]["failing_before"] == list(found.cases_failing)  # type: ignore[index]  # a JSON object

@@ -41,6 +41,9 @@ CLINICIAN = "read|search|reveal, treatment, allow"
         ),
         (change(ACCESS_RULES, CLINICIAN, CLINICIAN.replace("read|", "")), ("anybody",)),
         (change(ACCESS_TESTS, "- case: tenants never meet", "- case: tenants do not meet"), ("anybody",)),
+        (change(ACCESS_TESTS, "expect: allow", "expect: deny"), ("anybody",)),
+        (change(ACCESS_RULES, "p, clinician-treats,", "p, clinician-sees,"), ("anybody",)),
+        (change(PRIVACY_RULES, "# What", "# This is what"), ("privacy-office", "security", "anybody")),
     ],
 )
 def test_each_change_names_its_reviewers_once(found: Difference, expected: tuple[str, ...]) -> None:
@@ -58,6 +61,8 @@ def test_each_change_names_its_reviewers_once(found: Difference, expected: tuple
         ("reviewers: [{ask: [3], when: {}}]", "a list of names"),
         ("reviewers: [{ask: [a], when: {place: x}}]", "expected when: some of"),
         ("reviewers: [{ask: [a], when: {section: x}}]", "expected section: one of"),
+        ("reviewers: [{ask: [a], when: {section: [privacy]}}]", "expected section: one of"),
+        ("reviewers: [{ask: [a], when: {severity: {high: 1}}}]", "expected severity: one of"),
         ("reviewers: [{ask: [a], when: {severity: x}}]", "expected severity: one of"),
         ("reviewers: [{ask: [a], when: {roles: []}}]", "expected roles: some of"),
         ("reviewers: [{ask: [a], when: {actions: [fly]}}]", "expected actions: some of"),
