@@ -102,6 +102,7 @@ class Runner:
 
     Args:
         parts: Of an open vault.
+        current: Returns the parts in force, where others may be put there; a run keeps those that it began under.
         monotonic: Seconds that never go back.
         stopping: Whether the program is about to end.
         jitter: So many seconds are added to when a job runs next, out of at most so many.
@@ -112,18 +113,24 @@ class Runner:
         self,
         parts: Parts,
         *,
+        current: Callable[[], Parts] | None = None,
         monotonic: Callable[[], float] = monotonic,
         stopping: Callable[[], bool] = lambda: False,
         jitter: Callable[[float], float] = lambda _most: 0.0,
         beat_seconds: float = BEAT_SECONDS,
     ) -> None:
-        self.parts = parts
+        self._current = current or (lambda: parts)
         self._monotonic = monotonic
         self._stopping = stopping
         self.jitter = jitter
         self.beat_seconds = beat_seconds
         self._holder = f"run-{uuid4().hex[:16]}"
         self._leases = Leases(parts.store, parts.clock)
+
+    @property
+    def parts(self) -> Parts:
+        """The parts in force."""
+        return self._current()
 
     def state(self, tenant: str, name: str) -> JobState:
         """Return how a job stands."""
@@ -170,7 +177,7 @@ class Runner:
             if not still_due(state):
                 held.release()
                 return None
-            one = _One(self, scheduled, tenant, held, state, now, grant)
+            one = _One(self, self.parts, scheduled, tenant, held, state, now, grant)
             one.begin()
             return one.work()
         except BaseException:
@@ -181,7 +188,7 @@ class Runner:
     def run_of(self, one: "_One") -> JobRun:
         """Return what a job is given."""
         return JobRun(
-            parts=self.parts,
+            parts=one.parts,
             tenant=one.tenant,
             job=one.scheduled.name,
             now=one.now,
@@ -199,6 +206,8 @@ class _One:
     """A run that is under way."""
 
     runner: Runner
+    parts: Parts
+    """Under which it began."""
     scheduled: Scheduled
     tenant: str
     held: HeldLease
@@ -245,7 +254,7 @@ class _One:
         return self._ran(outcome, counts, reason, leaf)
 
     def _closing(self, outcome: RunOutcome, counts: Counts) -> Callable[[Connection, Sequence[Leaf]], None]:
-        finished = self.runner.parts.clock()
+        finished = self.parts.clock()
         failures = 1 + (self.state.counts or {}).get(FAILURES, 0) if outcome is RunOutcome.FAILED else 0
         values: dict[str, object] = {
             "finished": microseconds(finished),
@@ -272,7 +281,7 @@ class _One:
         return jittered(self.scheduled.term.after(max(self.now, finished)), finished, self.runner.jitter)
 
     def _entry(self, outcome: RunOutcome, counts: Counts, reason: str | None) -> EntryDraft:
-        journal, name = self.runner.parts.journal, self.scheduled.name
+        journal, name = self.parts.journal, self.scheduled.name
         told: dict[str, JsonValue] = {
             **counts.told,
             "job": name,
@@ -295,7 +304,7 @@ class _One:
     def _submit(
         self, drafts: list[EntryDraft], changes: list[Callable[[Connection, Sequence[Leaf]], None]]
     ) -> list[Leaf]:
-        return self.runner.parts.store.submit(WriteSet(drafts=drafts, changes=changes))
+        return self.parts.store.submit(WriteSet(drafts=drafts, changes=changes))
 
 
 @contextmanager

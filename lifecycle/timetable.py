@@ -47,6 +47,7 @@ class Timetable:
     Args:
         parts: Of an open vault.
         jobs: What runs, and when.
+        current: Returns the parts in force, where a reload of the policies may put others there.
         monotonic: Seconds that never go back.
         jitter: Returns a share of so many seconds, by which a run may come later.
     """
@@ -56,6 +57,7 @@ class Timetable:
         parts: Parts,
         jobs: Sequence[Scheduled],
         *,
+        current: Callable[[], Parts] | None = None,
         monotonic: Callable[[], float] = monotonic,
         jitter: Callable[[float], float] = lambda most: random.uniform(0, most),  # noqa: S311  # spreads load
     ) -> None:
@@ -63,7 +65,9 @@ class Timetable:
         self._jobs = [one for one in jobs if one.term is not None]
         self._jitter = jitter
         self._stopping = threading.Event()
-        self._runner = Runner(parts, monotonic=monotonic, stopping=self._stopping.is_set, jitter=jitter)
+        self._runner = Runner(
+            parts, current=current, monotonic=monotonic, stopping=self._stopping.is_set, jitter=jitter
+        )
         self._ticker: Ticker | None = None
         self._seen: set[tuple[str, str]] = set()
         self._begun = microseconds(parts.clock())

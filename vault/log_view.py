@@ -5,14 +5,16 @@ holds a `MemOS` calls them there. Each decides and logs in the part that it call
 exports to `vault.log_exports`, tiles to `vault.log_tiles`, questions to `vault.log_queries`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from audit.proof import TlogProof
 from audit.query.count import Unit
 from audit.tile_export import ExportedTiles
 from policies.model import Principal, Purpose
 from vault.auditing import LogEntry, LogReport, ReceiptProof, TenantCheckpoint
+from vault.bundles.following import Following
 from vault.finality import Finality, finality_of
 from vault.log_exports import Exported, ExportTerms, LogExports
 from vault.log_queries import LogFacets, LogHistogram, LogQueries, QueryPage
@@ -22,19 +24,38 @@ from vault.model import Receipt
 from vault.parts import Parts
 
 
+class _LogPaths:
+    """What the methods call, under one bundle."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts: Final = parts
+        self.audit: Final = LogExports(parts)
+        self.queries: Final = LogQueries(parts)
+
+
 class LogView:
     """One principal's view of its tenant's log.
 
     Args:
-        parts: Of an open vault.
+        current: Returns the parts in force of an open vault.
         principal: Who calls, as the edge has authenticated it.
     """
 
-    def __init__(self, parts: Parts, principal: Principal) -> None:
-        self._parts = parts
+    def __init__(self, current: Callable[[], Parts], principal: Principal) -> None:
         self._principal = principal
-        self._audit = LogExports(parts)
-        self._queries = LogQueries(parts)
+        self._log = Following(current, _LogPaths)
+
+    @property
+    def _parts(self) -> Parts:
+        return self._log.now().parts
+
+    @property
+    def _audit(self) -> LogExports:
+        return self._log.now().audit
+
+    @property
+    def _queries(self) -> LogQueries:
+        return self._log.now().queries
 
     def entries(
         self, *, start: int | None = None, limit: int = 50, purpose: Purpose = Purpose.AUDIT

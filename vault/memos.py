@@ -21,9 +21,10 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
+from vault.bundles.following import Following
 from vault.crypto.aead import MAX_SUBJECTS
 from vault.errors import IdentifierInvalidError, InputInvalidError
 from vault.journal import Call
@@ -43,6 +44,17 @@ LOCAL_PRINCIPAL = Principal("local-agent", "local", frozenset({Role.OWNER_AGENT}
 """Who calls when nobody is named: the owner of an embedded vault in the user's own data directory."""
 
 Extractable = Source | Sequence[Turn] | str
+
+
+class _Paths:
+    """What the methods call, under one bundle: a call takes one of these, and goes on with it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.write: Final = WritePath(parts)
+        self.read: Final = ReadPath(parts)
+        self.update: Final = UpdatePath(parts)
+        self.organizer: Final = Organizer(parts)
+        self.promotions: Final = Promotions(parts)
 
 
 class MemOS(LogView, AbstractContextManager["MemOS"]):
@@ -80,15 +92,31 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
         except BaseException:
             self.close()
             raise
-        parts: Parts = vault.parts
-        super().__init__(parts, principal)
+        opened = vault
+        super().__init__(lambda: opened.parts, principal)
         self._vault = vault
         self._purpose = purpose
-        self._write = WritePath(parts)
-        self._read = ReadPath(parts)
-        self._update = UpdatePath(parts)
-        self._organizer = Organizer(parts)
-        self._promotions = Promotions(parts)
+        self._paths = Following(lambda: opened.parts, _Paths)
+
+    @property
+    def _write(self) -> WritePath:
+        return self._paths.now().write
+
+    @property
+    def _read(self) -> ReadPath:
+        return self._paths.now().read
+
+    @property
+    def _update(self) -> UpdatePath:
+        return self._paths.now().update
+
+    @property
+    def _organizer(self) -> Organizer:
+        return self._paths.now().organizer
+
+    @property
+    def _promotions(self) -> Promotions:
+        return self._paths.now().promotions
 
     @classmethod
     def open(

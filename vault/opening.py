@@ -13,54 +13,30 @@ from typing import Final, Self
 
 from platformdirs import user_data_path
 
-from audit.errors import KeyFileUnsafeError as LogKeyFileUnsafeError
 from audit.event import EventType
 from audit.evidence import SYSTEM_LOG
 from audit.intent import Intent
 from audit.key_file import create_key_file as create_log_key_file
-from audit.key_file import load_key_file
-from audit.log import AuditLog
 from audit.signing import SignerKey
-from policies.access import AccessPolicy
-from policies.bundle import LOG_RULES, RETENTION_RULES, Bundle
-from policies.model import check_id
-from policies.privacy import PrivacyRules, parse_privacy_rules
-from policies.retention import parse_retention_rules
-from vault.assurance import Assurance
+from policies.model import Principal, Purpose, check_id
+from vault.assembling import CHECKPOINT_SECONDS, assemble
+from vault.bundles.following import InForce
+from vault.bundles.reloading import Reloaded, Reloads
 from vault.checkpointing import Checkpointer, check_heads
-from vault.clock import microseconds, monotonic
-from vault.crypto.key_store import SqlKeyStore
-from vault.crypto.keyring import Keyring
-from vault.crypto.ledger import Ledger
+from vault.clock import microseconds
 from vault.crypto.root import RootKind
-from vault.embedding_worker import EmbeddingWorker
 from vault.emergencies import watch_emergencies
 from vault.erasure import finish_erasures
-from vault.errors import ConflictError, KeyFileUnsafeError, NotFoundError, VaultError
-from vault.indexes import Indexes
+from vault.errors import ConflictError, NotFoundError, VaultError
 from vault.intents import Effects
-from vault.journal import Journal
 from vault.ledger_mirror import mirror
-from vault.log_indexes import LogIndexes
-from vault.outside import make_anchor, open_outside
+from vault.outside import make_anchor
 from vault.parts import Parts
-from vault.privacy.findings import Detector
-from vault.privacy.gate import PrivacyGate
-from vault.privacy.lazy import LazyDetector
 from vault.rebuilding import fill_index
-from vault.root_move import settle
-from vault.roots import check_root_options, create_root, open_root, root_kind
-from vault.sealing import Sealers
-from vault.search.embed import MiniLmEmbedder
-from vault.shadow import under_trial, watch_trial
+from vault.roots import check_root_options, create_root, root_kind
 from vault.storage.directory import VaultDirectory
-from vault.storage.engine import writer_engine
-from vault.storage.faults import translated
 from vault.storage.group_commit import WriteSet
-from vault.storage.migrate import upgrade
 from vault.storage.schema import TENANT
-from vault.storage.store import Store
-from vault.sweeping import Sweeper
 from vault.vault_options import VaultOptions
 
 __all__ = [
@@ -76,8 +52,6 @@ __all__ = [
 
 DEPLOYMENT: Final = "embedded"
 LOG_SEED_BYTES: Final = 32
-CHECKPOINT_SECONDS: Final = 5.0
-"""Longest time between an entry and its signing."""
 
 _BESIDE_THE_DATA: Final = (
     "the root key lies in a file beside the data: whoever copies both reads everything;"
@@ -96,10 +70,46 @@ class OutsideMissingWarning(UserWarning):
 class Vault(AbstractContextManager["Vault"]):
     """An open vault, shared by all principals of this process."""
 
-    def __init__(self, parts: Parts, resources: ExitStack) -> None:
-        self.parts = parts
+    def __init__(self, cell: InForce, policies: Reloads, resources: ExitStack) -> None:
+        self._cell = cell
+        self._policies = policies
         self._resources = resources
         self._tenants: frozenset[str] = frozenset()
+
+    @property
+    def parts(self) -> Parts:
+        """The parts in force; a reload of the policies puts others there, so a call takes them once."""
+        return self._cell.parts
+
+    @parts.setter
+    def parts(self, parts: Parts) -> None:
+        self._cell.parts = parts
+
+    @property
+    def lasting(self) -> Parts:
+        """The parts for what outlives calls and decides nothing: its entries name the bundle in force by then."""
+        return self._cell.lasting()
+
+    @property
+    def policy_differs(self) -> bool:
+        """Whether other policy files lie in the folder than are in force; nobody uses them before a reload."""
+        return self._policies.folder_differs
+
+    def reload_policy(
+        self, principal: Principal | None = None, purpose: Purpose = Purpose.OPERATIONS
+    ) -> Reloaded:
+        """Take the policies that lie in the folder now; calls that have begun end under those before.
+
+        Args:
+            principal: Who asks, and has to be allowed to run the vault; None: who owns the process.
+            purpose: Why.
+
+        Raises:
+            DeniedError: not allowed; the denial is logged.
+            ConflictError: the vault was opened without a folder.
+            PolicyRefusedError: with file, line and column; an entry says so, and those in force stay.
+        """
+        return self._policies.reload() if principal is None else self._policies.reload_by(principal, purpose)
 
     @classmethod
     def create(
@@ -186,8 +196,8 @@ class Vault(AbstractContextManager["Vault"]):
             stack.callback(directory.hold().release)
             if not new:
                 directory.check(restoring=restoring)
-            parts = _assemble(directory, passphrase, options, stack)
-            vault = cls(parts, stack.pop_all())
+            cell = assemble(directory, passphrase, options, stack)
+            vault = cls(cell, Reloads(cell, options.policies, options.candidate), stack.pop_all())
         try:
             vault._start()
         except BaseException:
@@ -279,18 +289,20 @@ class Vault(AbstractContextManager["Vault"]):
 
         Raises:
             TamperedError: a log is not what was signed, anchored or witnessed; nothing was appended to it.
+            PolicyInvalidError: another bundle is pinned, or a newer one; the same.
             AnchorUnusableError: the anchor is not the file that it was.
             OverloadedError: too few witnesses answered, and the policy refuses to serve then.
         """
         tenants = self.parts.store.tenants()
         check_heads(self.parts.store, self.parts.log, tenants)
         self.parts.assurance.check(tenants)
+        loaded = self._policies.opening()
         self.parts.store.drop_vectors_but(self.parts.embedding.model)
         for tenant in tenants:
             fill_index(self.parts, tenant)
         event = self.parts.journal.event
         opening, missing = self.parts.assurance.opening()
-        drafts = [event(EventType.POLICY_LOAD, SYSTEM_LOG, {}), opening]
+        drafts = [loaded, opening]
         for tenant in tenants:
             drafts += [event(EventType.POLICY_LOAD, tenant, {}), event(EventType.VAULT_OPEN, tenant, {})]
         self.parts.journal.write(drafts)
@@ -311,8 +323,9 @@ class Vault(AbstractContextManager["Vault"]):
         self.parts.assurance.start()
         checkpointer.sign_now()
         finish_erasures(self.parts, tenants)
-        self._resources.callback(watch_emergencies(self.parts).end)
-        self._resources.callback(watch_trial(self.parts))
+        self._resources.callback(watch_emergencies(self.lasting).end)
+        self._resources.callback(self._policies.end)
+        self._policies.start()
 
 
 def open_default(tenant: str) -> Vault:
@@ -331,78 +344,3 @@ def open_default(tenant: str) -> Vault:
 def default_path() -> Path:
     """Return where an embedded vault lies if nobody says otherwise."""
     return user_data_path("memos-vault", appauthor=False) / "vault"
-
-
-def _assemble(
-    directory: VaultDirectory, passphrase: str | None, options: VaultOptions, stack: ExitStack
-) -> Parts:
-    bundle = options.bundle or Bundle.read()
-    policy = under_trial(AccessPolicy.load(bundle), options.candidate)
-    rules = parse_privacy_rules(bundle.text("privacy.yaml"))
-    settle(directory)
-    root = open_root(directory, passphrase, options.transit, options.entropy, stack)
-    try:
-        log_keys = load_key_file(directory.log_key)
-    except LogKeyFileUnsafeError as error:
-        raise KeyFileUnsafeError(str(error)) from None
-
-    keys_engine = writer_engine(directory.keys)
-    stack.callback(keys_engine.dispose)
-    with translated():
-        upgrade(keys_engine, "keys")
-    key_store = SqlKeyStore(keys_engine)
-    keyring = Keyring(
-        root, key_store, options.clock, options.entropy, monotonic=monotonic, limits=options.key_limits
-    )
-    stack.callback(keyring.close)
-    stack.callback(Sweeper(keyring.sweep, options.key_limits.lease_seconds / 10).end)
-
-    log = AuditLog(log_keys, salt_source=options.entropy, clock=options.clock)
-    store = Store(directory.rows, log, options.probe)
-    stack.callback(store.close)
-
-    log_indexes = LogIndexes(directory.path, store, log)
-    stack.callback(log_indexes.close)
-    stack.callback(Sweeper(log_indexes.keep_up, CHECKPOINT_SECONDS).end)
-
-    journal = Journal(store, policy, options.clock)
-    outside = open_outside(bundle.text(LOG_RULES), options.outside)
-    if outside.anchor is not None:
-        stack.callback(outside.anchor.close)
-    assurance = Assurance(outside, store, log, journal, options.clock)
-
-    embedder = options.embedder or MiniLmEmbedder()
-    indexes = Indexes(embedder)
-    sealers = Sealers(keyring)
-    worker = EmbeddingWorker(embedder, sealers, store, indexes.add_vector, threads=options.embedding_threads)
-    stack.callback(worker.close)
-    return Parts(
-        store=store,
-        keyring=keyring,
-        key_store=key_store,
-        ledger=Ledger(key_store),
-        sealers=sealers,
-        gate=PrivacyGate(LazyDetector(lambda: (options.detector or _presidio)(rules)), rules),
-        policy=policy,
-        retention=parse_retention_rules(bundle.text(RETENTION_RULES)),
-        journal=journal,
-        log=log,
-        indexes=indexes,
-        embedding=worker,
-        limits=options.limits,
-        clock=options.clock,
-        entropy=options.entropy,
-        probe=options.probe,
-        log_indexes=log_indexes,
-        verifier_key=log_keys.current.verifier,
-        assurance=assurance,
-        snapshots=options.snapshots,
-        backup_horizon_days=options.backup_horizon_days,
-        notifier=options.notifier,
-    )
-
-
-def _presidio(rules: PrivacyRules) -> Detector:
-    from vault.privacy.detect import PresidioDetector  # noqa: PLC0415  # 1.3 s that a fake need not pay
-
-    return PresidioDetector(rules)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from audit.log import AuditLog
 from audit.signing import VerifierKey
+from policies.bundle import Bundle
 from policies.retention_model import RetentionRules
 from vault.assurance import Assurance
 from vault.clock import Clock, Entropy
@@ -48,6 +49,8 @@ class Parts:
     """What must not come back, outside the data and its backups."""
     sealers: Sealers
     gate: PrivacyGate
+    bundle: Bundle
+    """The policies in force, as files."""
     policy: Decider
     retention: RetentionRules
     """How long memories are kept."""
@@ -69,6 +72,8 @@ class Parts:
     """Where jobs make snapshots; None: they make none."""
     erasing: threading.Lock = field(default_factory=threading.Lock)
     """Held while an erasure is carried on: one at a time."""
+    ruling: threading.RLock = field(default_factory=threading.RLock)
+    """Held while another bundle takes the place of the one in force, and while one is pinned."""
     backup_horizon_days: int | None = None
     """How long backups of the vault are kept, as whoever runs it says; None: nobody said."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from policies.bundle import Bundle
 from policies.privacy import PrivacyRules
+from vault.bundles.source import BundleSource
 from vault.clock import Clock, Entropy, system_clock, system_entropy
 from vault.crypto.keyring import KeyLimits
 from vault.crypto.transit_place import TransitPlace
@@ -29,7 +30,9 @@ class VaultOptions:
     limits: InputLimits = field(default_factory=InputLimits)
     key_limits: KeyLimits = field(default_factory=KeyLimits)
     bundle: Bundle | None = None
-    """None reads the policies that ship with the program."""
+    """None reads the one of `policies`, or those that ship with the program."""
+    policies: BundleSource | None = None
+    """Folder from which a running vault may take another bundle; None: it takes no other."""
     candidate: Bundle | None = None
     """A bundle on trial: it decides beside the active one, and the log says where it differs; None: there is none."""
     detector: DetectorFactory | None = None
