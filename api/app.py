@@ -29,7 +29,7 @@ from api.errors import (
 )
 from api.middleware import OPENAPI_PATH, BodyLimits, Entrance
 from api.problems import EXPECTED, outline
-from api.routes import audit_query, audit_stream, health, log, memories, tlog
+from api.routes import audit_query, audit_stream, health, log, memories, policy, tlog
 from api.routes.audit_lookup import router as lookup_router
 from api.routes.finality import router as finality_router
 from api.schemas import bodies
@@ -82,6 +82,7 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
         audit_stream.router,
         tlog.router,
         health.router,
+        policy.router,
     ):
         app.include_router(router)
     app.include_router(lookup_router)
@@ -92,7 +93,7 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_defect)
     authenticator = Authenticator(
-        Credentials(vault.parts),
+        Credentials(vault.lasting),
         chosen.entropy,
         monotonic,
         remembered_seconds=settings.login_seconds,

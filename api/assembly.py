@@ -11,12 +11,15 @@ from typing import Final
 
 from api.errors import SettingsInvalidError
 from api.settings import Settings
+from audit.signing import VerifierKey
 from lifecycle.catalogue import catalogue
 from lifecycle.running import Scheduled
 from lifecycle.timetable import Timetable
 from policies.bundle import Bundle
 from policies.loading import load_folder
 from policies.model import Principal, Purpose
+from vault.bundles.signatures import read_keys
+from vault.bundles.source import BundleSource, shipped
 from vault.crypto.patience import PatienceLimits
 from vault.crypto.transit_place import TransitAuth, TransitPlace
 from vault.errors import InputInvalidError, KeyFileUnsafeError, KeyWrongError, TextInvalidError
@@ -39,16 +42,41 @@ def own_policies(settings: Settings) -> Path:
     return vault_path(settings) / "policies"
 
 
-def bundle_of(settings: Settings) -> Bundle | None:
-    """Return the bundle that the settings mean: the one they name, else the vault's own; None is the one that ships.
+def policies_of(settings: Settings) -> BundleSource | None:
+    """Return where the settings say that the bundle lies: in the folder they name, else in the vault's own.
+
+    Returns:
+        None where the bundle that ships is used.
 
     Raises:
-        PolicyInvalidError: lint refuses it, or its own cases do.
+        PolicyInvalidError: the file of keys is none.
     """
     folder = settings.policy_folder
     if folder is None and own_policies(settings).is_dir():
         folder = own_policies(settings)
-    return None if folder is None else load_folder(folder)
+    return None if folder is None else BundleSource(folder, policy_keys(settings))
+
+
+def policy_keys(settings: Settings) -> tuple[VerifierKey, ...]:
+    """Return the keys of which one has to have signed the bundle; none where nobody has to.
+
+    Raises:
+        PolicyInvalidError: the file of keys is none.
+    """
+    return () if settings.policy_keys is None else read_keys(settings.policy_keys)
+
+
+def bundle_of(settings: Settings) -> Bundle | None:
+    """Return the bundle that the settings mean; None is the one that ships.
+
+    Raises:
+        PolicyInvalidError: lint refuses it, its own cases do, or nobody signed it who has to.
+    """
+    policies = policies_of(settings)
+    if policies is not None:
+        return policies.load()
+    keys = policy_keys(settings)
+    return shipped(keys) if keys else None
 
 
 def vault_options(settings: Settings) -> VaultOptions:
@@ -57,6 +85,7 @@ def vault_options(settings: Settings) -> VaultOptions:
         limits=settings.limits,
         embedding_threads=settings.embedding_threads,
         bundle=bundle_of(settings),
+        policies=policies_of(settings),
         candidate=None
         if settings.policy_candidate_folder is None
         else load_folder(settings.policy_candidate_folder),
@@ -91,7 +120,7 @@ def start_timetable(vault: Vault, settings: Settings) -> Timetable | None:
     jobs = jobs_of(settings)
     if not settings.timetable:
         return None
-    timetable = Timetable(vault.parts, jobs)
+    timetable = Timetable(vault.parts, jobs, current=lambda: vault.parts)
     vault.before_close(timetable.end)
     timetable.start()
     return timetable

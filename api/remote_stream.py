@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Final
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
+from urllib.request import (
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
 from api.errors import NotAuthenticatedError, NotReadyError, SettingsInvalidError
 from audit.errors import MalformedError
@@ -74,6 +81,20 @@ class Server:
         return cls(url.rstrip("/"), key, authorities)
 
 
+def opener_of(server: Server) -> OpenerDirector:
+    """Return what asks a server, and nobody else on the way.
+
+    Raises:
+        SettingsInvalidError: the file of authorities holds no certificates.
+    """
+    try:
+        context = ssl.create_default_context(cafile=server.authorities)
+    except OSError:
+        raise SettingsInvalidError("expected a PEM file of certificates as the authorities") from None
+    # No proxy of the environment's: it would be shown the key.
+    return build_opener(ProxyHandler({}), HTTPSHandler(context=context), _NoRedirect())
+
+
 class _NoRedirect(HTTPRedirectHandler):
     """Follows nothing: the key is for this server alone."""
 
@@ -103,12 +124,7 @@ class RemoteStream:
         self._origin = None if after is None else after.origin
         self._query = query.strip()
         self._reached: Anchored | None = None
-        try:
-            context = ssl.create_default_context(cafile=server.authorities)
-        except OSError:
-            raise SettingsInvalidError("expected a PEM file of certificates as the authorities") from None
-        # No proxy of the environment's: it would be shown the key.
-        self._opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context), _NoRedirect())
+        self._opener = opener_of(server)
 
     def take(self) -> list[LogItem]:
         """Return the next items; none where there is nothing to give now.

@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from api.connections import BoundedProtocol, Crowd
 from api.errors import ExposureRefusedError
 from api.handshakes import TlsProtocol, tls_context
+from api.hangup import reloading_on_hangup
 from api.problems import outline
 
 if TYPE_CHECKING:  # a witness is served from here, too, and knows no vault
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # a witness is served from here, too, and knows no vault
     from vault.crypto.root import RootKind
     from vault.opening import Vault
 
+_LOGGER: Final = logging.getLogger(__name__)
 _BACKLOG: Final = 128
 _GRACE_SECONDS: Final = 10
 
@@ -129,7 +131,8 @@ def serve(app: FastAPI, settings: "Settings", bound: socket.socket, ready: Calla
     """
     vault: Vault = app.state.vault
     vault.load_models()  # so that the first request does not wait for it
-    run_server(app, settings, bound, ready)
+    with reloading_on_hangup(vault, lambda line: _LOGGER.warning("%s", line)):
+        run_server(app, settings, bound, ready)
 
 
 def run_server(app: FastAPI, settings: Served, bound: socket.socket, ready: Callable[[], None]) -> None:

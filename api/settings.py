@@ -61,6 +61,8 @@ class Settings:
     """Threads that make dense vectors in the background."""
     policy_folder: Path | None = None
     """Folder of the policy bundle; the one that ships with the program if not set."""
+    policy_keys: Path | None = None
+    """File of verifier keys, one of which has to have signed the policy bundle; nobody has to if not set."""
     policy_candidate_folder: Path | None = None
     """Folder of a bundle on trial: the log says where it would have decided otherwise; none if not set."""
     anchor_file: Path | None = None
@@ -196,6 +198,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "login_failures": _whole(1, 10_000),
     "embedding_threads": _whole(1, 64),
     "policy_folder": _path,
+    "policy_keys": _path,
     "policy_candidate_folder": _path,
     "anchor_file": _path,
     "witness_urls": _urls,

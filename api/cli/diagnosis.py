@@ -23,6 +23,7 @@ from policies.errors import DeniedError
 from policies.model import Principal, Purpose
 from vault.administration import Administration, Health
 from vault.assurance import AssuranceStatus
+from vault.bundles.pins import pinned
 from vault.crypto.root import RootKind
 from vault.errors import NotFoundError, StorageFullError, VaultInUseError
 from vault.opening import Vault
@@ -83,6 +84,7 @@ def _examine(settings: Settings, caller: Caller) -> Iterator[CheckView]:
     with vault:
         yield _view("vault", Status.OK, "opens")
         yield _check("root", partial(_root, vault))
+        yield _check("policy bundle", partial(_bundle, vault, settings))
         yield from _examine_open(Session(vault, settings, caller))
 
 
@@ -198,6 +200,21 @@ def _root(vault: Vault) -> tuple[Status, str]:
         raise health.fault
     told = f"{root.kind.value} {root.fingerprint} opens what it wrapped"
     return (Status.WARNING, "; ".join(health.notes)) if health.notes else (Status.OK, told)
+
+
+def _bundle(vault: Vault, settings: Settings) -> tuple[Status, str]:
+    """Judge the bundle that the vault opened with: which version, whether anything is pinned and somebody signed it."""
+    identity, pin = vault.parts.bundle.identity, pinned(vault.parts)
+    named = "no version" if identity is None else f"{identity.name} version {identity.version}"
+    held = "nothing is pinned" if pin is None else f"{pin.version} is pinned"
+    signed = "nobody has to sign it" if settings.policy_keys is None else "signed"
+    told = f"{named}; {held}; {signed}"
+    if vault.policy_differs:
+        return (
+            Status.WARNING,
+            f"{told}; other files lie in the folder than are in force: restart, or reload them",
+        )
+    return Status.OK, told
 
 
 def _space(path: Path) -> tuple[Status, str]:

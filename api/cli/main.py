@@ -41,7 +41,9 @@ from api.cli import (
     policy,
     policy_diff,
     policy_explain,
+    policy_pin,
     policy_replay,
+    policy_sign,
     principals,
     retention,
     serve,
@@ -170,6 +172,11 @@ policy.app.command("explain-entry")(policy_explain.explain_entry)
 policy.app.command("who-can")(policy_explain.who_can)
 policy.app.command("what-can")(policy_explain.what_can)
 policy.app.command("replay")(policy_replay.replay)
+policy.app.command("keygen")(policy_sign.keygen)
+policy.app.command("sign")(policy_sign.sign)
+policy.app.command("verify")(policy_sign.verify)
+policy.app.command("pin")(policy_pin.pin)
+policy.app.command("reload")(policy_pin.reload_policy)
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")

@@ -23,8 +23,9 @@ class ReadyView(View):
     """Every part that a request needs answers."""
 
     status: Literal["ready"] = "ready"
-    checks: dict[str, Literal["ok", "stale"]]
-    """`index` is stale while it lacks a change: the next search builds it anew before it answers."""
+    checks: dict[str, Literal["ok", "stale", "changed"]]
+    """`index` is stale while it lacks a change: the next search builds it anew before it answers. `policy` is changed
+    while other files lie in the policy folder than are in force: they are used after a reload."""
 
 
 @router.get("/livez", operation_id="livez", summary="Does the process answer?")
@@ -47,4 +48,12 @@ def readyz(request: Request) -> ReadyView:
     if fault is not None:
         raise NotReadyError(f"a part does not answer: {type(fault).__name__}")
     stale = any(map(vault.parts.indexes.is_stale, tenants))
-    return ReadyView(checks={"store": "ok", "keys": "ok", "root": "ok", "index": "stale" if stale else "ok"})
+    return ReadyView(
+        checks={
+            "store": "ok",
+            "keys": "ok",
+            "root": "ok",
+            "index": "stale" if stale else "ok",
+            "policy": "changed" if vault.policy_differs else "ok",
+        }
+    )

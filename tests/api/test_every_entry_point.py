@@ -40,6 +40,10 @@ NOBODY: dict[str, str] = {
     "policy test": "the same",
     "policy diff": "reads two bundles, and no vault",
     "policy explain": "reads a bundle, and no vault",
+    "policy keygen": "makes a key",
+    "policy sign": "signs a bundle, and opens no vault",
+    "policy verify": "reads a bundle, and no vault",
+    "policy reload": "its server authenticates the caller (tests/api/test_policy_reload.py)",
     "policy who-can": "the same",
     "policy what-can": "the same",
     "principal add": "acts as the operator of the folder, for whom no role can be named",
@@ -155,6 +159,7 @@ ENTRIES: dict[str, Entry] = {
         RUNNING, lambda _: ["1", "--outcome", "failed"], lambda _: ["999999", "--outcome", "failed"]
     ),
     "policy replay": Entry(WATCHING, lambda _: [str(SHIPPED)]),
+    "policy pin": Entry(RUNNING),
     "policy explain-entry": Entry(WATCHING, lambda _: ["1"], lambda _: ["999999"]),
     "hold place": Entry(
         JUDGING,

@@ -203,7 +203,7 @@ def test_unknown_paths_and_methods_are_problems(owner: Caller) -> None:
 
 def test_health_needs_no_key_and_gives_no_figure(client: TestClient) -> None:
     assert client.get("/livez").json() == {"status": "alive"}
-    well = {"store": "ok", "keys": "ok", "root": "ok", "index": "ok"}
+    well = {"store": "ok", "keys": "ok", "root": "ok", "index": "ok", "policy": "ok"}
     assert client.get("/readyz").json() == {"status": "ready", "checks": well}
 
 

@@ -51,6 +51,7 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_EMBEDDING_THREADS": "2",
         "MEMVAULT_POLICY_FOLDER": "/policies",
         "MEMVAULT_POLICY_CANDIDATE_FOLDER": "/candidate",
+        "MEMVAULT_POLICY_KEYS": "/keys",
         "MEMVAULT_ANCHOR_FILE": "/anchor",
         "MEMVAULT_WITNESS_URLS": "w1=http://127.0.0.1:1 w2=https://w2.example",
         "MEMVAULT_WITNESS_AUTHORITIES_FILE": "/ca.pem",

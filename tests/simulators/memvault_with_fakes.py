@@ -1,5 +1,7 @@
 """The command `memvault` over fake models, for tests that need a process of its own: see `fakes`."""
 
+from dataclasses import replace
+
 from api import assembly
 from api.cli.main import run
 from api.settings import Settings
@@ -9,8 +11,9 @@ from vault.opening import VaultOptions
 
 
 def options(settings: Settings) -> VaultOptions:
-    """Return options without models, with the settings' limits."""
-    return fake_options(limits=settings.limits, clock=system_clock)
+    """Return options without models, with the settings' limits and policies."""
+    fakes = fake_options(limits=settings.limits, clock=system_clock)
+    return replace(fakes, bundle=assembly.bundle_of(settings), policies=assembly.policies_of(settings))
 
 
 if __name__ == "__main__":
