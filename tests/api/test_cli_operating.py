@@ -259,6 +259,7 @@ def test_the_doctor_finds_a_new_vault_healthy(memvault: Memvault, memory_id: str
         "durability": "ok",
         "store": "ok",
         "policy": "ok",
+        "policy bundle": "ok",
         "index": "ok",
         "rows": "ok",
         "subjects": "ok",
