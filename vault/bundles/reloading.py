@@ -91,7 +91,9 @@ class Reloads:
         return _load(parts.journal, SYSTEM_LOG, parts.bundle, pin, None)
 
     def start(self) -> None:
-        """Begin the trial, if there is one, and to look whether the folder changes."""
+        """Mirror the pin, which a crash may have left in the log alone; begin the trial, and to look at the folder."""
+        with suppress(VaultError):
+            mirror_pin(self._cell.parts)
         self._end_trial = watch_trial(self._cell.parts)
         if self._source is not None:
             self._watch = FolderWatch(self._source, self._cell)

@@ -1,17 +1,28 @@
 """What is pinned is the least that a bundle has to be: at openings, at reloads, and after the data is lost."""
 
+import os
 import shutil
+import signal
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from audit.payload_keys import outgoing
 from policies.bundle import ACCESS_RULES, Bundle
 from policies.errors import DeniedError, PolicyInvalidError, PolicyRefusedError
-from policies.identity import IDENTITY
+from policies.identity import IDENTITY, Identity, parse_identity
 from policies.model import Role
+from tests.simulators.children import Tell, run_child
 from tests.simulators.clinic import ADMINISTRATOR, BANK, CLINIC, CLINICIAN, OWNER, Clinic, person
+from tests.simulators.fakes import fake_options
 from tests.vault.bundles.folders import change, versioned
 from vault.bundles.pins import Pin, Pins, mirror_pin, pinned
+from vault.bundles.source import BundleSource
 from vault.errors import ConflictError, StorageError, TamperedError
 from vault.opening import Vault
 
@@ -187,3 +198,43 @@ def test_every_tenants_administrator_may_pin_and_the_vault_has_one_pin(clinic: C
     made, _ = Pins(clinic.vault.parts).pin(banker, Bundle.read(folder))
     assert clinic.last(BANK).principal == "admin-b"
     assert Pins(clinic.vault.parts).show(ADMINISTRATOR) == made
+
+
+@given(st.text("ab019-", min_size=1, max_size=70), st.integers(1, 999_999_999_999))
+def test_what_an_entry_tells_of_a_pin_may_leave_the_vault_whatever_the_bundle_is_called(
+    name: str, version: int
+) -> None:
+    with suppress(PolicyInvalidError):
+        identity = parse_identity(f"name: '{name}'\nversion: {version}\n")
+        _expect_to_leave(identity)
+
+
+def _expect_to_leave(identity: Identity) -> None:
+    pin_ = Pin(1, identity.name, identity.version, "sha256:" + "0" * 64)
+    assert outgoing({"pin": pin_.told(), "bundle": identity.name, "version": identity.version}).withheld == 0
+
+
+def pin_and_die(path: Path, folder: Path, step: str, tell: Tell) -> None:
+    armed = ""
+
+    def trap(step: str) -> None:
+        if step == armed:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    options = replace(fake_options(probe=trap), policies=BundleSource(folder))
+    with Vault.open(path, options=options) as vault:
+        armed = step
+        Pins(vault.parts).pin(ADMINISTRATOR)
+        tell(done=True)
+
+
+@pytest.mark.parametrize("step", ["logged", "committed", "policy-pinned"])
+def test_a_kill_leaves_a_pin_with_its_entry_or_neither(clinic: Clinic, folder: Path, step: str) -> None:
+    clinic.close()
+    assert run_child(partial(pin_and_die, clinic.path, folder, step)).killed
+    clinic.reopen()
+    stands = step != "logged"
+    events = [one.event for one in clinic.log("system")]
+    assert (pinned(clinic.vault.parts) is not None, events.count("policy.pin")) == (stands, stands)
+    assert len(clinic.sql("SELECT * FROM ledger WHERE kind = 'policy-pin'", file="keys.db")) == stands
+    assert clinic.audit().verify().passed
