@@ -4,7 +4,7 @@ Owns what only a bundle can be wrong about. It leaves logs to `audit.verify` and
 `audit.bundle_reading`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
@@ -32,7 +32,12 @@ class BundleReport:
 
 
 def verify_bundle(
-    file: BinaryIO, trust: Trust, *, remembered: Iterable[bytes] = (), now: datetime | None = None
+    file: BinaryIO,
+    trust: Trust,
+    *,
+    remembered: Iterable[bytes] = (),
+    now: datetime | None = None,
+    beside: Callable[[LogEvidence], LogEvidence] | None = None,
 ) -> BundleReport:
     """Verify a bundle, in bounded memory.
 
@@ -41,6 +46,8 @@ def verify_bundle(
         trust: Keys that were got from elsewhere than the bundle.
         remembered: Notes of checkpoints that were seen before.
         now: Time of verification.
+        beside: What else goes through the entries of each log while they are verified. What it learns counts only if the
+            report passes: a second reading could be of another file.
 
     Raises:
         BundleMalformedError: it cannot be read, and not because a file was altered after its writing.
@@ -49,7 +56,7 @@ def verify_bundle(
     watch = _ExportWatch(bundle.manifest)
     whole, report = True, Report((), (), 0)
     try:
-        logs = map(watch.watched, bundle.logs)
+        logs = map(watch.watched, bundle.logs if beside is None else map(beside, bundle.logs))
         report = verify_logs(logs, trust, remembered=remembered, now=now, complete=bundle.manifest.complete)
     except BundleMalformedError:
         if not bundle.altered:

@@ -44,11 +44,12 @@ class DecisionLog:
             TamperedError: an entry is not what its leaf says.
         """
         grant = self._authorise(principal, purpose)
-        with self._parts.store.log_connection(grant.tenant) as connection:
-            size = self._parts.log.head(connection, grant.tenant).size
-        told: dict[str, JsonValue] = {"kind": "decisions", "entries": size}
-        self._parts.journal.note(grant, told, resource=_RESOURCE, event=EventType.AUDIT_READ)
-        return self._from(grant.tenant, size, since)
+        size = self._told(grant, "decisions")
+        return (
+            logged(*one)
+            for one in self._entries(grant.tenant, size, since)
+            if one[1].principal != VAULT_PRINCIPAL
+        )
 
     def entry(self, principal: Principal, purpose: Purpose, index: int) -> tuple[Logged, str]:
         """Return one decision, and the digest of the bundle that made it; that somebody looked is an entry.
@@ -69,6 +70,36 @@ class DecisionLog:
         header, payload = checked(found[0], index, grant.tenant)
         return logged(index, header, payload), header.policy
 
+    def trials(
+        self, principal: Principal, purpose: Purpose, since: datetime | None = None
+    ) -> Iterator[tuple[int, Header, dict[str, JsonValue] | None]]:
+        """Yield what candidates on trial wrote, oldest first; that somebody reads it is an entry first.
+
+        Args:
+            principal: Who asks.
+            purpose: Why.
+            since: Only entries of this time and later; None is all.
+
+        Raises:
+            DeniedError: the log may not be read; the denial is logged.
+            TamperedError: an entry is not what its leaf says.
+        """
+        grant = self._authorise(principal, purpose)
+        size = self._told(grant, "trials")
+        return (
+            one
+            for one in self._entries(grant.tenant, size, since)
+            if one[1].event is EventType.POLICY_SHADOW and one[1].principal == VAULT_PRINCIPAL
+        )
+
+    def _told(self, grant: Grant, kind: str) -> int:
+        """Write that somebody reads the whole log, and return its size before."""
+        with self._parts.store.log_connection(grant.tenant) as connection:
+            size = self._parts.log.head(connection, grant.tenant).size
+        told: dict[str, JsonValue] = {"kind": kind, "entries": size}
+        self._parts.journal.note(grant, told, resource=_RESOURCE, event=EventType.AUDIT_READ)
+        return size
+
     def _authorise(self, principal: Principal, purpose: Purpose) -> Grant:
         over = ((SystemResource.AUDIT_LOG, Relation.INSTITUTION),)
         try:
@@ -77,14 +108,16 @@ class DecisionLog:
             self._parts.journal.deny(Call(principal, Action.AUDIT, purpose), resource=_RESOURCE)
             raise
 
-    def _from(self, tenant: str, size: int, since: datetime | None) -> Iterator[Logged]:
+    def _entries(
+        self, tenant: str, size: int, since: datetime | None
+    ) -> Iterator[tuple[int, Header, dict[str, JsonValue] | None]]:
         for start in range(0, size, _PAGE):
             with self._parts.store.log_connection(tenant) as connection:
                 page = list(self._parts.log.entries(connection, tenant, start, min(start + _PAGE, size)))
             for stored in page:
                 header, payload = checked(stored, stored.index, tenant)
-                if header.principal != VAULT_PRINCIPAL and (since is None or header.time >= since):
-                    yield logged(stored.index, header, payload)
+                if since is None or header.time >= since:
+                    yield stored.index, header, payload
 
 
 def logged(index: int, header: Header, payload: dict[str, JsonValue] | None) -> Logged:

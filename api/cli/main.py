@@ -44,6 +44,7 @@ from api.cli import (
     policy_pin,
     policy_replay,
     policy_sign,
+    policy_simulate,
     principals,
     retention,
     serve,
@@ -172,6 +173,7 @@ policy.app.command("explain-entry")(policy_explain.explain_entry)
 policy.app.command("who-can")(policy_explain.who_can)
 policy.app.command("what-can")(policy_explain.what_can)
 policy.app.command("replay")(policy_replay.replay)
+policy.app.command("simulate")(policy_simulate.simulate)
 policy.app.command("keygen")(policy_sign.keygen)
 policy.app.command("sign")(policy_sign.sign)
 policy.app.command("verify")(policy_sign.verify)

@@ -1,7 +1,8 @@
 """Answers of the commands that review policies, as JSON values and as lines for people."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Self
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel
 
@@ -14,6 +15,9 @@ from policies.review.lint import Finding, clean
 from policies.review.mutation import Mutation
 from policies.review.replay import Logged, Replayed
 from policies.rule import Question, Rule
+
+if TYPE_CHECKING:
+    from api.cli.policy_evidence import Evidence
 
 
 class RequestView(BaseModel):
@@ -294,23 +298,40 @@ class FlipView(BaseModel):
     last: int
 
 
+class EvidenceView(BaseModel):
+    """What a replay of an evidence bundle rests on."""
+
+    state: str
+    """`verified` or `not verified`."""
+    log: str
+    first: int
+    stop: int
+    size: int
+
+
 class ReplayView(BaseModel):
     """What a replay found."""
 
+    evidence: EvidenceView | None
+    """None: the vault's own log, each entry of which was what its leaf says."""
     decided: int
     same: int
     flipped: int
+    untold: int
+    """Of these, decisions of kinds that are not among `flips`: there are too many kinds."""
     missing: dict[str, int]
     share_missing: float
     flips: list[FlipView]
 
     @classmethod
-    def of(cls, found: Replayed) -> Self:
+    def of(cls, found: Replayed, evidence: "Evidence | None" = None) -> Self:
         """Show what was found."""
         return cls(
+            evidence=None if evidence is None else EvidenceView(**asdict(evidence)),
             decided=found.decided,
             same=found.same,
             flipped=found.flipped,
+            untold=found.untold,
             missing={reason.value: count for reason, count in sorted(found.missing.items())},
             share_missing=round(found.share_missing, 6),
             flips=[
@@ -335,6 +356,9 @@ class ReplayView(BaseModel):
 
     def lines(self) -> Iterator[str]:
         """Say it to people."""
+        if self.evidence is not None:
+            shown = f"entries {self.evidence.first} to {self.evidence.stop - 1} of {self.evidence.size}"
+            yield f"evidence {self.evidence.state}: the log of {self.evidence.log}, {shown}"
         for one in self.flips:
             who = f"{', '.join(one.roles)} ({one.assurance}, emergency {one.emergency})"
             yield f"{one.count:>8} {one.outcome}: {who} {one.action} for {one.purpose}"
@@ -343,6 +367,12 @@ class ReplayView(BaseModel):
             named = ", ".join(f"{name} {count}" for name, count in one.principals.items())
             more = f", and {one.more_principals} decisions of others" if one.more_principals else ""
             yield f"         entries {one.first} to {one.last}; {named}{more}"
+        yield from self.summary()
+
+    def summary(self) -> Iterator[str]:
+        """Say how many decisions were decided anew, and how many could not be."""
+        if self.untold:
+            yield f"{self.untold:>8} of more kinds than are told"
         yield f"{self.decided} decisions decided anew: {self.same} end as they did, {self.flipped} otherwise"
         total = self.decided + sum(self.missing.values())
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.missing.items())

@@ -19,6 +19,12 @@ MAX_PRINCIPALS: Final = 100
 """Principals that are named of one kind of flip; more are counted."""
 
 
+MAX_QUESTIONS: Final = 4_000
+"""Different questions that are kept with their answer. Flips beyond are counted, and not told one by one."""
+_LONGEST: Final = 1_000
+"""Characters of a word of facts: of evidence that nobody verified it may be a book."""
+
+
 class Logged(NamedTuple):
     """What of an entry replaying needs."""
 
@@ -30,12 +36,15 @@ class Logged(NamedTuple):
     """The facts as they stand in the payload; None: it has none."""
     erased: bool = False
     """Whether the payload was erased."""
+    withheld: bool = False
+    """Whether the payload was left out of the evidence."""
 
 
 class Missing(StrEnum):
     """Why a decision cannot be replayed."""
 
     ERASED = "payload erased"
+    WITHHELD = "payload left out of the export"
     NOT_LOGGED = "facts not logged"
     """An entry of a version that did not log them, or of something that nobody decided."""
     UNKNOWN = "names that this version does not know"
@@ -86,38 +95,77 @@ class Replayed:
         return self.decided - self.same
 
     @property
+    def untold(self) -> int:
+        """Of these, decisions of kinds that are not among the flips: there are too many kinds."""
+        return self.flipped - sum(one.count for one in self.flips)
+
+    @property
     def share_missing(self) -> float:
         """Share of the entries that cannot be replayed; 0 of none."""
         total = self.decided + self.missing.total()
         return self.missing.total() / total if total else 0.0
 
 
-def replay(rules: Sequence[Rule], logged: Iterable[Logged]) -> Replayed:
-    """Decide logged decisions anew."""
-    said = answers(rules)
-    found = Replayed()
-    known: dict[tuple[str, str | None, bool], Flip | Missing | None] = {}
-    for entry in logged:
+class Replay:
+    """Decides logged decisions anew, one after the other, in memory that does not grow with their number."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._said = answers(rules)
+        self._found = Replayed()
+        self._known: dict[tuple[str, str | None, bool], Flip | Missing | None] = {}
+
+    def take(self, entry: Logged) -> None:
+        """Decide one anew."""
+        verdict = self._verdict(entry)
+        if isinstance(verdict, Missing):
+            self._found.missing[verdict] += 1
+            return
+        self._found.decided += 1
+        if verdict is None:
+            self._found.same += 1
+        else:
+            note(verdict, entry.leaf_index, entry.principal)
+
+    def result(self) -> Replayed:
+        """Return what was found so far; the kinds of flips that most decisions are of come first."""
+        flips = [one for one in self._known.values() if isinstance(one, Flip)]
+        self._found.flips = sorted(flips, key=lambda one: (-one.count, one.first))
+        return self._found
+
+    def _verdict(self, entry: Logged) -> Flip | Missing | None:
         if entry.asked is None:
-            found.missing[Missing.ERASED if entry.erased else Missing.NOT_LOGGED] += 1
-            continue
+            if entry.withheld:
+                return Missing.WITHHELD
+            return Missing.ERASED if entry.erased else Missing.NOT_LOGGED
+        if len(entry.asked) > _LONGEST:
+            return Missing.UNKNOWN
         # Which rules decided then says nothing of what was asked: under other names it is the same question.
         key = (without_rules(entry.asked), entry.purpose, entry.allowed)
-        if key not in known:
-            known[key] = _again(said, *key)
-        verdict = known[key]
-        if isinstance(verdict, Missing):
-            found.missing[verdict] += 1
-            continue
-        found.decided += 1
-        if verdict is None:
-            found.same += 1
-        else:
-            _note(verdict, entry)
-    found.flips = sorted(
-        (one for one in known.values() if isinstance(one, Flip)), key=lambda one: (-one.count, one.first)
-    )
-    return found
+        if key in self._known:
+            return self._known[key]
+        verdict = _again(self._said, *key)
+        if len(self._known) < MAX_QUESTIONS:
+            self._known[key] = verdict
+        return verdict
+
+
+def replay(rules: Sequence[Rule], logged: Iterable[Logged]) -> Replayed:
+    """Decide logged decisions anew."""
+    replaying = Replay(rules)
+    for entry in logged:
+        replaying.take(entry)
+    return replaying.result()
+
+
+def note(flip: Flip, leaf_index: int, principal: str, count: int = 1) -> None:
+    """Count decisions of one principal among those of a flip."""
+    flip.count += count
+    flip.first = leaf_index if flip.first < 0 else min(flip.first, leaf_index)
+    flip.last = max(flip.last, leaf_index)
+    if principal in flip.principals or len(flip.principals) < MAX_PRINCIPALS:
+        flip.principals[principal] += count
+    else:
+        flip.more_principals += count
 
 
 def _again(
@@ -159,13 +207,3 @@ def _outcome(before: frozenset[Place], now: frozenset[Place]) -> Outcome:
     if now < before:
         return Outcome.LESS
     return Outcome.MORE if now > before else Outcome.OTHER
-
-
-def _note(flip: Flip, entry: Logged) -> None:
-    flip.count += 1
-    flip.first = entry.leaf_index if flip.first < 0 else min(flip.first, entry.leaf_index)
-    flip.last = max(flip.last, entry.leaf_index)
-    if entry.principal in flip.principals or len(flip.principals) < MAX_PRINCIPALS:
-        flip.principals[entry.principal] += 1
-    else:
-        flip.more_principals += 1

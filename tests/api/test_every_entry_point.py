@@ -159,6 +159,7 @@ ENTRIES: dict[str, Entry] = {
         RUNNING, lambda _: ["1", "--outcome", "failed"], lambda _: ["999999", "--outcome", "failed"]
     ),
     "policy replay": Entry(WATCHING, lambda _: [str(SHIPPED)]),
+    "policy simulate": Entry(WATCHING, lambda _: [str(SHIPPED)]),
     "policy pin": Entry(RUNNING),
     "policy explain-entry": Entry(WATCHING, lambda _: ["1"], lambda _: ["999999"]),
     "hold place": Entry(

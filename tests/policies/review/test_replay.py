@@ -19,7 +19,8 @@ from policies.model import (
     Role,
     SystemResource,
 )
-from policies.review.replay import MAX_PRINCIPALS, Logged, Missing, Outcome, replay
+from policies.review import replay as replaying
+from policies.review.replay import MAX_PRINCIPALS, Logged, Missing, Outcome, Replay, replay
 from policies.rule import RELATIONS, Rule, parse_rules
 from vault.grant import EVERY_MEMORY
 
@@ -139,7 +140,7 @@ def test_each_way_to_flip_is_told_with_whom_it_affects() -> None:
         logged(reads_own, "operations", "agent-1", 4),
         logged(audits, "audit", "desk-1", 6),
     ]
-    found = replay(rules, entries)  # type: ignore[arg-type]  # rules
+    found = replay(rules, entries)
     assert [(one.outcome, one.count) for one in found.flips] == [
         (Outcome.REFUSED, 3),
         (Outcome.OTHER, 1),
@@ -148,7 +149,7 @@ def test_each_way_to_flip_is_told_with_whom_it_affects() -> None:
     first = found.flips[0]
     assert (first.first, first.last, dict(first.principals)) == (3, 9, {"dr-a": 2, "dr-b": 1})
     assert (found.decided, found.flipped) == (5, 5)
-    (less,) = replay(narrower, [entries[3]]).flips  # type: ignore[arg-type]  # rules
+    (less,) = replay(narrower, [entries[3]]).flips
     assert (less.outcome, less.now) == (
         Outcome.LESS,
         less.facts.allowed - {(AccessTier.PRIVATE, Relation.OWNER)},
@@ -183,12 +184,12 @@ def test_what_cannot_be_replayed_is_counted_by_why_and_nothing_is_supposed() -> 
 def test_a_denying_rule_of_any_role_refuses() -> None:
     both = TREATING._replace(roles=frozenset({Role.CLINICIAN, Role.ADVISER}))
     rules = without(more="p, no-adviser, adviser, *, *, *, *, *, *, deny")
-    assert [one.outcome for one in replay(rules, [logged(both)]).flips] == [Outcome.REFUSED]  # type: ignore[arg-type]  # rules
+    assert [one.outcome for one in replay(rules, [logged(both)]).flips] == [Outcome.REFUSED]
 
 
 def test_of_very_many_principals_some_are_named_and_all_are_counted() -> None:
     entries = [logged(TREATING, principal=f"dr-{nth}", index=nth) for nth in range(MAX_PRINCIPALS + 20)]
-    (flip,) = replay(without("clinician-treats"), entries).flips  # type: ignore[arg-type]  # rules
+    (flip,) = replay(without("clinician-treats"), entries).flips
     assert (len(flip.principals), flip.more_principals, flip.count) == (
         MAX_PRINCIPALS,
         20,
@@ -201,3 +202,19 @@ def test_a_hundred_thousand_decisions_take_no_longer_than_their_share_of_a_minut
     start = time.process_time()
     assert replay(RULES, entries).same == 100_000
     assert time.process_time() - start < 6
+
+
+def test_payloads_that_were_left_out_are_told_from_those_that_were_erased() -> None:
+    left = Logged(0, "dr-a", "treatment", allowed=True, asked=None)
+    entries = [left._replace(erased=True), left._replace(withheld=True), left._replace(withheld=True)]
+    assert replay(RULES, entries).missing == {Missing.ERASED: 1, Missing.WITHHELD: 2}
+
+
+def test_memory_does_not_grow_with_the_kinds_of_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "MAX_QUESTIONS", 2)
+    found = Replay(without("clinician-treats"))
+    for action in (Action.READ, Action.SEARCH, Action.REVEAL, Action.REVEAL):
+        found.take(logged(TREATING._replace(action=action)))
+    found.take(Logged(9, "dr-a", "treatment", True, "a" * 1_001))  # noqa: FBT003
+    told = found.result()
+    assert (told.flipped, len(told.flips), told.untold, told.missing) == (4, 2, 2, {Missing.UNKNOWN: 1})
