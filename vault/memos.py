@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from policies.model import AccessTier, Action, Principal, Purpose, Resource, Role
 from vault.bundles.following import Following
+from vault.context_path import Context, ContextPath, ContextQuestion
 from vault.crypto.aead import MAX_SUBJECTS
 from vault.errors import IdentifierInvalidError, InputInvalidError
 from vault.journal import Call
@@ -34,6 +35,7 @@ from vault.organizer import Organized, Organizer
 from vault.parts import Parts
 from vault.promotion import Promotion, Promotions
 from vault.read_path import Question, ReadPath
+from vault.tiers.context import CountTokens, estimated_tokens
 from vault.update_path import Change, UpdatePath
 from vault.write_path import WritePath, WriteRequest
 
@@ -55,6 +57,7 @@ class _Paths:
         self.update: Final = UpdatePath(parts)
         self.organizer: Final = Organizer(parts)
         self.promotions: Final = Promotions(parts)
+        self.context: Final = ContextPath(self.read, parts.windows)
 
 
 class MemOS(LogView, AbstractContextManager["MemOS"]):
@@ -117,6 +120,10 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
     @property
     def _promotions(self) -> Promotions:
         return self._paths.now().promotions
+
+    @property
+    def _context(self) -> ContextPath:
+        return self._paths.now().context
 
     @classmethod
     def open(
@@ -212,6 +219,37 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
         """
         question = Question(query, k, purpose or self._purpose, _names(subject), reveal, self._emergency)
         return self._read.retrieve(self._principal, question)
+
+    def context(
+        self,
+        query: str,
+        *,
+        tokens: int = 2_000,
+        k: int = 20,
+        window: str = "",
+        subject: str | Iterable[str] | None = None,
+        purpose: Purpose | None = None,
+        count: CountTokens = estimated_tokens,
+    ) -> Context:
+        """Return memories for a model's prompt, in an order that changes little from question to question.
+
+        Put the block before what changes with each question, so that a provider's prompt cache hits.
+
+        Args:
+            query: The question; screened, searched and logged as by `retrieve`.
+            tokens: Budget of the whole block.
+            k: How many memories the question may bring into it, 1 to 200.
+            window: Name of the conversation; each keeps an order of its own.
+            subject: Only memories about these are looked for; what the window holds stays.
+            purpose: Why it is read.
+            count: Counts the tokens of a text; the default errs on the side of too many.
+
+        Raises:
+            InputInvalidError: the budget or the window's name is out of range; or as for `retrieve`.
+            DeniedError: nothing may be searched for this purpose; the denial is logged.
+        """
+        question = Question(query, k, purpose or self._purpose, _names(subject), emergency=self._emergency)
+        return self._context.compose(self._principal, ContextQuestion(question, tokens, window, count))
 
     def get(self, memory_id: str, *, purpose: Purpose | None = None) -> Memory:
         """Return one memory, masked.

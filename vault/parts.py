@@ -25,6 +25,7 @@ from vault.privacy.gate import PrivacyGate
 from vault.sealing import Sealers
 from vault.storage.group_commit import Probe
 from vault.storage.store import Store
+from vault.tiers.windows import ContextWindows
 from vault.tile_readers import TileReaders
 
 
@@ -80,6 +81,8 @@ class Parts:
     notifier: Notifier | None = None
     """How notices reach the officers of a tenant; None: they look at the register."""
     deadlines: Deadlines = field(default_factory=Deadlines)
+    windows: ContextWindows = field(default_factory=ContextWindows)
+    """What each caller's context blocks held."""
 
     def origin(self, tenant: str) -> str:
         """Return the origin of a tenant's log, as its checkpoints name it."""

@@ -33,13 +33,12 @@ from vault.errors import (
 )
 from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.ids import IdKind, check_vault_id
-from vault.indexes import Match
 from vault.journal import Call
 from vault.model import Answer, Hit, Memory, Provenance, Receipt
+from vault.opened import OpenedMemory
 from vault.parts import Parts
 from vault.pipeline.limits import check_visible
 from vault.rebuilding import freshen
-from vault.sealing import OpenedMemory
 from vault.search.lexical import prepare_query
 from vault.storage.found import FoundRows
 from vault.storage.rows import StoredEpisode, StoredMemory
@@ -76,6 +75,24 @@ class ReadPath:
             InputInvalidError: the query is empty, too long or no text, or `k` is out of range.
             IndexStaleError: the index lacks a change, and could not be built anew.
         """
+        return self.together(principal, question, ())[0]
+
+    def together(
+        self, principal: Principal, question: Question, also: Sequence[str]
+    ) -> tuple[Answer, Mapping[str, Memory]]:
+        """Answer a question, and show memories that were shown before anew, by one look and one entry.
+
+        Args:
+            principal: Who asks.
+            question: What is asked; of `also` nothing is revealed.
+            also: Ids of memories that are to be read as well; what is out of reach now is left out.
+
+        Returns:
+            The answer, and every memory that was read, by id.
+
+        Raises:
+            VaultError: as `retrieve`.
+        """
         parts = self._parts
         if type(question.k) is not int or not 1 <= question.k <= MAX_HITS:
             raise InputInvalidError(f"expected k from 1 to {MAX_HITS}")
@@ -94,9 +111,15 @@ class ReadPath:
         freshen(parts, grant.tenant)
         found = parts.indexes.search(grant, prepared, subjects=frozenset(subject_ids), k=question.k)
         # 4. Open
-        hits = self._open_hits(grant, revealing, found)
+        ids = list(dict.fromkeys([match.memory_id for match in found] + list(also)))
+        memories = self._open_found(grant, revealing, ids)
+        hits = tuple(
+            Hit(memories[match.memory_id], match.score, match.why)
+            for match in found
+            if match.memory_id in memories
+        )
         # 5. Log
-        read = [hit.memory.id for hit in hits]
+        read = [one for one in ids if one in memories]
         payload: dict[str, JsonValue] = {
             "memories": list(read),
             "count": len(read),
@@ -108,7 +131,7 @@ class ReadPath:
             shown = [hit.memory.id for hit in hits if hit.memory.revealed]
             leaf = parts.journal.note(revealing, {"memories": list(shown), "count": len(shown)})
         # 6. Return
-        return Answer(hits=hits, masked_query=screened.text, receipt=self._receipt(grant, read, leaf))
+        return Answer(hits, screened.text, self._receipt(grant, read, leaf)), memories
 
     def get(self, call: Call, memory_id: str) -> Memory:
         """Return one memory by its id, masked or, where the call is to reveal, revealed.
@@ -168,15 +191,10 @@ class ReadPath:
             parts.journal.deny(call, resource=resource)
             raise
 
-    def _open_hits(self, grant: Grant, revealing: Grant | None, found: Sequence[Match]) -> tuple[Hit, ...]:
-        rows = self._parts.store.found(grant, [match.memory_id for match in found])
+    def _open_found(self, grant: Grant, revealing: Grant | None, ids: Sequence[str]) -> dict[str, Memory]:
+        rows = self._parts.store.found(grant, ids)
         self._report(grant, rows.damaged)
-        memories, _failures = self._view(rows, grant, self._revealable(revealing, rows))
-        return tuple(
-            Hit(memories[match.memory_id], match.score, match.why)
-            for match in found
-            if match.memory_id in memories
-        )
+        return self._view(rows, grant, self._revealable(revealing, rows))[0]
 
     def _revealable(self, revealing: Grant | None, rows: FoundRows) -> Collection[str]:
         """Return which of the memories that were found are within reach of the grant to reveal, too."""
@@ -195,7 +213,7 @@ class ReadPath:
         for row in rows.memories.values():
             reveal = row.memory_id in revealed
             try:
-                opened = self._parts.sealers.open_memory(grant.tenant, row, reveal=reveal)
+                opened = self._parts.sealers.open_memory(grant.tenant, row, reveal=reveal, at_hand=True)
             except (TamperedError, KeyDestroyedError, KeyMissingError) as error:
                 self._report(grant, [row.memory_id])
                 failures.append(error)
@@ -211,7 +229,7 @@ class ReadPath:
         opened: dict[str, EpisodeAttributes] = {}
         for episode_id, row in stored.items():
             with suppress(TamperedError, KeyDestroyedError, KeyMissingError):
-                opened[episode_id] = self._parts.sealers.open_episode(grant.tenant, row)
+                opened[episode_id] = self._parts.sealers.open_episode(grant.tenant, row, at_hand=True)
         return opened
 
 

@@ -8,7 +8,7 @@ import hmac
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,6 @@ from vault.clock import Entropy
 from vault.content import (
     EpisodeAttributes,
     MaskedField,
-    MemoryAttributes,
     Originals,
     decode_episode_attributes,
     decode_memory_attributes,
@@ -35,9 +34,9 @@ from vault.crypto.sealing_key import Sealer
 from vault.errors import IdentifierInvalidError, KeyDestroyedError, KeyMissingError, TamperedError
 from vault.model import (
     SCREENED_ISSUER,
-    Replacement,
     Screened,
 )
+from vault.opened import OpenedMemory, ScreenedAgain, screened_from
 from vault.privacy.tokens import SubjectTokens
 from vault.search.lexical import TermHasher
 from vault.storage.rows import StoredEpisode, StoredMemory
@@ -50,6 +49,7 @@ from vault.subject_sealer import (
     SubjectSealer,
     TokenScope,
 )
+from vault.tiers.activation import ActivationLimits, ActivationMemory
 from vault.tombstones import Tombstones
 
 _QUERY_DIGEST_BYTES: Final = 16
@@ -57,32 +57,13 @@ _QUERY_DIGEST_BYTES: Final = 16
 Vector = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedMemory:
-    """A memory's content as one principal may see it."""
-
-    text: str = field(repr=False)
-    speaker: str = field(repr=False)
-    ref: str = field(repr=False)
-    attributes: MemoryAttributes
-    revealed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ScreenedAgain:
-    """A row's content as it was when the gate let it through, for work inside the vault alone."""
-
-    attributes: MemoryAttributes
-    text: Screened
-    speaker: Screened
-    ref: Screened | None
-
-
 class Sealers:
     """Makes sealers, and opens what they sealed."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, at_hand: ActivationLimits | None = None) -> None:
         self._keyring = keyring
+        self.at_hand: Final = ActivationMemory(at_hand)
+        """What answers were made of lately."""
         self._recorded: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
@@ -228,18 +209,30 @@ class Sealers:
         key = self._keyring.tenant(tenant).query_key()
         return hmac.digest(key, query.encode("utf-8", "surrogatepass"), "sha256")[:_QUERY_DIGEST_BYTES].hex()
 
-    def open_memory(self, tenant: str, row: StoredMemory, *, reveal: bool = False) -> OpenedMemory:
+    def open_memory(
+        self, tenant: str, row: StoredMemory, *, reveal: bool = False, at_hand: bool = False
+    ) -> OpenedMemory:
         """Open a row and check that it stands where it was sealed.
+
+        Args:
+            tenant: Whose.
+            row: Its row.
+            reveal: Whether the originals of its tokens are opened, too; these are never kept.
+            at_hand: Whether what is opened is kept in activation memory: for answers, not for work on all rows.
 
         Raises:
             TamperedError: it does not, or its owner was changed.
             KeyAccessError: or one of its kinds.
         """
         sealer = self._sealer_of(tenant, row)
-        attributes = decode_memory_attributes(sealer.open(SealedField.ATTRIBUTES, row.attributes))
+
+        def opened(name: SealedField, sealed: Sealed) -> bytes:
+            return sealer.open_kept(name, sealed, self.at_hand) if at_hand else sealer.open(name, sealed)
+
+        attributes = decode_memory_attributes(opened(SealedField.ATTRIBUTES, row.attributes))
         if attributes.owner != row.owner:
             raise TamperedError(f"{row.memory_id} has another owner than it was sealed for")
-        text = MaskedField(decode_text(sealer.open(SealedField.TEXT, row.text)), attributes.text_marks)
+        text = MaskedField(decode_text(opened(SealedField.TEXT, row.text)), attributes.text_marks)
         if not reveal:
             return OpenedMemory(
                 text.text, attributes.speaker.text, attributes.ref.text, attributes, revealed=False
@@ -262,11 +255,11 @@ class Sealers:
         originals = self._originals(tenant, row)
         attributes = opened.attributes
         text = MaskedField(opened.text, attributes.text_marks)
-        ref = _screened(attributes.ref, originals.get(REF, ()), row.detector)
+        ref = screened_from(attributes.ref, originals.get(REF, ()), row.detector)
         return ScreenedAgain(
             attributes,
-            text=_screened(text, originals.get(TEXT, ()), row.detector),
-            speaker=_screened(attributes.speaker, originals.get(SPEAKER, ()), row.detector),
+            text=screened_from(text, originals.get(TEXT, ()), row.detector),
+            speaker=screened_from(attributes.speaker, originals.get(SPEAKER, ()), row.detector),
             ref=ref if ref.text else None,
         )
 
@@ -281,7 +274,7 @@ class Sealers:
         attributes = self.open_episode(tenant, row)
 
         def again(name: str, field: MaskedField) -> Screened:
-            return _screened(field, attributes.originals.get(name, ()), detector)
+            return screened_from(field, attributes.originals.get(name, ()), detector)
 
         return EpisodeContent(
             owner=attributes.owner,
@@ -336,17 +329,23 @@ class Sealers:
         if self._keyring.tenant(tenant).subject_id(self._unseal(place, name).decode()) != subject:
             raise TamperedError(f"the name of {subject} is not the one that its id was made of")
 
-    def open_episode(self, tenant: str, row: StoredEpisode) -> EpisodeAttributes:
-        """Open an episode's attributes.
+    def open_episode(self, tenant: str, row: StoredEpisode, *, at_hand: bool = False) -> EpisodeAttributes:
+        """Open an episode's attributes; keep them in activation memory where that is asked for.
 
         Raises:
             TamperedError: it does not stand where it was sealed, or its owner was changed.
             KeyAccessError: or one of its kinds.
         """
-        binding = Binding(
-            tenant, row.episode_id, FIRST_VERSION, row.subjects, row.access_tier, SealedField.EPISODE
-        )
-        attributes = decode_episode_attributes(self._unseal(binding, row.attributes))
+        try:
+            key = self._keyring.tenant(tenant).opening_key(row.subjects, key_versions(row.attributes))
+        except IdentifierInvalidError:
+            raise TamperedError(f"{row.episode_id} names subjects that cannot be") from None
+        sealer = key.bind(row.episode_id, FIRST_VERSION, row.access_tier)
+        if at_hand:
+            content = sealer.open_kept(SealedField.EPISODE, row.attributes, self.at_hand)
+        else:
+            content = sealer.open(SealedField.EPISODE, row.attributes)
+        attributes = decode_episode_attributes(content)
         if attributes.owner != row.owner:
             raise TamperedError(f"{row.episode_id} has another owner than it was sealed for")
         return attributes
@@ -387,16 +386,3 @@ class IndexPlace:
     def binding(self, tenant: str, name: SealedField) -> Binding:
         """Return the binding of one of its fields."""
         return Binding(tenant, self.memory_id, self.version, self.subjects, self.access_tier, name)
-
-
-def _screened(masked: MaskedField, originals: Sequence[str | None], detector: str) -> Screened:
-    """Put a masked field and its originals together again; the source spans are gone and not needed."""
-    if len(originals) != len(masked.marks):
-        raise TamperedError("originals do not fit the marks of this field")
-    replacements = tuple(
-        Replacement(
-            mark.entity_type, mark.span, mark.span, masked.text[mark.span.start : mark.span.end], original
-        )
-        for mark, original in zip(masked.marks, originals, strict=True)
-    )
-    return Screened(masked.text, replacements, detector, SCREENED_ISSUER)

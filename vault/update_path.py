@@ -27,12 +27,12 @@ from vault.ids import IdKind, check_vault_id
 from vault.indexes import Indexed
 from vault.journal import Call
 from vault.model import Receipt, Screened
+from vault.opened import ScreenedAgain
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.pipeline.limits import check_visible
 from vault.privacy.kept import with_kept_tokens
 from vault.privacy.public import open_to
-from vault.sealing import ScreenedAgain
 from vault.storage.rows import StoredMemory
 from vault.subject_sealer import MemoryContent, RecordPlace, SubjectSealer
 

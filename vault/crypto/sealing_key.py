@@ -10,7 +10,8 @@ Example:
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 
 from policies.model import AccessTier
 from vault.clock import Entropy
@@ -18,6 +19,22 @@ from vault.crypto.aead import AeadKey, field_part, key_part, open_bound, row_par
 from vault.crypto.key_record import KeyKind, KeyName
 from vault.crypto.sealed import Binding, Sealed, SealedField
 from vault.errors import IdentifierInvalidError, StorageError, TamperedError, VaultError
+
+
+class Keeper(Protocol):
+    """Keeps what a key opened, until the key goes."""
+
+    def adopt(self, owner: object) -> None:
+        """Keep content for a key from now on."""
+        ...
+
+    def opened(self, owner: object, place: bytes, sealed: bytes, open_: Callable[[], bytes]) -> bytes:
+        """Return content that is kept, or open it and keep it."""
+        ...
+
+    def forget(self, owner: object) -> None:
+        """Wipe what is kept for a key."""
+        ...
 
 
 class SealingName(NamedTuple):
@@ -54,6 +71,7 @@ class SealingKey:
         self._bound = key_part(*name)
         self._entropy = entropy
         self._count = count
+        self._keeper: Keeper | None = None
 
     def __repr__(self) -> str:
         return f"SealingKey({self.name})"
@@ -112,6 +130,8 @@ class SealingKey:
         """Let go of the cipher; whoever still holds this key can use it no more, and is told `fault`."""
         self._fault = fault or self._fault
         self._aead = None
+        if self._keeper is not None:
+            self._keeper.forget(self)
 
     def seal_bound(self, bound: bytes, plaintext: bytes, nonces: Entropy) -> Sealed:
         """Seal under associated data that `Sealer` put together."""
@@ -122,6 +142,16 @@ class SealingKey:
     def open_bound(self, bound: bytes, sealed: Sealed) -> bytes:
         """Open under associated data that `Sealer` put together."""
         return open_bound(self._ready(), bound, sealed)
+
+    def open_kept(self, bound: bytes, sealed: Sealed, keeper: Keeper) -> bytes:
+        """Open as `open_bound`, or take what a keeper has of it; it goes with this key."""
+        self._ready()
+        if self._keeper is not keeper:
+            self._keeper = keeper
+            keeper.adopt(self)
+            if self._aead is None:  # closed meanwhile, by another thread that saw no keeper
+                keeper.forget(self)
+        return keeper.opened(self, bound, sealed.data, partial(self.open_bound, bound, sealed))
 
     def _fits(self, binding: Binding) -> bool:
         return binding.tenant == self.name.tenant and binding.subjects == self.name.subjects
@@ -159,3 +189,11 @@ class Sealer:
             TamperedError: it is not what was sealed for this place.
         """
         return self._key.open_bound(self._bound + field_part(field), sealed)
+
+    def open_kept(self, field: SealedField, sealed: Sealed, keeper: Keeper) -> bytes:
+        """Open one field, or take what a keeper has of it.
+
+        Raises:
+            TamperedError: it is not what was sealed for this place.
+        """
+        return self._key.open_kept(self._bound + field_part(field), sealed, keeper)
