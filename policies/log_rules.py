@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from policies.errors import PolicyInvalidError
+from policies.strict_yaml import PlainLoader
 
 MAX_POLICY_CHARACTERS: Final = 100_000
 MAX_WITNESSES: Final = 32
@@ -127,7 +128,7 @@ def parse_log_rules(text: str) -> LogRules:
         names = [key.value for key, _ in document.value] if isinstance(document, yaml.MappingNode) else []
         if len(set(names)) != len(names):
             raise PolicyInvalidError("log.yaml: expected each key once: the second would silently win")
-        return LogRules.model_validate(yaml.safe_load(text))
+        return LogRules.model_validate(yaml.load(text, Loader=PlainLoader))  # noqa: S506  # a SafeLoader, stricter
     except (yaml.YAMLError, RecursionError):
         raise PolicyInvalidError("log.yaml is no YAML") from None
     except ValidationError as error:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from policies.errors import PolicyInvalidError
 from policies.model import Purpose
+from policies.strict_yaml import PlainLoader
 
 MAX_POLICY_CHARACTERS: Final = 200_000
 DEFAULT_FILE: Final = Path(__file__).with_name("privacy.yaml")
@@ -174,7 +175,7 @@ class PrivacyRules(BaseModel):
         return self.entities[kind]
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(PlainLoader):
     """A safe loader that refuses a key written twice: the second would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 (PyYAML's signature)

@@ -13,7 +13,21 @@ import yaml
 from policies.errors import PolicyInvalidError
 
 
-class _StrictLoader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
+    """A safe loader that refuses aliases.
+
+    Threat: `<<: [*a, *a, …]`, a few levels deep, copies what it names ten times a level: half a kilobyte takes all memory.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Read the next node."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it out
+            raise yaml.constructor.ConstructorError(None, None, "expected no aliases", mark)
+        return super().compose_node(parent, index)
+
+
+class _StrictLoader(PlainLoader):
     """A safe loader that refuses a key written twice: the second would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002  # PyYAML's signature

@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from policies.errors import PolicyInvalidError
 from policies.model import RESOURCES, Action, Assurance, Emergency, Purpose, Role
@@ -56,6 +57,13 @@ class Case:
         """The points that it asks about, for each of its roles."""
         return points_of(self.box)
 
+    def allowed(self, said: Answers) -> NDArray[np.bool_]:
+        """Return which of its combinations a principal of its roles together is allowed, under what rules say."""
+        asked = said[np.ix_(*self.box)]
+        allowed: NDArray[np.bool_] = (asked == Answer.ALLOWED).any(axis=0)
+        allowed &= ~(asked == Answer.FORBIDDEN).any(axis=0)
+        return allowed
+
     def failing(self, said: Answers) -> Question | None:
         """Return the first request that is answered otherwise than expected; None if the case holds.
 
@@ -64,8 +72,7 @@ class Case:
         """
         if self.other_tenant:
             return None if self.expect is Effect.DENY else witness(self.box)
-        asked = said[np.ix_(*self.box)]
-        allowed = (asked == Answer.ALLOWED).any(axis=0) & ~(asked == Answer.FORBIDDEN).any(axis=0)
+        asked, allowed = said[np.ix_(*self.box)], self.allowed(said)
         wrong = ~allowed if self.expect is Effect.ALLOW else allowed
         if not wrong.any():
             return None
@@ -120,15 +127,21 @@ def failures(cases: Iterable[Case], said: Answers) -> list[Failure]:
 
 
 def covered_rules(cases: Iterable[Case], rules: Sequence[Rule]) -> frozenset[str]:
-    """Return the ids of rules that decide a request of some case: without them it would be answered otherwise."""
-    asked = asked_points(cases)
+    """Return the ids of rules that some case needs: without them one of its requests would be answered otherwise."""
+    own = [case for case in cases if not case.other_tenant]
     said = answers(rules)
-    deciding = set()
+    verdicts = [case.allowed(said) for case in own]
+    needed = set()
     for place, rule in enumerate(rules):
         without = answers([*rules[:place], *rules[place + 1 :]])
-        if ((without != said) & asked).any():
-            deciding.add(rule.id)
-    return frozenset(deciding)
+        changed = without != said
+        # Of a case's roles together: a rule that denies one of them what none allows changes nothing that is asked.
+        if any(
+            changed[np.ix_(*case.box)].any() and (case.allowed(without) != verdict).any()
+            for case, verdict in zip(own, verdicts, strict=True)
+        ):
+            needed.add(rule.id)
+    return frozenset(needed)
 
 
 def asked_points(cases: Iterable[Case]) -> Points:

@@ -16,7 +16,7 @@ import numpy as np
 from policies.bundle import ACCESS_RULES, ACCESS_TESTS, Bundle
 from policies.model import AccessTier, Action
 from policies.review.boxes import Box, cover, lists_of, union, witness
-from policies.review.cases import Case, asked_points, failures, parse_cases
+from policies.review.cases import Case, asked_points, covered_rules, failures, parse_cases
 from policies.review.notes import Note, Severity, notes
 from policies.rule import Question, Rule, parse_rules
 from policies.space import Answer, Answers, answers
@@ -201,7 +201,7 @@ def diff(base: Bundle, head: Bundle) -> Difference:
         rules_removed=tuple(sorted(before.keys() - after.keys())),
         rules_changed=tuple(sorted(changed)),
         edits={name: tuple(_edits(before[name], after[name])) for name in sorted(changed)},
-        rules_untested=tuple(sorted(_untested([*added, *changed], list(after.values()), cases))),
+        rules_untested=tuple(sorted({*added, *changed} - covered_rules(cases, list(after.values())))),
         cases_removed=tuple(sorted(old_cases.keys() - new_cases.keys())),
         cases_changed=tuple(
             sorted(
@@ -256,16 +256,6 @@ def _edits(was: Rule, now: Rule) -> Iterator[str]:
             )
     if was.effect is not now.effect:
         yield f"effect {now.effect}, was {was.effect}"
-
-
-def _untested(changed: Sequence[str], rules: Sequence[Rule], cases: Sequence[Case]) -> Iterator[str]:
-    """Name the rules of a change without which no case of the head would be answered otherwise."""
-    asked, said = asked_points(cases), answers(rules)
-    for place, rule in enumerate(rules):
-        if rule.id in changed:
-            without = answers([*rules[:place], *rules[place + 1 :]])
-            if not ((without != said) & asked).any():
-                yield rule.id
 
 
 def _asks(case: Case) -> tuple[object, ...]:

@@ -173,7 +173,7 @@ def test_a_class_says_term_start_and_end() -> None:
         ({"floors": [{"id": "low", "at-least": "forever"}]}, r"floors\.0\.at-least.*not forever"),
         ({"floors": [{"id": "low", "at-least": "P0D"}]}, r"floors\.0\.at-least"),
         ({"floors": [{"id": "low", "at-least": "P1D", "classes": ["gone"]}]}, r"floors\.0\.classes.*gone"),
-        ({"floors": [{"id": "low", "at-least": "P1D"}] * 2}, r"floors\.1\.id"),
+        ({"floors": [{"id": "low", "at-least": "P1D"} for _ in range(2)]}, r"floors\.1\.id"),
         ({"clock": {"longest-gap": "forever"}}, r"clock\.longest-gap"),
         ({"clock": {}}, r"clock\.longest-gap"),
         ({"staleness": {"unused": "P2Y", "again": "soon"}}, r"staleness\.again"),

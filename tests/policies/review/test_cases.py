@@ -4,8 +4,11 @@ import pytest
 
 from policies.bundle import ACCESS_RULES, ACCESS_TESTS, Bundle
 from policies.errors import PolicyInvalidError
+from policies.loading import ready
 from policies.model import Role
 from policies.review.cases import MAX_CASES, MAX_CHARACTERS, covered_rules, failures, parse_cases
+from policies.review.diff import diff
+from policies.review.notes import Severity
 from policies.rule import Effect, parse_rules
 from policies.space import answers
 
@@ -99,3 +102,14 @@ def test_a_file_of_another_form_is_refused_with_its_place(was: str, now: str, re
     with pytest.raises(PolicyInvalidError, match=reason) as refused:
         parse_cases(CASE.replace(was, now), "tests.yaml")
     assert "tests.yaml" in str(refused.value)
+
+
+def test_a_rule_that_denies_what_no_role_of_a_case_is_allowed_is_needed_by_none() -> None:
+    bundle = ready("hipaa")
+    cases = parse_cases(bundle.text(ACCESS_TESTS), ACCESS_TESTS)
+    deny = "p, new-deny, clinician, audit-log, *, *, *, audit, audit|legal, deny\n"
+    rules = parse_rules(bundle.text(ACCESS_RULES) + deny, ACCESS_RULES)
+    assert {rule.id for rule in rules} - covered_rules(cases, rules) == {"new-deny"}
+    head = Bundle({**bundle.files, ACCESS_RULES: (bundle.text(ACCESS_RULES) + deny).encode()})
+    found = diff(bundle, head)
+    assert (found.rules_untested, found.severity) == (("new-deny",), Severity.MEDIUM)

@@ -227,3 +227,14 @@ def test_findings_as_sarif_have_what_the_standard_requires() -> None:
     no_column = json.loads(sarif([Finding("rule-doubled", "x", ACCESS_RULES, 4)], "1"))
     region = no_column["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]
     assert region == {"startLine": 4}
+
+
+@pytest.mark.parametrize("name", [name for name in BASE.files if name.endswith(".yaml")])
+def test_what_names_itself_again_and_again_is_refused_and_never_built(name: str) -> None:
+    levels = "".join(
+        f"l{nth}: &l{nth} {{<<: [{', '.join([f'*l{nth - 1}'] * 10)}]}}\n" for nth in range(1, 12)
+    )
+    bomb = "l0: &l0 {a: 1}\n" + levels
+    found = [one for one in lint({**BASE.files, name: bomb.encode()}) if one.file == name]
+    assert found
+    assert not clean(found)
