@@ -18,9 +18,10 @@ from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource, check_id
+from vault.about_persons import about_nobody_erased
 from vault.clock import from_microseconds, microseconds
 from vault.crypto.subject_name import normal_name
-from vault.errors import ConflictError, IdentifierInvalidError
+from vault.errors import ConflictError, ErasedError, IdentifierInvalidError
 from vault.grant import Grant, authorise
 from vault.journal import Call
 from vault.parts import Parts
@@ -50,6 +51,7 @@ class CareTeams:
             IdentifierInvalidError: the name is not acceptable, or is somebody's own notes.
             RequestInvalidError: the member's id is none.
             ConflictError: they are on it already; the refusal is logged.
+            ErasedError: the person was erased; the refusal is logged.
         """
         self._set(principal, name, member, purpose, leave=False)
 
@@ -91,10 +93,11 @@ class CareTeams:
         }
         draft = parts.journal.allowed(grant, payload, resource=_VAULT, event=event)
         change = SetMember(grant.tenant, subject, member, microseconds(draft.time), leave=leave).change
+        alive = [] if leave else [about_nobody_erased(parts, grant.tenant, subject)]
         anew = partial(regroup, parts, grant.tenant, subject)
         try:
-            parts.store.submit(WriteSet(drafts=[draft], changes=[change], finish=anew))
-        except ConflictError:
+            parts.store.submit(WriteSet(drafts=[draft], changes=[*alive, change], finish=anew))
+        except (ConflictError, ErasedError):
             parts.journal.note(grant, payload, resource=_VAULT, outcome=Outcome.REFUSED, event=event)
             raise
 

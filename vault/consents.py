@@ -18,8 +18,9 @@ from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
+from vault.about_persons import about_nobody_erased
 from vault.clock import from_microseconds, microseconds
-from vault.errors import ConflictError
+from vault.errors import ConflictError, ErasedError
 from vault.grant import Grant, authorise
 from vault.journal import Call
 from vault.parts import Parts
@@ -47,6 +48,7 @@ class Consents:
             DeniedError: not allowed; the denial is logged.
             IdentifierInvalidError: the name is not acceptable.
             ConflictError: it stands already; the refusal is logged.
+            ErasedError: the person was erased; the refusal is logged.
         """
         self._set(principal, name, consented, purpose, withdraw=False)
 
@@ -87,10 +89,11 @@ class Consents:
         draft = parts.journal.allowed(grant, payload, resource=_VAULT, event=event)
         since = microseconds(draft.time)
         change = SetConsent(grant.tenant, subject, consented, since, withdraw=withdraw).change
+        alive = [] if withdraw else [about_nobody_erased(parts, grant.tenant, subject)]
         anew = partial(regroup, parts, grant.tenant, subject)
         try:
-            parts.store.submit(WriteSet(drafts=[draft], changes=[change], finish=anew))
-        except ConflictError:
+            parts.store.submit(WriteSet(drafts=[draft], changes=[*alive, change], finish=anew))
+        except (ConflictError, ErasedError):
             parts.journal.note(grant, payload, resource=_VAULT, outcome=Outcome.REFUSED, event=event)
             raise
 

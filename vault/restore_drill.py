@@ -28,7 +28,7 @@ from vault.ledger_mirror import known_gone, mirror
 from vault.parts import Parts
 from vault.restoration import Restoration, RestoreTerms
 from vault.snapshot_check import verify_snapshot
-from vault.snapshot_files import SnapshotFolder, scratch_folder, snapshots_in
+from vault.snapshot_files import SnapshotFolder, own_snapshots, scratch_folder
 from vault.snapshot_manifest import Manifest
 from vault.storage.engine import look_at
 from vault.storage.group_commit import Change, WriteSet
@@ -101,12 +101,12 @@ class RestoreDrill:
         return done
 
     def _newest(self, parent: Path) -> tuple[SnapshotFolder, Manifest]:
-        for folder in reversed(snapshots_in(parent)):
-            try:
-                return folder, folder.read_manifest(self.parts.log.keys.verifiers)
-            except VaultError:
-                continue  # another vault's, or unsigned: `memvault snapshot list` shows it
-        raise NotFoundError("there is no snapshot of this vault")
+        own = own_snapshots(
+            parent, self.parts.log.keys.verifiers
+        )  # `memvault snapshot list` shows the others
+        if not own:
+            raise NotFoundError("there is no snapshot of this vault")
+        return own[-1]
 
     def _try(self, folder: SnapshotFolder, manifest: Manifest, scratch: Path, done: Drilled) -> None:
         rows = scratch / "vault.db"

@@ -19,8 +19,9 @@ from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
+from vault.about_persons import about_nobody_erased
 from vault.clock import microseconds
-from vault.errors import ConflictError, InputInvalidError
+from vault.errors import ConflictError, ErasedError, InputInvalidError
 from vault.grant import Grant, authorise
 from vault.journal import Call
 from vault.parts import Parts
@@ -45,6 +46,7 @@ class Restrictions:
             DeniedError: not allowed; the denial is logged.
             IdentifierInvalidError: the name is not acceptable.
             ConflictError: it stands already; the refusal is logged.
+            ErasedError: the person was erased; the refusal is logged.
         """
         self._set(principal, name, purpose, None, lift=False)
 
@@ -55,7 +57,7 @@ class Restrictions:
 
         Raises:
             InputInvalidError: nobody can object to the purpose: legal claims.
-            DeniedError, IdentifierInvalidError, ConflictError: as for `restrict`.
+            DeniedError, IdentifierInvalidError, ConflictError, ErasedError: as for `restrict`.
         """
         if objected in EXEMPT:
             raise InputInvalidError(f"expected a purpose that can be objected to, got {objected}")
@@ -108,10 +110,11 @@ class Restrictions:
         change = SetRestriction(grant.tenant, subject, one, lift=lift).change
         # In the order of commits: nothing is searched from here on before it stands in its scope.
         anew = partial(parts.indexes.distrust, grant.tenant)
-        work = WriteSet(drafts=[draft], changes=[change], finish=anew)
+        alive = [] if lift else [about_nobody_erased(parts, grant.tenant, subject)]
+        work = WriteSet(drafts=[draft], changes=[*alive, change], finish=anew)
         try:
             parts.store.submit(work)
-        except ConflictError:
+        except (ConflictError, ErasedError):
             parts.journal.note(grant, payload, resource=_VAULT, outcome=Outcome.REFUSED)
             raise
 

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 from audit.checkpoint import verify_checkpoint
@@ -16,7 +15,7 @@ from audit.errors import AuditError
 from audit.merkle import HASH_SIZE, CompactRange, root_hash
 from audit.signing import VerifierKey
 from vault.errors import StorageError, TamperedError
-from vault.snapshot_files import SnapshotFolder, hash_chunks, translated_files
+from vault.snapshot_files import SnapshotFolder, digest_of, hash_chunks, read_leaves, translated_files
 from vault.snapshot_manifest import LogHead, Manifest
 
 MAX_FOUND: Final = 100
@@ -95,8 +94,7 @@ def _check_copy(folder: SnapshotFolder, manifest: Manifest) -> Iterator[Snapshot
     if size != manifest.file_bytes:
         yield SnapshotFinding(SIZE, folder.rows.name, f"{manifest.file_bytes} bytes", f"{size}")
     try:
-        with translated_files():
-            listed = folder.leaves.read_bytes()
+        listed = read_leaves(folder.leaves, manifest.file_bytes)
     except StorageError:
         listed = b""
     expected = [listed[at : at + HASH_SIZE] for at in range(0, len(listed), HASH_SIZE)]
@@ -115,8 +113,7 @@ def _check_copy(folder: SnapshotFolder, manifest: Manifest) -> Iterator[Snapshot
 
 def _check_keys(folder: SnapshotFolder, manifest: Manifest) -> Iterator[SnapshotFinding]:
     try:
-        with translated_files():
-            found = sha256(folder.keys.read_bytes()).hexdigest()
+        found = digest_of(folder.keys)
     except StorageError:
         found = "none"
     if found != manifest.keys_digest:

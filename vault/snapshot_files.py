@@ -18,19 +18,22 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from audit.merkle import CompactRange, leaf_hash
+from audit.merkle import HASH_SIZE, CompactRange, leaf_hash
 from audit.signing import VerifierKey
 from vault.errors import (
     NotFoundError,
     StorageError,
     StorageFullError,
     TamperedError,
+    VaultError,
 )
 from vault.ids import IdKind, check_vault_id
 from vault.snapshot_manifest import CHUNK_BYTES, MAX_MANIFEST_BYTES, Manifest, verify_manifest
@@ -148,7 +151,7 @@ def _unfinished(parent: Path, name: str) -> Iterator[Path]:
 
 
 def snapshots_in(parent: Path) -> list[SnapshotFolder]:
-    """Return the snapshots of a directory, oldest first; others' files are passed over."""
+    """Return the snapshots of a directory by name, which is by time; others' files are passed over."""
     if not parent.is_dir():
         raise NotFoundError("there is no such directory of snapshots")
     found = []
@@ -157,6 +160,22 @@ def snapshots_in(parent: Path) -> list[SnapshotFolder]:
             check_vault_id(IdKind.SNAPSHOT, path.name)
             found.append(SnapshotFolder(path))
     return found
+
+
+def own_snapshots(parent: Path, keys: Sequence[VerifierKey]) -> list[tuple[SnapshotFolder, Manifest]]:
+    """Return a vault's own snapshots in a directory, oldest first by what the log held when they were made.
+
+    Threat: a clock that was set back, or was ahead for a night: by time, the newest would be pruned and the oldest
+    tried. What another key signed, what cannot be read, and a folder under another name than the signed one is left
+    out.
+    """
+    found = []
+    for folder in snapshots_in(parent):
+        with suppress(VaultError):
+            manifest = folder.read_manifest(keys)
+            if manifest.snapshot_id == folder.path.name:
+                found.append((folder, manifest))
+    return sorted(found, key=lambda one: (sum(log.size for log in one[1].logs), one[1].time))
 
 
 def remove_folder(folder: SnapshotFolder) -> None:
@@ -212,6 +231,29 @@ def hash_chunks(path: Path) -> list[bytes]:
         return [leaf_hash(chunk) for chunk in _chunks(file)]
 
 
+def read_leaves(path: Path, file_bytes: int) -> bytes:
+    """Return the hashes of the chunks of a file of that size, joined; of a longer list, one byte more than they take.
+
+    Raises:
+        StorageError: it is no file, or cannot be read.
+    """
+    with translated_files(), _opened(path) as file:
+        return file.read(-(-file_bytes // CHUNK_BYTES) * HASH_SIZE + 1)
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        StorageError: it is no file, or cannot be read.
+    """
+    digest = sha256()
+    with translated_files(), _opened(path) as file:
+        for chunk in _chunks(file):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 @contextmanager
 def translated_files() -> Iterator[None]:
     """Turn the system's errors into the store's.
@@ -255,7 +297,11 @@ def _clear(parent: Path) -> None:
 def _opened(path: Path) -> BinaryIO:
     # Threat: a link or a pipe in the place of a file.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    return os.fdopen(descriptor, "rb")
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return file
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -46,8 +46,8 @@ from vault.snapshot_files import (
     SnapshotFolder,
     hash_chunks,
     new_folder,
+    own_snapshots,
     remove_folder,
-    snapshots_in,
     sync_file,
     translated_files,
     write_private,
@@ -128,9 +128,9 @@ class Snapshots:
         grant = authorise_over_vault(self._parts, principal, purpose, EventType.SNAPSHOT_DELETE)
         return self._prune(grant.tenant, parent, keep, grant)
 
-    def prune_unattended(self, tenant: str, parent: Path, keep: int) -> list[str]:
-        """Remove old snapshots as the vault itself; like `prune`."""
-        return self._prune(tenant, parent, keep, None)
+    def prune_unattended(self, tenant: str, parent: Path, keep: int, made: str) -> list[str]:
+        """Remove old snapshots as the vault itself, never the one that was just made; like `prune`."""
+        return self._prune(tenant, parent, keep, None, made)
 
     def _create(self, tenant: str, parent: Path, grant: Grant | None, fence: Change | None) -> Made:
         parts = self._parts
@@ -181,12 +181,14 @@ class Snapshots:
         write_private(folder.note, sign_manifest(snapshot_id, text, parts.log.keys.signers))
         return manifest
 
-    def _prune(self, tenant: str, parent: Path, keep: int, grant: Grant | None) -> list[str]:
+    def _prune(self, tenant: str, parent: Path, keep: int, grant: Grant | None, made: str = "") -> list[str]:
         if keep < 1:
             raise InputInvalidError("expected at least one snapshot to be kept")
-        own = [folder for folder in snapshots_in(parent) if self._is_own(folder)]
         removed = []
-        for folder in own[:-keep]:
+        own = own_snapshots(parent, self._parts.log.keys.verifiers)
+        # After a lost disk the log is shorter than in snapshots that were made before it was lost.
+        own.sort(key=lambda one: one[1].snapshot_id == made)
+        for folder, _ in own[:-keep]:
             snapshot_id = folder.path.name
             with self._effect(DELETE, tenant, snapshot_id, grant, None) as told:
                 remove_folder(folder)
@@ -196,12 +198,6 @@ class Snapshots:
                 )
             removed.append(snapshot_id)
         return removed
-
-    def _is_own(self, folder: SnapshotFolder) -> bool:
-        try:
-            return folder.read_manifest(self._parts.log.keys.verifiers).snapshot_id == folder.path.name
-        except VaultError:
-            return False
 
     @contextmanager
     def _effect(

@@ -1,6 +1,7 @@
 """The command that erases a person: a plan unless it is confirmed."""
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -122,15 +123,16 @@ def _erase(call: Invocation, name: str, digest: str, out: str | None, html: str 
     from api.cli.certificate_view import ErasedView  # noqa: PLC0415
     from vault.erasure import Erasures  # noqa: PLC0415
 
-    with call.session() as opened:
-        erased = Erasures(opened.vault.parts).erase(opened.principal, name, digest, opened.caller.purpose)
-        key = opened.vault.parts.verifier_key
-    if out is not None:
-        with new_file(out) as target:
-            target.write(erased.certificate)
-    if html is not None:
-        with new_file(html) as target:
-            target.write(certificate_page(erased, key))
+    with (
+        ExitStack() as files
+    ):  # made before anything is erased: what is gone must not end as if it were refused
+        targets = [files.enter_context(new_file(named)) if named else None for named in (out, html)]
+        with call.session() as opened:
+            erased = Erasures(opened.vault.parts).erase(opened.principal, name, digest, opened.caller.purpose)
+            key = opened.vault.parts.verifier_key
+        for target, content in zip(targets, (erased.certificate, certificate_page(erased, key)), strict=True):
+            if target is not None:
+                target.write(content)
     if call.as_json:
         shown = ErasedView(
             erasure=erased.erasure_id,

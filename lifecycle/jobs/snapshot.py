@@ -30,7 +30,7 @@ class SnapshotJob:
             return Counts()
         snapshots = Snapshots(run.parts)
         made = snapshots.create_unattended(run.tenant, place.folder, run.fence)
-        removed = snapshots.prune_unattended(run.tenant, place.folder, place.keep)
+        removed = snapshots.prune_unattended(run.tenant, place.folder, place.keep, made.manifest.snapshot_id)
         counts = {"snapshots": 1, "removed": len(removed), "bytes": made.manifest.file_bytes}
         return Counts(counts, told={"snapshot": made.manifest.snapshot_id})
 

@@ -4,6 +4,8 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
 from api.assembly import vault_options
 from api.settings import read_settings
 from audit.certificate_check import describe_erasure, verify_certificate
@@ -144,6 +146,23 @@ def test_another_plan_another_role_and_a_wrong_use_are_refused(
     ):
         assert memvault(*wrong).exit_code == 2, wrong
     assert memvault("show", memory_id).exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["-o", "--html"])
+def test_a_file_that_cannot_be_made_is_told_before_anything_is_erased(
+    memvault: Memvault, memory_id: str, tmp_path: Path, option: str
+) -> None:
+    there = tmp_path / "there"
+    there.write_text("somebody's")
+    plan = memvault.json("erase", "maria")["plan"]
+    assert memvault("erase", "maria", "--confirm", plan, option, str(there)).exit_code == 7
+    assert memvault("erase", "maria", "--confirm", plan, option, str(tmp_path / "no" / "file")).exit_code == 1
+    assert there.read_text() == "somebody's"
+    assert memvault("show", memory_id).exit_code == 0
+    assert memvault("erase", "maria", "--confirm", "0" * 64, option, str(tmp_path / "new")).exit_code == 7
+    assert not (tmp_path / "new").exists()
+    assert memvault("erase", "maria", "--confirm", plan, option, str(tmp_path / "new")).exit_code == 0
+    assert (tmp_path / "new").stat().st_size
 
 
 def test_what_was_interrupted_is_finished_on_demand(memvault: Memvault, memory_id: str) -> None:

@@ -8,7 +8,8 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,18 @@ from hypothesis import strategies as st
 from audit.signing import SignerKey, VerifierKey
 from policies.errors import DeniedError
 from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, BANK, CLINIC, OWNER, Clinic, make_template
+from tests.simulators.fakes import FrozenClock
 from vault import snapshot_files
 from vault.errors import (
     InputInvalidError,
     NotFoundError,
     SnapshotForeignError,
+    StorageError,
     StorageFullError,
     StoreVersionError,
     TamperedError,
 )
+from vault.restore_drill import RestoreDrill
 from vault.snapshot_check import verify_snapshot
 from vault.snapshot_files import SnapshotFolder, snapshots_in
 from vault.snapshot_manifest import (
@@ -304,6 +308,58 @@ def test_the_newest_are_kept_and_what_is_known_of_them_is_in_the_log(clinic: Cli
     assert abs(oldest - known_snapshots(parts)[0].made) < timedelta(seconds=1)
     assert [one.resource for one in clinic.log() if one.event == "snapshot.delete"] == ids[:2]
     assert clinic.audit().verify().passed
+
+
+def test_a_clock_that_was_set_back_makes_no_snapshot_the_oldest(clinic: Clinic, backup: Path) -> None:
+    old = create(clinic, backup)
+    earlier = FrozenClock(datetime(2020, 1, 1, tzinfo=UTC), step=timedelta(seconds=1))
+    clinic.reopen(replace(clinic.options, clock=earlier))
+    new = create(clinic, backup)
+    assert new.manifest.snapshot_id < old.manifest.snapshot_id  # its name is its time
+    shutil.copytree(old.folder.path, backup / "snp_7zzzzzzzzzzzzzzzzzzzzzzzzz")  # a name that is not signed
+    own = snapshot_files.own_snapshots(backup, keys(clinic))
+    assert [manifest.snapshot_id for _, manifest in own] == [
+        old.manifest.snapshot_id,
+        new.manifest.snapshot_id,
+    ]
+    assert RestoreDrill(clinic.vault.parts).run(CLINIC, backup).snapshot_id == new.manifest.snapshot_id
+    assert Snapshots(clinic.vault.parts).prune(ADMINISTRATOR, backup, 1) == [old.manifest.snapshot_id]
+
+
+def test_a_job_never_prunes_what_it_just_made(clinic: Clinic, backup: Path) -> None:
+    made = [create(clinic, backup).manifest.snapshot_id for _ in range(3)]
+    removed = Snapshots(clinic.vault.parts).prune_unattended(CLINIC, backup, 1, made[0])
+    assert removed == made[1:]  # as where the log is shorter than in older snapshots, after a lost disk
+
+
+@pytest.mark.parametrize(
+    "name", ["vault.db", "vault.db.leaves", "keys.list", "manifest.json", "manifest.note"]
+)
+@pytest.mark.parametrize("kind", ["pipe", "link", "directory"])
+def test_what_is_no_file_is_a_finding_and_hangs_nobody(
+    clinic: Clinic, backup: Path, name: str, kind: str
+) -> None:
+    made = create(clinic, backup)
+    place = made.folder.path / name
+    place.unlink()
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "link":
+        place.symlink_to("/dev/zero")
+    else:
+        place.mkdir()
+    if name.startswith("manifest"):
+        with pytest.raises(StorageError):
+            verify_snapshot(made.folder, keys(clinic))
+    else:
+        assert not verify_snapshot(made.folder, keys(clinic)).passed
+
+
+def test_a_list_of_chunks_that_goes_on_and_on_is_a_finding(clinic: Clinic, backup: Path) -> None:
+    made = create(clinic, backup)
+    with made.folder.leaves.open("r+b") as file:
+        file.truncate(64 * 1024**3)  # sparse: read whole it would not fit into memory
+    assert [one.check for one in verify_snapshot(made.folder, keys(clinic)).findings] == ["list of chunks"]
 
 
 def test_a_directory_that_is_not_there_has_no_snapshots(tmp_path: Path) -> None:
