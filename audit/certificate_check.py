@@ -7,7 +7,7 @@ Owns what must hold of a certificate and of the entries that it names. It leaves
 2. It is an entry of an erasure that ended well, of the tenant and under the id that the certificate says.
 3. It names the certificate: the SHA-256 of its canonical text, and the person.
 4. Each entry that the certificate names stands in the same log before that one, with the event that it says,
-   in the order of an erasure: an intent, its beginning, the destruction of keys, its outcome.
+   in the order of an erasure: an intent, its beginning, the destruction of keys, its outcome; no other is shown.
 5. Something was matched, at least one test was run, and none got anything back.
 """
 
@@ -69,6 +69,12 @@ def verify_certificate(content: bytes, trust: Trust) -> ProvenErasure:
     entry = verify_proof(carried.proof, trust)
     _check_certifying(certificate, digest, entry)
     times = [_check_step(carried, step, entry) for step in certificate.steps]
+    # Threat: whoever hands the file on adds what the log never said, and it is shown as verified.
+    foreign = carried.shown.keys() - {step.index for step in certificate.steps}
+    if foreign:
+        raise VerificationError(
+            "entry of a step", expected="entries of steps alone", got=f"entry {min(foreign)}"
+        )
     _check_order(certificate.steps, entry.index, keys=len(certificate.keys))
     if not sum(certificate.matched.values()):
         raise VerificationError("something matched", expected="at least one thing erased", got="none")

@@ -268,6 +268,16 @@ def test_each_step_has_the_event_that_is_said_and_is_shown(lived: SmallDeploymen
         verify_certificate(hidden.encode(), TRUST)
 
 
+def test_an_entry_that_the_certificate_does_not_name_is_refused(lived: SmallDeployment) -> None:
+    one = certified(lived)
+    for index, told in ((9_999_999, ShownStep("never said", (bytes(32),))), (0, one.shown[min(one.shown)])):
+        more = replace(one, shown={**one.shown, index: told})
+        with pytest.raises(VerificationError, match=f"got entry {index}$") as caught:
+            verify_certificate(more.encode(), TRUST)
+        assert caught.value.check == "entry of a step"
+    assert verify_certificate(one.encode(), TRUST).certificate == one.certificate
+
+
 def test_a_header_that_is_none_is_refused(lived: SmallDeployment) -> None:
     one = certified(lived)
     first = one.certificate.steps[0].index

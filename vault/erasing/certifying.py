@@ -89,22 +89,22 @@ def carried(parts: Parts, record: ErasureRecord) -> CarriedCertificate:
     """Return the certificate of an erasure that is done, with proofs under the log's last checkpoint.
 
     Raises:
-        TamperedError: row and log do not fit each other.
+        TamperedError: row and log do not fit each other: an altered certificate is handed out to nobody.
     """
     if record.certificate is None:
         raise TamperedError(f"the erasure {record.erasure_id} is done and has no certificate")
     certificate = parse_certificate(record.certificate)
     with parts.store.log_connection(record.tenant) as connection:
         entries = list(entries_of_erasure(connection, record))
-        certifying = [one.index for one in entries if one.payload.get("step") == CERTIFIED]
+        certifying = next((one for one in reversed(entries) if one.payload.get("step") == CERTIFIED), None)
         latest = parts.log.latest_checkpoint(connection, record.tenant)
-    if not certifying:
+    if certifying is None or certifying.payload.get("certificate") != digest_of(record.certificate):
         raise TamperedError(f"no entry names the certificate of {record.erasure_id}")
-    if latest is None or latest.checkpoint.size <= certifying[-1]:
+    if latest is None or latest.checkpoint.size <= certifying.index:
         _sign(parts, record.tenant)
     with parts.store.log_connection(record.tenant) as connection:
         try:
-            return _proved(parts, connection, record, certificate, certifying[-1])
+            return _proved(parts, connection, record, certificate, certifying.index)
         except AuditError as error:
             raise TamperedError(f"the log does not prove the erasure: {error}") from error
 
