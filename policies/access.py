@@ -22,6 +22,8 @@ allow, of whichever role of the principal.
 
 import logging
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Self
 
 import casbin
@@ -62,12 +64,18 @@ class AccessPolicy:
     """
 
     def __init__(
-        self, rules: tuple[Rule, ...], digest: str, consent: frozenset[Purpose] = frozenset()
+        self,
+        rules: tuple[Rule, ...],
+        digest: str,
+        consent: frozenset[Purpose] = frozenset(),
+        emergency_minutes: Mapping[Role, int] = MappingProxyType({}),
     ) -> None:
         self.rules: Final = rules
         self.digest: Final = digest
         self.consent: Final = consent
         """Purposes for which only what is about persons who consented is used; see `policies.privacy`."""
+        self.emergency_minutes: Final = emergency_minutes
+        """How long emergencies last at most, by role; see `policies.emergencies`."""
         self.tells_teams: Final = any(
             (Relation.CARE_TEAM in rule.relations) is not (Relation.INSTITUTION in rule.relations)
             for rule in rules
@@ -86,8 +94,9 @@ class AccessPolicy:
             PolicyInvalidError: with file and line, if anything in them is not as it has to be.
         """
         check_model(bundle.text(ACCESS_MODEL))
-        consent = parse_privacy_rules(bundle.text(PRIVACY_RULES)).consent
-        return cls(parse_rules(bundle.text(ACCESS_RULES), ACCESS_RULES), bundle.digest, frozenset(consent))
+        privacy = parse_privacy_rules(bundle.text(PRIVACY_RULES))
+        rules = parse_rules(bundle.text(ACCESS_RULES), ACCESS_RULES)
+        return cls(rules, bundle.digest, frozenset(privacy.consent), privacy.emergency_minutes)
 
     def decide(self, request: Request) -> Decision:
         """Answer one request: allowed if a rule of any of the principal's roles allows it and none denies it.

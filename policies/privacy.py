@@ -19,8 +19,9 @@ from typing import Annotated, Final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
+from policies.emergencies import MAX_MINUTES
 from policies.errors import PolicyInvalidError
-from policies.model import Purpose
+from policies.model import Purpose, Role
 from policies.strict_yaml import PlainLoader
 
 MAX_POLICY_CHARACTERS: Final = 200_000
@@ -127,6 +128,8 @@ class PrivacyRules(BaseModel):
     entities: Mapping[EntityType, EntityRule]
     consent: Annotated[tuple[Purpose, ...], Field(max_length=16)] = ()
     """Purposes for which only memories are used whose every subject consented; see `vault.consents`."""
+    emergency_minutes: Mapping[Role, int] = Field(default_factory=lambda: MappingProxyType({}))
+    """For how long at most whoever has a role may declare an emergency; empty: nobody is bounded below the ceiling."""
 
     @field_validator("consent", mode="before")
     @classmethod
@@ -137,6 +140,16 @@ class PrivacyRules(BaseModel):
         if not {str(name) for name in value} <= set(Purpose):
             raise ValueError(f"expected known purposes: some of {', '.join(Purpose)}")
         return tuple(Purpose(name) for name in value)
+
+    @field_validator("emergency_minutes", mode="before")
+    @classmethod
+    def _known_roles(cls, value: object) -> Mapping[Role, int]:
+        """Take roles by their names, and minutes within the ceiling."""
+        if not isinstance(value, Mapping) or not {str(name) for name in value} <= set(Role):
+            raise ValueError(f"expected minutes by role: some of {', '.join(Role)}")
+        if not all(type(one) is int and 1 <= one <= MAX_MINUTES for one in value.values()):
+            raise ValueError(f"expected 1 to {MAX_MINUTES} minutes of each role")
+        return MappingProxyType({Role(name): minutes for name, minutes in value.items()})
 
     @field_validator("languages", "allow_terms", mode="before")
     @classmethod
@@ -167,7 +180,9 @@ class PrivacyRules(BaseModel):
     def digest(self) -> str:
         """`sha256:` and 64 hex digits over the canonical JSON of what decides how a text is screened."""
         entities = {kind.value: [rule.action.value, rule.threshold] for kind, rule in self.entities.items()}
-        plain = self.model_dump(exclude={"entities", "consent"}, mode="json") | {"entities": entities}
+        plain = self.model_dump(exclude={"entities", "consent", "emergency_minutes"}, mode="json") | {
+            "entities": entities
+        }
         return "sha256:" + hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def rule(self, kind: EntityType) -> EntityRule:

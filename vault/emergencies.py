@@ -22,11 +22,12 @@ from typing import Final
 
 from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
+from policies.emergencies import longest
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
 from vault.clock import from_microseconds, microseconds
 from vault.emergency_terms import Declared, Declaring, EmergencyVerdict
-from vault.errors import ConflictError, NotFoundError, VaultError
+from vault.errors import ConflictError, InputInvalidError, NotFoundError, VaultError
 from vault.grant import Grant, InForce, authorise
 from vault.ids import IdKind, check_vault_id, new_id
 from vault.journal import VAULT_PRINCIPAL, Call
@@ -149,10 +150,15 @@ class Emergencies:
 
         Raises:
             DeniedError: not allowed; the denial is logged.
+            InputInvalidError: longer than the bundle lets any of the principal's roles; the refusal is logged.
             ConflictError: one of the principal's is in force already; the refusal is logged.
         """
         parts = self._parts
         grant = self._authorise(principal, Action.BREAK_GLASS, purpose, EventType.EMERGENCY_START)
+        most = longest(parts.policy.emergency_minutes, principal.roles)
+        if declaring.minutes > most:
+            self._refused(grant, EventType.EMERGENCY_START, None)
+            raise InputInvalidError(f"expected at most {most} minutes for these roles")
         end_what_is_over(parts, [grant.tenant])
         now = parts.clock()
         started, until = microseconds(now), microseconds(now) + declaring.minutes * 60_000_000

@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from policies.emergencies import MAX_MINUTES
 from policies.model import Purpose, check_id
 from vault.errors import InputInvalidError
 
 MIN_MINUTES: Final = 1
-MAX_MINUTES: Final = 480
-"""One shift: who needs longer declares anew, and is judged anew."""
 REVIEW_WITHIN: Final = timedelta(days=3)
 """How soon after its end an emergency is to be judged."""
 

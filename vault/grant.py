@@ -4,7 +4,7 @@ Made from allowed decisions only. Storage filters by it and writes under it; the
 or write a row without one (ARCHITECTURE law 2).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
@@ -22,6 +22,7 @@ from policies.model import (
     Relation,
     Request,
     Resource,
+    Role,
 )
 
 
@@ -41,6 +42,11 @@ class Decider(Protocol):
     @property
     def tells_teams(self) -> bool:
         """Whether any rule tells a care team from the rest of the institution."""
+        ...
+
+    @property
+    def emergency_minutes(self) -> Mapping[Role, int]:
+        """How long emergencies last at most, by role; see `policies.emergencies`."""
         ...
 
     def decide(self, request: Request) -> Decision:

@@ -66,6 +66,7 @@ class Trial:
         self.digest: Final = active.digest
         self.consent: Final = active.consent
         self.tells_teams: Final = active.tells_teams
+        self.emergency_minutes: Final = active.emergency_minutes
         self.candidate: Final = candidate.digest
         self._active = active
         self._candidate = candidate

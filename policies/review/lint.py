@@ -26,6 +26,7 @@ from policies.bundle import (
 from policies.errors import PolicyInvalidError
 from policies.identity import IDENTITY, parse_identity
 from policies.log_rules import parse_log_rules
+from policies.model import Action, Role
 from policies.privacy import parse_privacy_rules
 from policies.retention import parse_retention_rules
 from policies.review.boxes import cover, sentence
@@ -72,6 +73,11 @@ CODES: Final[Mapping[str, tuple[Severity, str]]] = MappingProxyType(
         "privilege-untested": (Severity.WARNING, "something is allowed that no case asks about"),
         "cases-invalid": (Severity.ERROR, "the cases are not of the form of cases"),
         "case-fails": (Severity.ERROR, "the rules do not say what a case expects"),
+        "emergency-unbounded": (
+            Severity.WARNING,
+            "rules let a role declare emergencies, and `emergency_minutes` leaves it out: it may not",
+        ),
+        "emergency-unused": (Severity.WARNING, "minutes of a role that no rule lets declare emergencies"),
         "privacy-invalid": (Severity.ERROR, "the privacy rules do not load"),
         "retention-invalid": (Severity.ERROR, "the retention rules do not load"),
         "log-invalid": (Severity.ERROR, "the log's rules do not load"),
@@ -136,6 +142,24 @@ def _findings(files: Mapping[str, bytes]) -> Iterator[Finding]:
             texts[name] = files[name].decode()
     yield from _of_other_files(texts)
     yield from _of_access(texts)
+    yield from _of_emergencies(texts)
+
+
+def _of_emergencies(texts: Mapping[str, str]) -> Iterator[Finding]:
+    """Hold who may declare emergencies against who is given minutes for them, where both files load."""
+    try:
+        minutes = parse_privacy_rules(texts[PRIVACY_RULES]).emergency_minutes
+        rules = parse_rules(texts[ACCESS_RULES], ACCESS_RULES)
+    except (KeyError, PolicyInvalidError):
+        return
+    allowed = answers(rules)[..., tuple(Action).index(Action.BREAK_GLASS), :] == Answer.ALLOWED
+    may = {role for role, points in zip(Role, allowed, strict=True) if points.any()}
+    for role in Role if minutes else ():
+        if role in may and role not in minutes:
+            message = f"{role} may declare emergencies by the rules, and has no minutes for them"
+            yield Finding("emergency-unbounded", message, PRIVACY_RULES)
+        if role in minutes and role not in may:
+            yield Finding("emergency-unused", f"no rule lets {role} declare emergencies", PRIVACY_RULES)
 
 
 def _of_access(texts: Mapping[str, str]) -> Iterator[Finding]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from policies.bundle import ACCESS_MODEL, LOG_RULES, PRIVACY_RULES, RETENTION_RULES, Bundle
+from policies.emergencies import MAX_MINUTES, longest
 from policies.log_rules import AnchorRule, LogRules, StartRule, parse_log_rules
+from policies.model import Role
 from policies.privacy import EntityType, PrivacyAction, PrivacyRules, parse_privacy_rules
 from policies.retention import parse_retention_rules
 from policies.retention_model import Floor, RetentionClass, RetentionRules
@@ -89,6 +91,7 @@ def privacy_notes(base: PrivacyRules, head: PrivacyRules) -> Iterator[Note]:
             text = f"{kind.value} counts from a score of {now.threshold:g}, was {was.threshold:g}: {'less' if weaker else 'more'} is found"
             yield note(text, Severity.MEDIUM if weaker else Severity.LOW)
     yield from _consent_notes(base, head)
+    yield from _emergency_notes(base.emergency_minutes, head.emergency_minutes)
     yield from _term_notes(base, head)
     if base.languages != head.languages:
         dropped = set(base.languages) - set(head.languages)
@@ -110,6 +113,23 @@ def _consent_notes(base: PrivacyRules, head: PrivacyRules) -> Iterator[Note]:
     if now_needs - needs:
         text = f"needs consent now: {', '.join(sorted(now_needs - needs))}"
         yield Note(Section.PRIVACY, text, Severity.LOW)
+
+
+def _emergency_notes(was: Mapping[Role, int], now: Mapping[Role, int]) -> Iterator[Note]:
+    for role in Role:
+        if role in was or role in now:
+            before, after = longest(was, [role]), longest(now, [role])
+            if before != after:
+                text = f"emergencies of {role}: {_minutes(after)}, was {_minutes(before)}"
+                yield Note(Section.PRIVACY, text, Severity.HIGH if after > before else Severity.LOW)
+    if bool(was) != bool(now):
+        said = "every role that the rules let declare one" if was else "roles that are named"
+        text = f"emergencies may be declared by {said}; the ceiling is {MAX_MINUTES} minutes"
+        yield Note(Section.PRIVACY, text, Severity.HIGH if was else Severity.LOW)
+
+
+def _minutes(most: int) -> str:
+    return f"at most {most} minutes" if most else "not at all"
 
 
 def _term_notes(base: PrivacyRules, head: PrivacyRules) -> Iterator[Note]:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.emergencies import MAX_MINUTES, longest
 from policies.errors import PolicyInvalidError
+from policies.model import Role
 from policies.privacy import (
     DEFAULT_FILE,
     MAX_POLICY_CHARACTERS,
@@ -134,3 +136,12 @@ def test_purposes_that_need_consent_are_read() -> None:
         "spacy: false", "spacy: false\nconsent: [research, legal]", 1
     )
     assert [purpose.value for purpose in parse_privacy_rules(text).consent] == ["research", "legal"]
+
+
+def test_minutes_of_emergencies_are_no_part_of_how_a_text_is_screened() -> None:
+    text = DEFAULT_FILE.read_text("utf-8")
+    bounded = parse_privacy_rules(text + "\nemergency_minutes: {clinician: 60}\n")
+    assert bounded.digest == parse_privacy_rules(text).digest
+    assert longest(bounded.emergency_minutes, {Role.CLINICIAN, Role.AUDITOR}) == 60
+    assert longest(bounded.emergency_minutes, {Role.AUDITOR}) == 0
+    assert longest({}, {Role.AUDITOR}) == MAX_MINUTES

@@ -5,12 +5,12 @@ on with those: so it decides under one bundle throughout, whatever is loaded mea
 anew for each piece of work (`Following`), or only names the bundle in force in its entries (`InForce`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
 from policies.errors import RequestInvalidError
-from policies.model import Decision, Purpose, Request
+from policies.model import Decision, Purpose, Request, Role
 from vault.clock import Clock
 from vault.journal import Journal
 from vault.parts import Parts
@@ -39,6 +39,11 @@ class InForce:
     def tells_teams(self) -> bool:
         """Whether the bundle in force tells care teams from the rest."""
         return self.parts.policy.tells_teams
+
+    @property
+    def emergency_minutes(self) -> Mapping[Role, int]:
+        """How long emergencies last at most under the bundle in force."""
+        return self.parts.policy.emergency_minutes
 
     def decide(self, _request: Request) -> Decision:
         """Refuse.

@@ -203,6 +203,30 @@ def test_a_detector_that_is_taken_away_is_said() -> None:
     ]
 
 
+def bounds(minutes: str) -> Bundle:
+    return edited((PRIVACY_RULES, "spacy: false", f"spacy: false\nemergency_minutes: {minutes}"))
+
+
+def test_emergencies_that_last_longer_are_grave_and_shorter_ones_are_not() -> None:
+    def notes_of(base: Bundle, head: Bundle) -> list[tuple[Severity, str]]:
+        return [(one.severity, one.text) for one in diff(base, head).notes]
+
+    short, long = bounds("{clinician: 60}"), bounds("{clinician: 120, institution-member: 10}")
+    assert notes_of(short, long) == [
+        (Severity.HIGH, "emergencies of institution-member: at most 10 minutes, was not at all"),
+        (Severity.HIGH, "emergencies of clinician: at most 120 minutes, was at most 60 minutes"),
+    ]
+    assert {severity for severity, _ in notes_of(long, short)} == {Severity.LOW}
+    assert notes_of(BASE, short) == [
+        (Severity.LOW, "emergencies of clinician: at most 60 minutes, was at most 480 minutes"),
+        (Severity.LOW, "emergencies may be declared by roles that are named; the ceiling is 480 minutes"),
+    ]
+    assert notes_of(short, BASE)[-1] == (
+        Severity.HIGH,
+        "emergencies may be declared by every role that the rules let declare one; the ceiling is 480 minutes",
+    )
+
+
 def test_purposes_that_need_consent_and_that_need_it_no_more_are_said() -> None:
     head = edited((PRIVACY_RULES, "spacy: false", "spacy: false\nconsent: [research]"))
     assert [(one.severity, one.text) for one in diff(BASE, head).notes] == [

@@ -238,3 +238,28 @@ def test_what_names_itself_again_and_again_is_refused_and_never_built(name: str)
     found = [one for one in lint({**BASE.files, name: bomb.encode()}) if one.file == name]
     assert found
     assert not clean(found)
+
+
+def test_roles_that_may_declare_emergencies_are_those_that_are_given_minutes() -> None:
+    def found(minutes: str) -> list[tuple[str, str]]:
+        privacy = BASE.text(PRIVACY_RULES) + f"\nemergency_minutes: {minutes}\n"
+        told = lint({**BASE.files, PRIVACY_RULES: privacy.encode()})
+        return [(one.code, one.message) for one in told if one.file == PRIVACY_RULES]
+
+    assert found("{institution-member: 60}") == []
+    assert found("{clinician: 60}") == [
+        (
+            "emergency-unbounded",
+            "institution-member may declare emergencies by the rules, and has no minutes for them",
+        ),
+        ("emergency-unused", "no rule lets clinician declare emergencies"),
+    ]
+    for wrong in (
+        "3",
+        "{doctor: 5}",
+        "{clinician: 0}",
+        "{clinician: 481}",
+        "{clinician: true}",
+        "{clinician: 1.5}",
+    ):
+        assert [code for code, _ in found(wrong)] == ["privacy-invalid"], wrong

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from policies.bundle import PRIVACY_RULES, Bundle
 from policies.errors import DeniedError, RequestInvalidError
 from policies.model import Assurance, Principal, Purpose, Role
 from tests.simulators.clinic import CLINIC, MEMBER, OFFICER, OWNER, SECOND_OFFICER, Clinic
@@ -287,6 +288,38 @@ def test_what_is_declared_has_bounds(clinic: Clinic) -> None:
     with pytest.raises(InputInvalidError):
         Declaring("because I want to", "case-1", 5)  # type: ignore[arg-type]  # a caller without types
     assert clinic.count("emergency") == 0
+
+
+def bounded(clinic: Clinic, minutes: str) -> Clinic:
+    """Open the clinic under rules that bound emergencies."""
+    privacy = (
+        Bundle.read()
+        .text(PRIVACY_RULES)
+        .replace("version: 1", f"version: 1\nemergency_minutes: {minutes}", 1)
+    )
+    bundle = Bundle({**Bundle.read().files, PRIVACY_RULES: privacy.encode()})
+    return clinic.reopen(replace(clinic.options, bundle=bundle))
+
+
+def test_an_emergency_lasts_no_longer_than_the_bundle_lets_a_role(clinic: Clinic) -> None:
+    bounded(clinic, "{institution-member: 20}")
+    with pytest.raises(InputInvalidError, match="at most 20 minutes"):
+        glass(clinic).declare(NURSE, WHY)
+    assert clinic.count("emergency") == 0
+    assert (clinic.log()[-1].event, clinic.log()[-1].outcome) == ("emergency.start", "refused")
+    shorter = glass(clinic).declare(NURSE, replace(WHY, minutes=20))
+    assert shorter.until - shorter.started == timedelta(minutes=20)
+
+
+def test_a_role_that_the_bundle_gives_no_minutes_declares_no_emergency_whatever_the_rules_allow(
+    clinic: Clinic,
+) -> None:
+    bounded(clinic, "{clinician: 60}")
+    with pytest.raises(InputInvalidError, match="at most 0 minutes"):
+        glass(clinic).declare(NURSE, replace(WHY, minutes=1))
+    assert clinic.count("emergency") == 0
+    both = replace(NURSE, roles=frozenset({Role.MEMBER, Role.CLINICIAN}))
+    assert glass(clinic).declare(both, replace(WHY, minutes=60)).stopped is None
 
 
 def test_an_emergency_outlives_a_reopening_within_its_time(clinic: Clinic) -> None:
