@@ -10,18 +10,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from sqlalchemy import Connection, func, select
+
 from audit.canonical import JsonValue, parse_canonical
 from audit.errors import MalformedError
-from audit.event import EventType, parse_header
+from audit.event import EventType, Outcome, parse_header
 from audit.evidence import StoredEntry
 from audit.selection import entries_of
 from vault.clock import microseconds
 from vault.parts import Parts
+from vault.selector import pieces
 from vault.storage.group_commit import Change, WriteSet
+from vault.storage.removal import MAX_REMOVED
+from vault.storage.schema import MEMORY, MEMORY_SUBJECT
 
 MAX_NAMED: Final = 1_000
 """Memories that one incident names; more are counted."""
-_READS: Final = (EventType.MEMORY_READ, EventType.MEMORY_SEARCH, EventType.MEMORY_REVEAL)
+_READS: Final = (
+    EventType.MEMORY_READ,
+    EventType.MEMORY_SEARCH,
+    EventType.MEMORY_REVEAL,
+    EventType.SUBJECT_REPORT,
+)
+"""All events after which somebody has the texts. A report or an export names the person alone, not the memories."""
 
 Kinds = Counter[str]
 
@@ -39,6 +50,7 @@ def open_incident(parts: Parts, tenant: str, fence: Sequence[Change]) -> int | N
             told.read(entry)
         if not told.exposed:
             return None
+        told.persons = _first_written(connection, tenant, sorted(told.exposed))
         readers = Counter[str]()
         for entry in entries_of(connection, tenant, _READS):
             readers.update(told.reader(entry))
@@ -88,6 +100,8 @@ class _Exposure:
     since: int | None = None
     first: int | None = None
     stop: int = 0
+    persons: Mapping[str, int] = field(default_factory=dict)
+    """Of each person whom an exposed memory is about: the entry that wrote the first of these."""
 
     def read(self, entry: StoredEntry) -> None:
         payload = _payload(entry)
@@ -106,11 +120,40 @@ class _Exposure:
         self.stop = entry.index + 1
 
     def reader(self, entry: StoredEntry) -> Iterable[str]:
-        """Return who read something that was exposed, in an entry of a read before it was masked."""
+        """Return who got something that was exposed, in an entry from before it was masked."""
         if entry.index >= self.stop:
             return ()
-        header = parse_header(entry.header)
-        named = _payload(entry).get("memories")
-        read = {str(one) for one in named} if isinstance(named, list) else set()
-        read.add(header.resource or "")
+        header, payload = parse_header(entry.header), _payload(entry)
+        if header.outcome is not Outcome.OK:
+            return ()  # who was refused got nothing
+        if entry.event == EventType.SUBJECT_REPORT:
+            told = any(
+                self.persons.get(one, entry.index) < entry.index for one in _words(payload, "subjects")
+            )
+            return (header.principal,) if told else ()
+        read = {*_words(payload, "memories"), header.resource or ""}
         return () if read.isdisjoint(self.exposed) else (header.principal,)
+
+
+def _words(payload: Mapping[str, JsonValue], key: str) -> list[str]:
+    named = payload.get(key)
+    return [str(one) for one in named] if isinstance(named, list) else []
+
+
+def _first_written(connection: Connection, tenant: str, memories: Sequence[str]) -> dict[str, int]:
+    """Return whom memories are about, and which entry wrote the first memory of each."""
+    found: dict[str, int] = {}
+    for some in pieces(memories, MAX_REMOVED):
+        query = (
+            select(MEMORY_SUBJECT.c.subject_id, func.min(MEMORY.c.leaf_index))
+            .join(
+                MEMORY,
+                (MEMORY.c.tenant_id == MEMORY_SUBJECT.c.tenant_id)
+                & (MEMORY.c.memory_id == MEMORY_SUBJECT.c.memory_id),
+            )
+            .where(MEMORY_SUBJECT.c.tenant_id == tenant, MEMORY_SUBJECT.c.memory_id.in_(some))
+            .group_by(MEMORY_SUBJECT.c.subject_id)
+        )
+        for subject, first in connection.execute(query):
+            found[subject] = min(first, found.get(subject, first))
+    return found

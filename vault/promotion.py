@@ -25,6 +25,7 @@ from vault.clock import microseconds
 from vault.embedding_worker import Pending
 from vault.errors import (
     ConflictError,
+    ErasedError,
     InputInvalidError,
     NotFoundError,
     ScreeningRefusedError,
@@ -78,6 +79,7 @@ class Promotions:
             InputInvalidError: nothing is promoted to that tier.
             NotFoundError: there is no such memory in the tier below and within reach.
             ConflictError: it has another version than expected, or got one meanwhile.
+            ErasedError: an erasure of whom it is about was begun, or what it says was erased; the refusal is logged.
             ScreeningRefusedError: it would be public, and personal data stands readable in it; or the rules refuse it.
         """
         parts = self._parts
@@ -94,6 +96,8 @@ class Promotions:
             raise
         after = self._sealed(grant, promotion.to, present, content, sealer)
         unit = parts.store.write(grant)
+        tombstones = parts.sealers.tombstones(grant.tenant)
+        unit.refuse_erased(lambda: tombstones.of_write(present.stored.subjects, [content.text]))
         unit.add_version(after.stored)
         payload: dict[str, JsonValue] = {
             "memories": [promotion.memory_id],
@@ -103,7 +107,11 @@ class Promotions:
         }
         unit.entry(parts.journal.allowed(grant, payload, resource=promotion.memory_id))
         # By the thread that commits, so that the index takes versions in the order in which they were committed.
-        leaf = unit.commit(finish=lambda: parts.indexes.replace(grant.tenant, after))[0]
+        try:
+            leaf = unit.commit(finish=lambda: parts.indexes.replace(grant.tenant, after))[0]
+        except ErasedError:
+            parts.journal.note(grant, {}, resource=promotion.memory_id, outcome=Outcome.REFUSED)
+            raise
         with parts.indexes.following(grant.tenant):
             parts.embedding.put([Pending(grant.tenant, after.stored, after.embedding_text)])
         return Receipt(

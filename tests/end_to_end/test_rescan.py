@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from policies.errors import DeniedError
 from policies.model import Purpose
 from policies.privacy import EntityType
-from tests.simulators.clinic import AUDITOR, CLINIC, CLINICIAN, OFFICER, OWNER, Clinic
+from tests.simulators.clinic import AUDITOR, CLINIC, CLINICIAN, MEMBER, OFFICER, OWNER, Clinic
 from tests.simulators.fakes import PATTERNS, KeywordDetector
+from vault.disclosure import DisclosureTerms
 from vault.errors import LeaseLostError
 from vault.hold_terms import Placing, Targets
 from vault.hold_words import HoldReason, HoldScope
@@ -20,6 +22,7 @@ from vault.memos import MemOS
 from vault.model import Chat, Turn
 from vault.opening import VaultOptions
 from vault.rescan import Rescan
+from vault.subject_rights import SubjectRights
 
 LATE = "quokka"
 """What the older gate does not know for a name."""
@@ -108,6 +111,40 @@ def test_an_incident_says_how_many_since_when_and_who_read_them(
     assert ["dr-a", 1] in told["readers"]
     assert told["since"] < told["until"]
     assert LATE not in repr([one.payload for one in clinic.log()])
+
+
+def test_an_incident_counts_to_whom_a_report_or_an_export_was_given_and_nobody_who_was_refused(
+    exposed: tuple[Clinic, Sequence[str]],
+) -> None:
+    clinic, ids = exposed
+    rights = SubjectRights(clinic.vault.parts)
+    for name, terms in (
+        ("maria", DisclosureTerms()),
+        ("maria", DisclosureTerms(readers=False)),
+        ("john", DisclosureTerms()),
+    ):
+        with rights.disclosing(OFFICER, name, terms) as told:
+            assert list(told.memories)
+    with pytest.raises(DeniedError), rights.disclosing(MEMBER, "maria", DisclosureTerms()):
+        pass
+    with pytest.raises(DeniedError):
+        clinic.mem(OFFICER).reveal(ids[0])
+    done = rescan(clinic).run(CLINIC)
+    entry = next(one for one in clinic.log() if one.index == done.incident)
+    assert entry.payload["readers"] == [["dr-a", 1], [OFFICER.id, 2]], "of john nothing was exposed"
+    with rights.disclosing(OFFICER, "maria", DisclosureTerms()) as told:
+        assert LATE not in repr(list(told.memories))
+
+
+def test_a_report_from_before_anything_of_the_person_was_written_is_not_counted(clinic: Clinic) -> None:
+    rights = SubjectRights(clinic.vault.parts)
+    with rights.disclosing(OFFICER, "maria", DisclosureTerms()) as told:
+        assert not list(told.memories)
+    clinic.mem(OWNER).extract(f"The {LATE} was there.", subject="maria")
+    clinic.reopen(newer(clinic.options))
+    done = rescan(clinic).run(CLINIC)
+    entry = next(one for one in clinic.log() if one.index == done.incident)
+    assert entry.payload["readers"] == []
 
 
 def test_a_second_run_finds_nothing_and_opens_no_incident(exposed: tuple[Clinic, Sequence[str]]) -> None:
