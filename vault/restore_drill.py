@@ -28,7 +28,7 @@ from vault.ledger_mirror import known_gone, mirror
 from vault.parts import Parts
 from vault.restoration import Restoration, RestoreTerms
 from vault.snapshot_check import verify_snapshot
-from vault.snapshot_files import SnapshotFolder, own_snapshots, scratch_folder
+from vault.snapshot_files import SnapshotFolder, scratch_folder, sorted_out
 from vault.snapshot_manifest import Manifest
 from vault.storage.engine import look_at
 from vault.storage.group_commit import Change, WriteSet
@@ -101,7 +101,7 @@ class RestoreDrill:
         return done
 
     def _newest(self, parent: Path) -> tuple[SnapshotFolder, Manifest]:
-        own = own_snapshots(
+        own, _ = sorted_out(
             parent, self.parts.log.keys.verifiers
         )  # `memvault snapshot list` shows the others
         if not own:

@@ -15,7 +15,7 @@ from audit.errors import AuditError
 from audit.merkle import HASH_SIZE, CompactRange, root_hash
 from audit.signing import VerifierKey
 from vault.errors import StorageError, TamperedError
-from vault.snapshot_files import SnapshotFolder, digest_of, hash_chunks, read_leaves, translated_files
+from vault.snapshot_files import SnapshotFolder, digest_of_keys, hash_chunks, read_leaves, translated_files
 from vault.snapshot_manifest import LogHead, Manifest
 
 MAX_FOUND: Final = 100
@@ -86,7 +86,7 @@ def _check_copy(folder: SnapshotFolder, manifest: Manifest) -> Iterator[Snapshot
     """Check the copy chunk by chunk; the list of chunks is believed only if the manifest's root is its own."""
     try:
         with translated_files():
-            got = hash_chunks(folder.rows)
+            got = hash_chunks(folder.rows, manifest.file_bytes + 1)
             size = folder.rows.stat().st_size
     except StorageError:
         yield SnapshotFinding(FILE, folder.rows.name, "a file that can be read", "none")
@@ -113,7 +113,7 @@ def _check_copy(folder: SnapshotFolder, manifest: Manifest) -> Iterator[Snapshot
 
 def _check_keys(folder: SnapshotFolder, manifest: Manifest) -> Iterator[SnapshotFinding]:
     try:
-        found = digest_of(folder.keys)
+        found = digest_of_keys(folder.keys, sum(manifest.keys.values()))
     except StorageError:
         found = "none"
     if found != manifest.keys_digest:

@@ -43,6 +43,11 @@ _PRIVATE_DIRECTORY: Final = 0o700
 _UNFINISHED: Final = ".unfinished-"
 SIGNATURE: Final = "snapshot signature"
 MANIFEST: Final = "snapshot manifest"
+FOLDER: Final = "snapshot folder"
+_KEY_LINE_BYTES: Final = 512
+"""More than a line of the list of keys ever takes."""
+_NO_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EINVAL})
+"""Where nothing is in a file's place, or a link, a socket, a pipe, a device, a directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,17 @@ class SnapshotFolder:
             NotFoundError: there is no snapshot.
             SnapshotForeignError: another vault's key signed it.
             StoreVersionError: it is of a newer format.
-            TamperedError: it is not signed, or not what was signed.
+            TamperedError: it is not signed, or not what was signed; or the folder has another name than the signed id.
             StorageError: it cannot be read.
         """
         if not self.path.is_dir():
             raise NotFoundError("there is no snapshot in this directory")
         text = _read(self.manifest, MANIFEST)
-        return verify_manifest(_read(self.note, SIGNATURE), text, keys)
+        manifest = verify_manifest(_read(self.note, SIGNATURE), text, keys)
+        # Threat: an old snapshot under a newer one's name is taken for it by whoever looks at names.
+        if self.path.resolve().name != manifest.snapshot_id:
+            raise TamperedError(f"{FOLDER}: expected the name {manifest.snapshot_id}, got another")
+        return manifest
 
     def copy_rows(self, target: Path, manifest: Manifest) -> None:
         """Copy the rows to a new file, and see of the very bytes that were written that they are the signed ones.
@@ -100,7 +109,7 @@ class SnapshotFolder:
         """
         tree = CompactRange()
         with written(target) as file, _opened(self.rows) as source:
-            for chunk in _chunks(source):
+            for chunk in _chunks(source, manifest.file_bytes + 1):
                 file.write(chunk)
                 tree = tree.extended([leaf_hash(chunk)])
             if tree.root().hex() != manifest.file_root:
@@ -162,20 +171,29 @@ def snapshots_in(parent: Path) -> list[SnapshotFolder]:
     return found
 
 
-def own_snapshots(parent: Path, keys: Sequence[VerifierKey]) -> list[tuple[SnapshotFolder, Manifest]]:
-    """Return a vault's own snapshots in a directory, oldest first by what the log held when they were made.
+@dataclass(frozen=True, slots=True)
+class Disbelieved:
+    """A folder with the name of a snapshot that nothing relies on: never counted, never removed."""
+
+    folder: SnapshotFolder
+    reason: str
+
+
+def sorted_out(
+    parent: Path, keys: Sequence[VerifierKey]
+) -> tuple[list[tuple[SnapshotFolder, Manifest]], list[Disbelieved]]:
+    """Return a vault's own snapshots in a directory, oldest first by what the log held when they were made; and the rest.
 
     Threat: a clock that was set back, or was ahead for a night: by time, the newest would be pruned and the oldest
-    tried. What another key signed, what cannot be read, and a folder under another name than the signed one is left
-    out.
+    tried. So would one that somebody gave another name than the signed one.
     """
-    found = []
+    own, rest = [], []
     for folder in snapshots_in(parent):
-        with suppress(VaultError):
-            manifest = folder.read_manifest(keys)
-            if manifest.snapshot_id == folder.path.name:
-                found.append((folder, manifest))
-    return sorted(found, key=lambda one: (sum(log.size for log in one[1].logs), one[1].time))
+        try:
+            own.append((folder, folder.read_manifest(keys)))
+        except VaultError as error:
+            rest.append(Disbelieved(folder, str(error)))
+    return sorted(own, key=lambda one: (sum(log.size for log in one[1].logs), one[1].time)), rest
 
 
 def remove_folder(folder: SnapshotFolder) -> None:
@@ -225,10 +243,10 @@ def sync_folder(path: Path) -> None:
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def hash_chunks(path: Path) -> list[bytes]:
-    """Return the leaf hash of each chunk of a file."""
+def hash_chunks(path: Path, limit: int | None = None) -> list[bytes]:
+    """Return the leaf hash of each chunk of a file, or of so many of its first bytes."""
     with _opened(path) as file:
-        return [leaf_hash(chunk) for chunk in _chunks(file)]
+        return [leaf_hash(chunk) for chunk in _chunks(file, limit)]
 
 
 def read_leaves(path: Path, file_bytes: int) -> bytes:
@@ -241,15 +259,15 @@ def read_leaves(path: Path, file_bytes: int) -> bytes:
         return file.read(-(-file_bytes // CHUNK_BYTES) * HASH_SIZE + 1)
 
 
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex.
+def digest_of_keys(path: Path, count: int) -> str:
+    """Return the SHA-256 of a list of so many keys, in hex; of a file that is longer than one ever is, of its beginning.
 
     Raises:
         StorageError: it is no file, or cannot be read.
     """
     digest = sha256()
     with translated_files(), _opened(path) as file:
-        for chunk in _chunks(file):
+        for chunk in _chunks(file, count * _KEY_LINE_BYTES + 1):
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -295,26 +313,28 @@ def _clear(parent: Path) -> None:
 
 
 def _opened(path: Path) -> BinaryIO:
-    # Threat: a link or a pipe in the place of a file.
+    # Threat: a link, a pipe or a device in the place of a file.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
+def _chunks(file: BinaryIO, limit: int | None = None) -> Iterator[bytes]:
+    """Read to the end, or no further than a limit: a sparse file, or one that grows, ends nowhere."""
+    left = limit
+    while chunk := file.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left)):
         yield chunk
+        left = None if left is None else left - len(chunk)
 
 
 def _read(path: Path, check: str) -> bytes:
-    try:
-        with translated_files(), _opened(path) as file:
-            content = file.read(MAX_MANIFEST_BYTES + 1)
-    except StorageError:
-        if path.exists():
-            raise
-        raise TamperedError(f"{check}: expected {path.name}, got no such file") from None
-    return content
+    with translated_files():
+        try:
+            with _opened(path) as file:
+                return file.read(MAX_MANIFEST_BYTES + 1)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+    raise TamperedError(f"{check}: expected {path.name}, got no such file")

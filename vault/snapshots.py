@@ -46,8 +46,8 @@ from vault.snapshot_files import (
     SnapshotFolder,
     hash_chunks,
     new_folder,
-    own_snapshots,
     remove_folder,
+    sorted_out,
     sync_file,
     translated_files,
     write_private,
@@ -185,7 +185,7 @@ class Snapshots:
         if keep < 1:
             raise InputInvalidError("expected at least one snapshot to be kept")
         removed = []
-        own = own_snapshots(parent, self._parts.log.keys.verifiers)
+        own, _ = sorted_out(parent, self._parts.log.keys.verifiers)
         # After a lost disk the log is shorter than in snapshots that were made before it was lost.
         own.sort(key=lambda one: one[1].snapshot_id == made)
         for folder, _ in own[:-keep]:

@@ -51,30 +51,19 @@ def create(call: Invocation, *, directory: DirectoryArgument) -> None:
 @app.command("list")
 @called_by(administrator, without=("as_", "role", "tenant", "purpose"))
 def list_(call: Invocation, *, directory: DirectoryArgument, key: KeyOption = None) -> None:
-    """Show the snapshots of a directory with their age, oldest first, as their signed manifests have it."""
+    """Show the snapshots of a directory with their age, oldest first by the log, as their signed manifests have it."""
     from api.cli.snapshot_shapes import SnapshotsView, SnapshotView, UnreadableView  # noqa: PLC0415
-    from vault.errors import VaultError  # noqa: PLC0415
-    from vault.snapshot_files import snapshots_in  # noqa: PLC0415
+    from vault.snapshot_files import sorted_out  # noqa: PLC0415
 
-    keys = _keys(call, key)
-    shown: list[SnapshotView] = []
-    bad: list[UnreadableView] = []
-    manifests: list[Manifest] = []
-    for folder in snapshots_in(directory):
-        try:
-            manifest = folder.read_manifest(keys)
-        except VaultError as error:
-            bad.append(UnreadableView(folder=str(folder.path), reason=str(error)))
-            continue
-        manifests.append(manifest)
-        shown.append(SnapshotView.of(manifest, str(folder.path)))
+    own, rest = sorted_out(directory, _keys(call, key))
     if call.as_json:
-        print_json(SnapshotsView(snapshots=shown, unreadable=bad))
+        shown = [SnapshotView.of(manifest, str(folder.path)) for folder, manifest in own]
+        print_json(SnapshotsView(snapshots=shown, unreadable=[UnreadableView.of(one) for one in rest]))
         return
-    for manifest in manifests:
+    for _, manifest in own:
         say(_line(manifest))
-    for one in bad:
-        say(f"{Path(one.folder).name}  {one.reason}")
+    for one in rest:
+        say(f"{one.folder.path.name}  {one.reason}")
 
 
 @app.command("verify")
@@ -151,18 +140,22 @@ def prune(
     keep: Annotated[int, typer.Option("--keep", min=1, max=100_000, help="How many of the newest stay.")],
 ) -> None:
     """Remove this vault's snapshots in a directory, but for the newest ones."""
-    from api.cli.snapshot_shapes import PrunedView  # noqa: PLC0415
+    from api.cli.snapshot_shapes import PrunedView, UnreadableView  # noqa: PLC0415
+    from vault.snapshot_files import sorted_out  # noqa: PLC0415
     from vault.snapshots import Snapshots  # noqa: PLC0415
 
     with call.session() as opened:
         removed = Snapshots(opened.vault.parts).prune(
             opened.principal, directory, keep, opened.caller.purpose
         )
+        _, rest = sorted_out(directory, opened.vault.parts.log.keys.verifiers)
     if call.as_json:
-        print_json(PrunedView(removed=removed))
+        print_json(PrunedView(removed=removed, unreadable=[UnreadableView.of(one) for one in rest]))
         return
     for snapshot_id in removed:
         say(snapshot_id)
+    for one in rest:
+        note(f"{one.folder.path.name} was not counted, and stays: {one.reason}")
     note(f"{counted(len(removed), 'snapshot', 'snapshots')} removed")
 
 

@@ -9,6 +9,7 @@ from api.schemas.views import View
 from vault.clock import from_microseconds
 from vault.restoration import Restored
 from vault.snapshot_check import SnapshotReport
+from vault.snapshot_files import Disbelieved
 from vault.snapshot_manifest import Manifest
 
 
@@ -48,6 +49,11 @@ class UnreadableView(View):
 
     folder: str
     reason: str
+
+    @classmethod
+    def of(cls, found: Disbelieved) -> Self:
+        """Return the view of a folder."""
+        return cls(folder=str(found.folder.path), reason=found.reason)
 
 
 class SnapshotsView(View):
@@ -129,3 +135,6 @@ class PrunedView(View):
     """The snapshots that were removed."""
 
     removed: list[str]
+    unreadable: Annotated[
+        list[UnreadableView], Field(description="folders that were neither counted nor removed")
+    ]

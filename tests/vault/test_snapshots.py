@@ -25,12 +25,12 @@ from vault.errors import (
     InputInvalidError,
     NotFoundError,
     SnapshotForeignError,
-    StorageError,
     StorageFullError,
     StoreVersionError,
     TamperedError,
 )
 from vault.restore_drill import RestoreDrill
+from vault.restoring import restore_snapshot
 from vault.snapshot_check import verify_snapshot
 from vault.snapshot_files import SnapshotFolder, snapshots_in
 from vault.snapshot_manifest import (
@@ -317,7 +317,10 @@ def test_a_clock_that_was_set_back_makes_no_snapshot_the_oldest(clinic: Clinic, 
     new = create(clinic, backup)
     assert new.manifest.snapshot_id < old.manifest.snapshot_id  # its name is its time
     shutil.copytree(old.folder.path, backup / "snp_7zzzzzzzzzzzzzzzzzzzzzzzzz")  # a name that is not signed
-    own = snapshot_files.own_snapshots(backup, keys(clinic))
+    own, rest = snapshot_files.sorted_out(backup, keys(clinic))
+    assert [(one.folder.path.name, one.reason.partition(":")[0]) for one in rest] == [
+        ("snp_7zzzzzzzzzzzzzzzzzzzzzzzzz", "snapshot folder")
+    ]
     assert [manifest.snapshot_id for _, manifest in own] == [
         old.manifest.snapshot_id,
         new.manifest.snapshot_id,
@@ -348,18 +351,52 @@ def test_what_is_no_file_is_a_finding_and_hangs_nobody(
         place.symlink_to("/dev/zero")
     else:
         place.mkdir()
-    if name.startswith("manifest"):
-        with pytest.raises(StorageError):
-            verify_snapshot(made.folder, keys(clinic))
-    else:
-        assert not verify_snapshot(made.folder, keys(clinic)).passed
+    assert not verify_snapshot(made.folder, keys(clinic)).passed
+    assert sorted(one.name for one in made.folder.path.iterdir()) == sorted(
+        ["vault.db", "vault.db.leaves", "keys.list", "manifest.json", "manifest.note"]
+    ), "nothing was changed"
 
 
-def test_a_list_of_chunks_that_goes_on_and_on_is_a_finding(clinic: Clinic, backup: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("vault.db", "size of the copy"),
+        ("vault.db.leaves", "list of chunks"),
+        ("keys.list", "list of keys"),
+        ("manifest.json", "snapshot manifest"),
+        ("manifest.note", "snapshot signature"),
+    ],
+)
+def test_a_file_that_goes_on_and_on_is_a_finding_soon(
+    clinic: Clinic, backup: Path, name: str, check: str
+) -> None:
     made = create(clinic, backup)
-    with made.folder.leaves.open("r+b") as file:
-        file.truncate(64 * 1024**3)  # sparse: read whole it would not fit into memory
-    assert [one.check for one in verify_snapshot(made.folder, keys(clinic)).findings] == ["list of chunks"]
+    with (made.folder.path / name).open("r+b") as file:
+        file.truncate(1024**4)  # sparse: read to its end it takes hours, and as a whole it fits nowhere
+    report = verify_snapshot(made.folder, keys(clinic))
+    assert report.findings[0].check == check
+    if name == "vault.db":
+        target = backup / "target.db"
+        with pytest.raises(TamperedError, match="signed"):
+            made.folder.copy_rows(target, made.manifest)
+        assert not target.exists()
+
+
+def test_a_snapshot_under_another_name_than_the_signed_one_is_believed_by_nobody(
+    clinic: Clinic, backup: Path
+) -> None:
+    made = create(clinic, backup)
+    renamed = SnapshotFolder(made.folder.path.rename(backup / "snp_7zzzzzzzzzzzzzzzzzzzzzzzzz"))
+    (found,) = verify_snapshot(renamed, keys(clinic)).findings
+    assert (found.check, made.manifest.snapshot_id in found.got) == ("snapshot folder", True)
+    with pytest.raises(NotFoundError):
+        RestoreDrill(clinic.vault.parts).run(CLINIC, backup)
+    assert Snapshots(clinic.vault.parts).prune(ADMINISTRATOR, backup, 1) == []
+    entries = len(clinic.log())
+    clinic.vault.close()
+    with pytest.raises(TamperedError, match="snapshot folder"):
+        restore_snapshot(clinic.path, renamed.path, ADMINISTRATOR, options=clinic.options)
+    assert len(clinic.log()) == entries
 
 
 def test_a_directory_that_is_not_there_has_no_snapshots(tmp_path: Path) -> None:
