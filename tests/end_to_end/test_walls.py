@@ -7,13 +7,14 @@ Policy, query, sealed binding, database: the tests below take one away by name a
 import sqlite3
 from contextlib import ExitStack
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 
 from policies.errors import DeniedError
-from policies.model import DECISION_ISSUER, AccessTier, Action, Decision, Purpose, Request
+from policies.model import DECISION_ISSUER, AccessTier, Action, Decision, Purpose, Request, Role
 from tests.simulators.clinic import BANK, CLINIC, CLINICIAN, MEMBER, OTHER_OWNER, OWNER, STRANGER, Clinic
 from vault.errors import KeyMissingError, NotFoundError, TamperedError, VaultError
 from vault.grant import EVERY_MEMORY, Grant, authorise
@@ -35,6 +36,7 @@ class YesToAll:
     digest = "sha256:" + "00" * 32
     consent = frozenset[Purpose]()
     tells_teams = False
+    emergency_minutes = MappingProxyType[Role, int]({})
 
     def decide(self, request: Request) -> Decision:
         """Allow."""
