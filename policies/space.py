@@ -100,6 +100,20 @@ def answers(rules: Iterable[Rule]) -> Answers:
     return found
 
 
+def without_each(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Answers]]:
+    """Go through what rules would say without each of them, in a time that grows with their number alone."""
+    counts = {effect: np.zeros(SHAPE, dtype=np.int16) for effect in Effect}
+    for rule in rules:
+        counts[rule.effect] += covered(rule)
+    for rule in rules:
+        mine = covered(rule)
+        counts[rule.effect] -= mine
+        found = (counts[Effect.ALLOW] > 0).astype(np.int8)
+        found[counts[Effect.DENY] > 0] = Answer.FORBIDDEN
+        counts[rule.effect] += mine
+        yield rule, found
+
+
 def decisive(said: Answers) -> Answers:
     """Return answers that differ only where a decision does, of whatever set of roles.
 

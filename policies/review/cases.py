@@ -25,7 +25,7 @@ from policies.errors import PolicyInvalidError
 from policies.model import RESOURCES, Action, Assurance, Emergency, Purpose, Role
 from policies.review.boxes import Box, points_of, witness
 from policies.rule import RELATIONS, Effect, Question, Rule
-from policies.space import DIMENSIONS, Answer, Answers, Points, answers
+from policies.space import DIMENSIONS, Answer, Answers, Points, answers, without_each
 from policies.strict_yaml import read_yaml
 
 MAX_CHARACTERS: Final = 1_000_000
@@ -132,8 +132,7 @@ def covered_rules(cases: Iterable[Case], rules: Sequence[Rule]) -> frozenset[str
     said = answers(rules)
     verdicts = [case.allowed(said) for case in own]
     needed = set()
-    for place, rule in enumerate(rules):
-        without = answers([*rules[:place], *rules[place + 1 :]])
+    for rule, without in without_each(rules):
         changed = without != said
         # Of a case's roles together: a rule that denies one of them what none allows changes nothing that is asked.
         if any(

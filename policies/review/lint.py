@@ -32,7 +32,7 @@ from policies.retention import parse_retention_rules
 from policies.review.boxes import cover, sentence
 from policies.review.cases import Case, asked_points, failures, parse_cases
 from policies.rule import MAX_RULES, Effect, Rule, parse_rules
-from policies.space import Answer, Answers, answers, covered, decisive
+from policies.space import Answer, Answers, answers, covered, decisive, without_each
 
 MAX_FINDINGS: Final = 1_000
 """Of one bundle: a file of a hundred thousand bad lines is told of, not repeated."""
@@ -256,14 +256,15 @@ def _code_of_line(line: str) -> str:
 
 def _of_rules(rules: Sequence[Rule]) -> Iterator[Finding]:
     said = answers(rules)
-    for place, rule in enumerate(rules):
+    decided = decisive(said)
+    for rule, without in without_each(rules):
         mine = covered(rule)
         if rule.effect is Effect.ALLOW and (said[mine] == Answer.FORBIDDEN).all():
             yield Finding(
                 "rule-dead", f"{rule.id} allows only what other rules deny", ACCESS_RULES, rule.line, 1
             )
             continue
-        if (decisive(answers([*rules[:place], *rules[place + 1 :]])) == decisive(said)).all():
+        if (decisive(without) == decided).all():
             message = f"{rule.id} changes no answer: other rules say all of it"
             yield Finding("rule-shadowed", message, ACCESS_RULES, rule.line, 1)
     yield from _of_conflicts(rules, said)

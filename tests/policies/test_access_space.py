@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from policies.access import AccessPolicy
+from policies.bundle import ACCESS_RULES
+from policies.loading import ready
 from policies.model import (
     RESOURCES,
     AccessTier,
@@ -24,8 +26,8 @@ from policies.model import (
     Role,
     SystemResource,
 )
-from policies.rule import DEFAULT_DENY, TENANT_WALL, Effect, Question, Wall
-from policies.space import SHAPE, SIZE, Answer, answers, index_of, question_at, questions
+from policies.rule import DEFAULT_DENY, TENANT_WALL, Effect, Question, Wall, parse_rules
+from policies.space import SHAPE, SIZE, Answer, answers, index_of, question_at, questions, without_each
 
 SPACE = list(product(Role, RESOURCES, Relation, Action, Purpose))
 EFFECTS = {Answer.ALLOWED: Effect.ALLOW, Answer.NONE: None, Answer.FORBIDDEN: Effect.DENY}
@@ -170,3 +172,11 @@ def test_laws_that_hold_over_the_whole_space() -> None:
         assert not (action is Action.REVEAL and purpose is Purpose.RESEARCH)
         assert not (action is Action.REVEAL and role in {Role.MEMBER, Role.SERVICE})
         assert not (action is Action.PROMOTE and resource is AccessTier.PRIVATE)
+
+
+def test_what_rules_say_without_each_of_them_is_what_the_others_say() -> None:
+    bundle = ready("hipaa")
+    rules = parse_rules(bundle.text(ACCESS_RULES), ACCESS_RULES)
+    for place, (rule, without) in enumerate(without_each(rules)):
+        assert rule == rules[place]
+        assert (without == answers([*rules[:place], *rules[place + 1 :]])).all()

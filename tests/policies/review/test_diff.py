@@ -212,6 +212,8 @@ def test_emergencies_that_last_longer_are_grave_and_shorter_ones_are_not() -> No
         return [(one.severity, one.text) for one in diff(base, head).notes]
 
     short, long = bounds("{clinician: 60}"), bounds("{clinician: 120, institution-member: 10}")
+    same = bounds("{institution-member: 10, clinician: 120}")
+    assert notes_of(long, same) == [], "in another order"
     assert notes_of(short, long) == [
         (Severity.HIGH, "emergencies of institution-member: at most 10 minutes, was not at all"),
         (Severity.HIGH, "emergencies of clinician: at most 120 minutes, was at most 60 minutes"),
