@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.model import AccessTier
 from tests.simulators.clinic import OFFICER, OWNER, Clinic
-from vault.errors import KeyDestroyedError, TamperedError
+from vault.clock import system_entropy
+from vault.crypto.sealed import SealedField
+from vault.crypto.sealing_key import SealingKey, SealingName
+from vault.errors import KeyDestroyedError, StorageError, TamperedError
 from vault.model import Chat, Turn
 from vault.tiers.activation import ActivationLimits, ActivationMemory
 
@@ -171,3 +175,22 @@ def test_what_is_at_hand_goes_with_the_lease_of_its_key_and_with_the_vault(clini
     assert at_hand.status().items
     clinic.close()
     assert (at_hand.status().items, at_hand.status().size) == (0, 0)
+
+
+def test_nothing_is_kept_for_a_key_that_is_closed_while_it_is_handed_over() -> None:
+    name = SealingName("clinic", ("sub_a",), (1,))
+    key = SealingKey(name, bytes(32), system_entropy, lambda: None)
+    sealer = key.bind("mem_1", 1, AccessTier.PRIVATE)
+    sealed = sealer.seal(SealedField.TEXT, b"the knee")
+
+    class Closing(ActivationMemory):
+        def adopt(self, owner: object) -> None:
+            key._keeper = None  # as if the other thread had looked just before
+            key.close()
+            super().adopt(owner)
+            key._keeper = self
+
+    memory = Closing()
+    with pytest.raises(StorageError):
+        sealer.open_kept(SealedField.TEXT, sealed, memory)
+    assert (memory.status().items, memory._of) == (0, {})
