@@ -5,7 +5,7 @@
     found.found             # findings: what, how bad, where, expected, got, repaired
 
 Goes through, in this order: memories with all their versions; episodes; names of subjects; what hangs on memories;
-keys; all rows against the whole log; quarantine; the index against rows. Owns the order, and where a run that was cut
+rows about erased persons; keys; all rows against the whole log; quarantine; the index against rows. Owns the order, and where a run that was cut
 short goes on (`Findings.cursor`). What is looked at, and what a rule allows to be put right, is `vault.checking`'s:
 
 - A bad row is put into quarantine: it is not served, and the others are. It is never changed, and never removed.
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vault.checking.finding import Bounds, Check, Finding, Findings, Severity
-from vault.checking.graph import check_graph
+from vault.checking.graph import check_graph, check_persons
 from vault.checking.keys import check_keys
 from vault.checking.rows import RowChecks
 from vault.checking.whole import check_index, check_log, check_quarantine
@@ -30,7 +30,7 @@ __all__ = ["Check", "Consistency", "Finding", "Findings", "Severity"]
 
 BATCH: Final = 256
 """Memories that are read at one time; nothing is locked meanwhile."""
-STAGES: Final = ("memories", "episodes", "names", "graph", "keys", "log", "quarantine", "index")
+STAGES: Final = ("memories", "episodes", "names", "graph", "persons", "keys", "log", "quarantine", "index")
 _SEPARATOR: Final = " "
 
 
@@ -82,6 +82,7 @@ class Consistency:
         paged = {"memories": rows.memories, "episodes": rows.episodes, "names": rows.names}
         whole: dict[str, Callable[[], None]] = {
             "graph": lambda: check_graph(self._parts, tenant, bounds, findings),
+            "persons": lambda: check_persons(self._parts, tenant, findings),
             "keys": lambda: check_keys(self._parts, tenant, findings),
             "log": lambda: check_log(self._parts, tenant, findings),
             "quarantine": lambda: check_quarantine(self._parts, tenant, findings),

@@ -9,7 +9,10 @@ Owns who may ask, and every refusal. It leaves finding to `vault.selector`, the 
 certificate to `vault.erasing.certifying`.
 
 Threat: a call that erases at once erases the wrong person. So what is erased was planned before, and the digest of
-the plan is repeated; where anything about the person changed meanwhile, nothing happens.
+the plan is repeated; where it touches anybody else than the plan said, nothing happens.
+
+An erasure that is done is looked at again when it is asked for again: what stands about the person all the same, by
+an older version or by a hand in the file, is planned, confirmed and erased under an erasure of its own.
 """
 
 import warnings
@@ -21,10 +24,11 @@ from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
+from vault.erasing.beginning import begin, new_erasure_id
 from vault.erasing.certifying import carried, certify
 from vault.erasing.plan import NOTHING, ErasurePlan, plan_of
 from vault.erasing.record import ErasureRecord, State, Voice, record_by_id, record_of, unfinished
-from vault.erasing.run import ErasureRun, begin, new_erasure_id
+from vault.erasing.run import ErasureRun
 from vault.errors import ConflictError, ErasureIncompleteError, HeldError, NotFoundError, VaultError
 from vault.grant import Grant, authorise
 from vault.journal import Call
@@ -91,7 +95,8 @@ class Erasures:
     def erase(self, principal: Principal, name: str, digest: str, purpose: Purpose = Purpose.LEGAL) -> Erased:
         """Erase a person for good, and certify it.
 
-        An erasure that was begun before is brought to its end; of one that is done the certificate is given again.
+        An erasure that was begun before is brought to its end; of one that is done the certificate is given again,
+        unless something stands about the person all the same: then that is erased, and certified anew.
 
         Args:
             principal: Who asks.
@@ -104,22 +109,21 @@ class Erasures:
             IdentifierInvalidError: the name is not acceptable.
             NotFoundError: nothing here belongs to that name.
             HeldError: a legal hold forbids it; the refusal is logged, nothing changed.
-            ConflictError: the plan is another by now; the refusal is logged, nothing changed.
+            ConflictError: it touches others than the plan said; the refusal is logged, nothing changed.
             ErasureIncompleteError: a test got something back: it is not certified.
         """
         grant, subject = self._asked(principal, name, purpose, EventType.SUBJECT_ERASE)
         tenant = grant.tenant
         with self._parts.store.log_connection(tenant) as connection:
             record = record_of(connection, tenant, subject)
-        again = record is not None and record.state is State.DONE
         found = None
-        if record is None:
-            record, found = self._begin(grant, subject, digest)
-        if not again:
-            record = self._finish(record, grant, found=found)
-        else:
+        if record is not None and record.state is State.DONE and not self._stands(tenant, subject):
             self._note(grant, record.subject, {"erasure": record.erasure_id, "reason": "done"})
-        return Erased(record.erasure_id, subject, carried(self._parts, record).encode(), again=again)
+            return Erased(record.erasure_id, subject, carried(self._parts, record).encode(), again=True)
+        if record is None or record.state is State.DONE:
+            record, found = self._begin(grant, subject, digest, record)
+        record = self._finish(record, grant, found=found)
+        return Erased(record.erasure_id, subject, carried(self._parts, record).encode(), again=False)
 
     def certificate(self, principal: Principal, name: str, purpose: Purpose = Purpose.LEGAL) -> Erased:
         """Return the certificate of a person's erasure, with fresh proofs.
@@ -176,7 +180,13 @@ class Erasures:
             raise stopped[0]
         return tuple(done)
 
-    def _begin(self, grant: Grant, subject: str, digest: str) -> tuple[ErasureRecord, Belongings]:
+    def _stands(self, tenant: str, subject: str) -> bool:
+        plan, _ = plan_of(self._parts, tenant, subject, with_log=False)
+        return plan.found
+
+    def _begin(
+        self, grant: Grant, subject: str, digest: str, before: ErasureRecord | None
+    ) -> tuple[ErasureRecord, Belongings | None]:
         plan, found = plan_of(self._parts, grant.tenant, subject, with_log=False)
         if not plan.found:
             self._note(grant, subject, {"plan": plan.digest}, Outcome.NOT_FOUND)
@@ -184,7 +194,7 @@ class Erasures:
         voice = Voice(self._parts.journal, grant.tenant, new_erasure_id(self._parts), grant)
         try:
             _expect(plan, digest)
-            return begin(self._parts, voice, plan, found), found
+            return begin(self._parts, voice, plan, found, before)
         except HeldError as error:
             self._note(grant, subject, {"reason": "held", "holds": list(error.holds)}, Outcome.REFUSED)
             raise

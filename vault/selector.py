@@ -13,7 +13,6 @@ also one that is no more.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Column, Connection, LargeBinary, Row, Select, Table, cast, func, select
@@ -70,10 +69,8 @@ class Belongings:
     """Ids of the episodes in which the memories were written."""
     counts: Mapping[str, int]
     """Rows and fields by kind; kinds of which there is nothing are left out."""
-    state: str
-    """Digest of what was found: another one means that something changed."""
-    mark: tuple[int, int]
-    """See `mark`."""
+    last: int
+    """The entry that wrote the last version of the memories about the person; -1 where there is none."""
 
     @property
     def everything(self) -> tuple[str, ...]:
@@ -89,6 +86,17 @@ class Belongings:
     def found(self) -> bool:
         """Whether anything belongs to the person."""
         return bool(self.counts)
+
+
+class Since(NamedTuple):
+    """What came to a person's belongings since they were looked at."""
+
+    memories: tuple[str, ...]
+    """Ids of memories about the person that are new, or have a new version."""
+    others: frozenset[str]
+    """Other persons whom these are about, and none was before."""
+    derived: frozenset[str]
+    """Memories about others alone that were derived from these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +146,6 @@ def belongings(connection: Connection, tenant: str, subject: str) -> Belongings:
         "edges": len(_edges(connection, tenant, everything)),
         **{kind: _about(connection, table, tenant, everything) for kind, table in _BY_MEMORY.items()},
     }
-    state = sha256()
-    for one in versions:
-        state.update(f"{one.memory} {one.version}\n".encode())
-    for memory in derived:
-        state.update(f"derived {memory}\n".encode())
     return Belongings(
         subject=subject,
         memories=memories,
@@ -150,8 +153,7 @@ def belongings(connection: Connection, tenant: str, subject: str) -> Belongings:
         derived=derived,
         episodes=episodes,
         counts={kind: count for kind, count in counts.items() if count},
-        state=state.hexdigest(),
-        mark=mark(connection, tenant, subject),
+        last=last_written(connection, tenant, subject),
     )
 
 
@@ -309,18 +311,27 @@ def pieces(ids: Sequence[_Id], size: int) -> Iterator[Sequence[_Id]]:
         yield ids[start : start + size]
 
 
-def mark(connection: Connection, tenant: str, subject: str) -> tuple[int, int]:
-    """Return a mark of a person's rows, cheap enough for a writer's transaction: another one, if any was added.
+def last_written(connection: Connection, tenant: str, subject: str) -> int:
+    """Return the entry that wrote the last version of a person's memories; -1 where there is none."""
+    query = select(func.coalesce(func.max(MEMORY.c.leaf_index), -1)).where(*_related(tenant, subject))
+    return int(connection.execute(query).scalar_one())
 
-    Returns:
-        How many versions of memories there are, and the entry that wrote the last of them.
-    """
+
+def came_since(connection: Connection, tenant: str, found: Belongings) -> Since:
+    """Return what came to a person's belongings since they were looked at; cheap enough for a writer's transaction."""
+    query = select(MEMORY.c.memory_id, cast(MEMORY.c.subjects, LargeBinary).label("subjects")).where(
+        *_related(tenant, found.subject), MEMORY.c.leaf_index > found.last
+    )
+    rows = connection.execute(query).all()
+    memories = tuple(sorted({str(row.memory_id) for row in rows}))
+    named = {one for row in rows for one in split_subjects(_text(row.subjects))}
+    derived = _derived(connection, tenant, memories) - set(found.everything)
+    return Since(memories, frozenset(named) - found.other_subjects - {found.subject}, frozenset(derived))
+
+
+def _related(tenant: str, subject: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     # As a subquery: SQLite goes through the person's rows alone, where it would go through all as a join.
     related = select(MEMORY_SUBJECT.c.memory_id).where(
         MEMORY_SUBJECT.c.tenant_id == tenant, MEMORY_SUBJECT.c.subject_id == subject
     )
-    query = select(func.count(), func.coalesce(func.max(MEMORY.c.leaf_index), -1)).where(
-        MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(related)
-    )
-    count, last = connection.execute(query).one()
-    return int(count), int(last)
+    return MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(related)

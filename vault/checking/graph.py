@@ -1,4 +1,4 @@
-"""What hangs on memories: edges, subject rows, vectors, reviews, of memories that are not there.
+"""What hangs on memories: edges, subject rows, vectors, reviews, of memories that are not there, or of erased persons.
 
 Owns finding them and the one rule by which they go: the memory was removed for good, its tombstone says so, and what
 hung on it was forgotten. Where no tombstone says so, a memory is missing that the log knows: nothing is deleted,
@@ -16,7 +16,7 @@ from audit.event import EventType
 from audit.log import Leaf
 from vault.checking.finding import Bounds, Check, Finding, Findings, Severity, shown
 from vault.parts import Parts
-from vault.storage.consistency_rows import Hanging, delete_hanging, hanging, tombstoned
+from vault.storage.consistency_rows import Hanging, delete_hanging, hanging, persons, tombstoned
 from vault.storage.group_commit import WriteSet
 
 MOST: Final = 2_000
@@ -42,6 +42,18 @@ def check_graph(parts: Parts, tenant: str, bounds: Bounds, findings: Findings) -
         findings.add(
             Finding(Check.EDGE, severity, where, expected, got, repaired=is_forgotten and bounds.repair)
         )
+
+
+def check_persons(parts: Parts, tenant: str, findings: Findings) -> None:
+    """Find rows about persons who were erased; nothing is deleted but by an erasure, which an officer confirms."""
+    tombstones = parts.sealers.tombstones(tenant)
+    with parts.store.log_connection(tenant) as connection:
+        about = persons(connection, tenant)
+        erased = tombstoned(connection, tenant, {tombstones.subject(one).digest: one for one in about})
+    for one in sorted(erased):
+        expected = "nothing about a person who was erased: memvault erase takes it"
+        got = f"rows of {', '.join(about[one])}"
+        findings.add(Finding(Check.TOMBSTONE, Severity.ERROR, shown(one), expected, got))
 
 
 def _remove(parts: Parts, tenant: str, bounds: Bounds, rows: Sequence[Hanging]) -> None:

@@ -143,7 +143,11 @@ def _sign(parts: Parts, tenant: str) -> None:
 def _certificate(
     parts: Parts, record: ErasureRecord, entries: Sequence[ErasureEntry], ended: int
 ) -> Certificate:
-    begun, tested = _step(entries, StepName.BEGUN), _step(entries, StepName.TESTED)
+    tested = _step(entries, StepName.TESTED)
+    # With what came between the plan and the beginning; told there since, and in the beginning before that.
+    over = _step(entries, StepName.FACTS)
+    if "matched" not in over.payload:
+        over = _step(entries, StepName.BEGUN)
     shredded = _step(entries, StepName.SHREDDED)
     keys = [
         DestroyedKey(version, fingerprint)
@@ -153,12 +157,12 @@ def _certificate(
             _numbers(one.payload.get("versions")), _words(one.payload.get("fingerprints")), strict=True
         )
     ]
-    others = begun.payload.get("others")
+    others = over.payload.get("others")
     return Certificate(
         tenant=record.tenant,
         erasure=record.erasure_id,
         subject=record.subject,
-        matched=dict(_pairs(begun.payload.get("matched"))),
+        matched=dict(_pairs(over.payload.get("matched"))),
         others=others if isinstance(others, int) else 0,
         remaining=tuple(
             Remaining(kind, count, LEFT[kind])

@@ -1,5 +1,9 @@
 """What an erasure would take, and what would stay: counted, with a digest that a confirmation repeats.
 
+The digest stands for who is erased and whom else that touches: the person, other persons of joint memories, memories
+of others that were derived, holds, and an erasure from before. It does not stand for each memory of the person: whoever
+is written about all the time could never be erased, and what came since the plan is the person's, too.
+
 Owns the plan's values. It leaves finding to `vault.selector`, holds to `vault.storage.removal`, and who may ask
 to `vault.erasure`. Nothing here writes.
 
@@ -51,7 +55,7 @@ class ErasurePlan:
     erasure: str | None
     """The erasure that was begun or done before; None where there is none."""
     digest: str
-    """What a confirmation repeats: another one means that something changed."""
+    """What a confirmation repeats: another one means that somebody else is touched, or that a hold came or went."""
 
     @property
     def found(self) -> bool:
@@ -86,11 +90,11 @@ def plan_of(
         ).scalar_one_or_none()
     basis = canonical(
         {
+            "derived": list(found.derived),
             "erasure": before,
+            "found": bool(found.found or keys),
             "holds": list(holds),
-            "keys": keys,
-            "others": len(found.other_subjects),
-            "state": found.state,
+            "others": sorted(found.other_subjects),
             "subject": subject,
         }
     )

@@ -1,7 +1,6 @@
 """Erasing a person, step by step: each may be done twice, so that a crash anywhere is finished later.
 
-1. Begin: the intent, the beginning, the erasure's row and the person's tombstone in one transaction, in which the
-   holds are asked and the plan is held against the rows. From then on no write about the person passes.
+1. Begin, of `vault.erasing.beginning`: from then on no write about the person passes.
 2. Facts: every text is opened once more, and what it said is remembered as keyed digests, so that it is known
    again when it comes back.
 3. Shred: the person's keys are destroyed. From then on nothing of the person opens: here, in copies, in backups
@@ -11,7 +10,7 @@
 6. Fold: no old page stands beside the databases.
 7. Tests: what was erased is tried to be got back. Only where nothing came back is the outcome written.
 
-Owns the order. It leaves certifying to `vault.erasing.certifying`, the tests to `vault.erasing.negative`, and who
+Owns the order. It leaves beginning to `vault.erasing.beginning`, certifying to `vault.erasing.certifying`, the tests to `vault.erasing.negative`, and who
 may ask for an erasure to `vault.erasure`.
 """
 
@@ -27,33 +26,29 @@ from audit.canonical import JsonValue
 from audit.certificate import Ran
 from audit.erasure import erase_payloads
 from audit.event import EventType, Outcome
-from audit.intent import Intent, intent_payload, outcome_payload
+from audit.intent import Intent, outcome_payload
 from audit.log import Leaf
 from vault.clock import microseconds
 from vault.crypto.key_record import KeyState
 from vault.erasing.negative import Samples, run_tests
-from vault.erasing.plan import ErasurePlan
 from vault.erasing.record import (
     ErasureRecord,
     State,
     StepName,
     Voice,
     entries_of_erasure,
-    inserted,
     moved,
 )
 from vault.errors import (
-    ConflictError,
     ErasureIncompleteError,
     KeyAccessError,
     RootUnusableError,
     TamperedError,
 )
-from vault.ids import IdKind, new_id
 from vault.ledger_mirror import mirror
 from vault.parts import Parts
 from vault.payload_erasure import ErasureReason
-from vault.selector import ERASURE, Belongings, belongings, mark, pieces, told
+from vault.selector import ERASURE, Belongings, belongings, pieces, told
 from vault.snapshots import known_snapshots
 from vault.storage.group_commit import Change, WriteSet
 from vault.storage.removal import MAX_REMOVED, Removal, Tombstone, add_tombstones, expect_not_held
@@ -69,49 +64,6 @@ _PAYLOADS: Final = 250
 """Payloads of one transaction, for the same reason."""
 _ROUNDS: Final = 3
 """How often it is looked for rows that are left."""
-
-
-def begin(parts: Parts, voice: Voice, plan: ErasurePlan, found: Belongings) -> ErasureRecord:
-    """Begin an erasure, in one transaction; return how it stands.
-
-    Raises:
-        HeldError: a legal hold forbids it; nothing was begun.
-        ConflictError: something changed since the plan was made, or an erasure of the person was begun before.
-    """
-    record = ErasureRecord(
-        tenant=voice.tenant,
-        erasure_id=voice.erasure_id,
-        subject=plan.subject,
-        state=State.BEGUN,
-        begun=microseconds(parts.clock()),
-        finished=None,
-        intent_leaf=-1,
-        certificate=None,
-    )
-    subjects: list[JsonValue] = [plan.subject]
-    intent = voice.draft(EventType.EFFECT_INTENT, intent_payload(ERASURE, {"subjects": subjects}))
-    matched: list[JsonValue] = [[kind, count] for kind, count in sorted(plan.counts.items())]
-    begun = voice.step(StepName.BEGUN, {"subjects": subjects, "matched": matched, "others": plan.others})
-
-    def expect(connection: Connection, _leaves: Sequence[Leaf]) -> None:
-        for some in pieces(found.everything, MAX_REMOVED):
-            expect_not_held(connection, voice.tenant, some)
-        expect_not_held(connection, voice.tenant, (), [plan.subject])
-        if mark(connection, voice.tenant, plan.subject) != found.mark:
-            raise ConflictError("something about the person was written meanwhile: plan again")
-
-    def bury(connection: Connection, leaves: Sequence[Leaf]) -> None:
-        tombstone = parts.sealers.tombstones(voice.tenant).subject(plan.subject)
-        add_tombstones(connection, voice.tenant, [tombstone], record.begun, leaves[1].index)
-
-    leaves = parts.store.submit(WriteSet(drafts=[intent, begun], changes=[expect, inserted(record), bury]))
-    parts.probe("erase-begun")
-    return replace(record, intent_leaf=leaves[0].index)
-
-
-def new_erasure_id(parts: Parts) -> str:
-    """Return the id of a new erasure."""
-    return new_id(IdKind.ERASURE, parts.clock(), parts.entropy)
 
 
 @dataclass(slots=True)
@@ -213,7 +165,15 @@ class ErasureRun:
                 expect_not_held(connection, tenant, some)
             expect_not_held(connection, tenant, (), [subject])
 
-        step = self.voice.step(StepName.FACTS, {"subjects": [subject], "unreadable": self.unopened})
+        matched: list[JsonValue] = [[kind, count] for kind, count in sorted(found.counts.items())]
+        told: dict[str, JsonValue] = {
+            "subjects": [subject],
+            "unreadable": self.unopened,
+            # Once more: what came between the plan and the beginning is among it now.
+            "matched": matched,
+            "others": len(found.other_subjects),
+        }
+        step = self.voice.step(StepName.FACTS, told)
         self._submit(WriteSet(drafts=[step], changes=[expect]))
         self.parts.probe("erase-facts")
 

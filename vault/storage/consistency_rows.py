@@ -22,12 +22,16 @@ from vault.storage.rows import (
     stored_memory,
 )
 from vault.storage.schema import (
+    CARE_TEAM,
+    CONSENT,
     EDGE,
     EMBEDDING,
     EPISODE,
+    ERASURE,
     MEMORY,
     MEMORY_SUBJECT,
     QUARANTINE,
+    RESTRICTION,
     REVIEW,
     SUBJECT,
     TOMBSTONE,
@@ -184,6 +188,18 @@ def tombstoned(connection: Connection, tenant: str, digests: Mapping[bytes, str]
             TOMBSTONE.c.tenant_id == tenant, TOMBSTONE.c.digest.in_(some)
         )
         found.update(digests[digest] for digest in connection.execute(query).scalars())
+    return found
+
+
+def persons(connection: Connection, tenant: str) -> dict[str, list[str]]:
+    """Return whom rows are about, with the names of their tables; without those whose erasure is under way."""
+    under_way = select(ERASURE.c.subject_id).where(ERASURE.c.tenant_id == tenant, ERASURE.c.state != "done")
+    found: dict[str, list[str]] = {}
+    for table in (SUBJECT, MEMORY_SUBJECT, RESTRICTION, CARE_TEAM, CONSENT):
+        about = table.c.subject_id
+        query = select(about).distinct().where(table.c.tenant_id == tenant, about.not_in(under_way))
+        for one in connection.execute(query).scalars():
+            found.setdefault(str(one), []).append(table.name)
     return found
 
 

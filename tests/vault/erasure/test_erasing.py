@@ -54,13 +54,21 @@ def test_a_plan_counts_what_would_go_and_changes_nothing(clinic: Clinic, people:
     assert last.payload["plan"] == plan.digest
 
 
-def test_a_plan_is_the_same_until_something_about_the_person_changes(clinic: Clinic, people: People) -> None:
-    plan = erasures(clinic).plan(OFFICER, "anna").digest
+def test_a_plan_is_the_same_until_it_touches_somebody_else_or_a_hold_comes(
+    clinic: Clinic, people: People
+) -> None:
+    seen = [erasures(clinic).plan(OFFICER, "anna").digest]
     clinic.mem(OWNER).get(people.alone[0])
     clinic.mem(OTHER_OWNER).extract(says("bob eats well"), subject="bob")
-    assert erasures(clinic).plan(OFFICER, "ANNA ").digest == plan
     clinic.mem(OWNER).update(people.alone[1], "the knee is well")
-    assert erasures(clinic).plan(OFFICER, "anna").digest != plan
+    clinic.mem(OWNER).extract(says("anna came back"), subject="anna")
+    clinic.mem(OWNER).extract(says("both came back"), subject=("anna", "bob"))
+    assert erasures(clinic).plan(OFFICER, "ANNA ").digest == seen[0]
+    clinic.mem(OWNER).extract(says("carl came, too"), subject=("anna", "carl"))
+    seen.append(erasures(clinic).plan(OFFICER, "anna").digest)
+    hold(clinic, "memory", people.alone[0])
+    seen.append(erasures(clinic).plan(OFFICER, "anna").digest)
+    assert len(set(seen)) == 3
 
 
 def test_of_an_unknown_name_the_plan_has_the_same_shape_and_nothing_in_it(
@@ -194,7 +202,7 @@ def test_another_plan_than_the_present_one_erases_nothing(clinic: Clinic, people
     plan, before = erasures(clinic).plan(OFFICER, "anna"), clinic.state()
     with pytest.raises(ConflictError, match="plan again"):
         erasures(clinic).erase(OFFICER, "anna", "0" * 64)
-    clinic.mem(OWNER).extract(says("anna came back"), subject="anna")
+    clinic.mem(OWNER).extract(says("anna came back with carl"), subject=("anna", "carl"))
     clinic.vault.wait(20)
     after = clinic.state()
     with pytest.raises(ConflictError, match="plan again"):
@@ -204,21 +212,60 @@ def test_another_plan_than_the_present_one_erases_nothing(clinic: Clinic, people
     assert clinic.count("tombstone") == 0
 
 
-def test_what_is_written_between_the_plan_and_the_beginning_stops_it(
-    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = erasures(clinic).plan(OFFICER, "anna")
+def test_a_plan_of_nobody_confirms_nothing_that_is_written_later(clinic: Clinic, people: People) -> None:
+    plan = erasures(clinic).plan(OFFICER, "carl")
+    written = clinic.mem(OWNER).extract(says("carl came"), subject="carl").memory_ids
+    with pytest.raises(ConflictError, match="plan again"):
+        erasures(clinic).erase(OFFICER, "carl", plan.digest)
+    assert clinic.mem(OWNER).get(written[0]).text == "carl came"
+
+
+def overtaken(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, text: str, subject: str | tuple[str, ...]
+) -> list[str]:
+    """Let something be written between each look at what there is and the beginning; return what."""
+    written: list[str] = []
 
     def plan_and_be_overtaken(*given: object, **named: object) -> object:
         found = plan_of(*given, **named)  # type: ignore[arg-type]  # passed on
-        clinic.mem(OWNER).extract(says("anna came in between"), subject="anna")
+        written.extend(clinic.mem(OWNER).extract(says(text), subject=subject).memory_ids)
         return found
 
     monkeypatch.setattr("vault.erasure.plan_of", plan_and_be_overtaken)
-    with pytest.raises(ConflictError, match="meanwhile"):
+    return written
+
+
+@pytest.mark.parametrize("subject", ["anna", ("anna", "bob")])
+def test_what_is_written_between_the_plan_and_the_beginning_is_taken_in_and_counted(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch, subject: str | tuple[str, ...]
+) -> None:
+    plan = erasures(clinic).plan(OFFICER, "anna")
+    with monkeypatch.context() as patched:
+        written = overtaken(clinic, patched, "anna came in between", subject)
+        erased = erasures(clinic).erase(OFFICER, "anna", plan.digest)
+    certificate = proven(clinic, erased).certificate
+    assert (certificate.matched["memories"], certificate.matched["versions"]) == (4, 5)
+    assert {test.name: test.result for test in certificate.tests}["rows"] is Ran.PASSED
+    assert clinic.state()["memory"] == 1
+    with pytest.raises(NotFoundError):
+        clinic.mem(OWNER).get(written[0])
+    with pytest.raises((ErasedError, KeyDestroyedError)):
+        clinic.mem(OTHER_OWNER).extract(says("anna came in between"), subject=subject)
+    if subject != "anna":
+        with pytest.raises(ErasedError):  # it was read before its key was destroyed, and is known again
+            clinic.mem(OTHER_OWNER).extract(says("anna came in between"), subject="bob")
+    assert clinic.audit().verify().passed
+
+
+def test_what_touches_others_between_the_plan_and_the_beginning_stops_it(
+    clinic: Clinic, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = erasures(clinic).plan(OFFICER, "anna")
+    overtaken(clinic, monkeypatch, "anna came with carl", ("anna", "carl"))
+    with pytest.raises(ConflictError, match="touches others"):
         erasures(clinic).erase(OFFICER, "anna", plan.digest)
-    assert clinic.count("erasure") == 0
-    assert clinic.state()["memory"] == 6
+    assert (clinic.last().outcome, clinic.last().payload["reason"]) == ("refused", "plan-changed")
+    assert (clinic.count("erasure"), clinic.count("tombstone"), clinic.state()["memory"]) == (0, 0, 6)
 
 
 @pytest.mark.parametrize("kind", ["subject", "memory", "tenant", "subject of a joint memory"])
