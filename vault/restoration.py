@@ -5,7 +5,7 @@ Owns what a restore tells the log, and that rows and entries are of one transact
 restore drill runs the same over a copy.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from vault.errors import (
 from vault.grant import Grant
 from vault.intents import Effects
 from vault.ledger_mirror import known_gone, lost_holds, mirror, replay
+from vault.lost_erasures import LostErasure, lost_erasures
 from vault.parts import Parts
 from vault.restore_plan import Departed, Planner, TenantPlan, destroyed_keys
 from vault.row_check import words_of
@@ -73,6 +74,10 @@ class Restored:
     """Tombstones and holds that the tables lacked, and the ledger had."""
     rows_were_lost: bool
     """Whether there was no `vault.db`, and the snapshot's took its place."""
+    erasures: int = 0
+    """Erasures that the log lost with its disk, and that were begun anew."""
+    masked: int = 0
+    """Versions in which the present gate found what an older one had let pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +122,10 @@ class Restoration:
             held = tuple(sorted(one for plan in plans for one in plan.held))
             if held and not self.terms.keep_held:
                 self._refuse(plans, grant)
-            done = 0
-            if not self.terms.plan_only:
-                done = self._commit(engine, plans, grant)
-        return Restored(self.manifest.snapshot_id, tuple(plans), done, rows_were_lost=self.lost)
+            replayed, erasures = (0, 0) if self.terms.plan_only else self._commit(engine, plans, grant)
+        return Restored(
+            self.manifest.snapshot_id, tuple(plans), replayed, rows_were_lost=self.lost, erasures=erasures
+        )
 
     @contextmanager
     def _opened(self) -> Iterator[Engine]:
@@ -220,8 +225,10 @@ class Restoration:
         self.parts.journal.write(drafts)
         raise HeldError(tuple(sorted(held)), tuple(sorted(holds)))
 
-    def _commit(self, engine: Engine, plans: Sequence[TenantPlan], grant: Grant | None) -> int:
+    def _commit(self, engine: Engine, plans: Sequence[TenantPlan], grant: Grant | None) -> tuple[int, int]:
+        """Write rows and entries; return how much of the ledger was put back, and how many erasures were begun anew."""
         drafts = {plan.tenant: self._drafts(plan, grant) for plan in plans}
+        anew = {plan.tenant: self._lost_erasures(plan) for plan in plans}
         ledgers = {plan.tenant: list(self.parts.ledger.rows(plan.tenant)) for plan in plans}
         recorded = microseconds(self.parts.clock())
         replayed: list[int] = []
@@ -230,20 +237,31 @@ class Restoration:
             at = 0
             for plan in plans:
                 first = leaves[at]
-                at += len(drafts[plan.tenant])
+                begun_at = at = at + len(drafts[plan.tenant])
+                at += sum(len(one.drafts) for one in anew[plan.tenant])
                 if first.index != plan.present:
                     raise ConflictError("something was written while the restore was planned: restore again")
                 replayed.append(replay(connection, plan.tenant, ledgers[plan.tenant]))
                 departed = self.parts.sealers.tombstones(plan.tenant)
                 tombstones = [departed.memory(one) for one in plan.gone]
                 add_tombstones(connection, plan.tenant, tombstones, recorded, first.index)
+                for one in anew[plan.tenant]:
+                    one.begin(connection, leaves[begun_at:])
+                    begun_at += len(one.drafts)
                 plan.replacement.apply(connection, engine)
                 self.parts.probe("restore-applied")
 
-        written = [draft for plan in plans for draft in drafts[plan.tenant]] + self._concluded()
-        self.parts.store.submit(WriteSet(drafts=written, changes=[put_back]))
+        written = [
+            draft for plan in plans for draft in (*drafts[plan.tenant], *_beginnings(anew[plan.tenant]))
+        ]
+        self.parts.store.submit(WriteSet(drafts=written + self._concluded(), changes=[put_back]))
         self.parts.probe("restored")
-        return sum(replayed)
+        return sum(replayed), sum(map(len, anew.values()))
+
+    def _lost_erasures(self, plan: TenantPlan) -> list[LostErasure]:
+        if not self.lost:
+            return []
+        return lost_erasures(self.parts, plan.tenant, self.manifest.snapshot_id, plan.gone)
 
     def _concluded(self) -> list[EntryDraft]:
         """Draft the outcome of the snapshot's own making: where the rows were lost, what was copied lacks it."""
@@ -308,6 +326,11 @@ class Restoration:
         return replace(
             self.parts.journal.event(event, tenant, told, **principal), resource=resource, outcome=outcome
         )
+
+
+def _beginnings(erasures: Iterable[LostErasure]) -> Iterator[EntryDraft]:
+    for one in erasures:
+        yield from one.drafts
 
 
 def _named(values: Sequence[_One]) -> list[list[_One]]:

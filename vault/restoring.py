@@ -10,15 +10,18 @@ with the entries that tell of it; everything else (the logs, tombstones, holds, 
 jobs) stays that of the present. A crash leaves the one state or the other.
 
 Where `vault.db` is lost, the snapshot's copy takes its place first. A marker stands in the directory until the ledger
-was replayed: nobody opens the vault before. A log that an anchor or a witness saw longer is refused, as ever.
+was replayed, erasures that the log lost were done anew, and what came back went through the present privacy gate:
+nobody opens the vault before. A log that an anchor or a witness saw longer is refused, as ever.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from audit.errors import KeyFileUnsafeError as LogKeyFileUnsafeError
 from audit.key_file import load_key_file
 from policies.model import Principal
+from vault.erasure import finish_erasures
 from vault.errors import (
     ConflictError,
     KeyFileUnsafeError,
@@ -26,6 +29,8 @@ from vault.errors import (
     StoreCorruptError,
 )
 from vault.opening import Vault, VaultOptions
+from vault.parts import Parts
+from vault.rescan import Rescan
 from vault.restoration import Restoration, Restored, RestoreTerms
 from vault.snapshot_files import SnapshotFolder, sync_folder, translated_files, write_private
 from vault.snapshot_manifest import Manifest
@@ -81,9 +86,20 @@ def restore_snapshot(
         who = principal(vault.parts.store.tenants()) if callable(principal) else principal
         restored = Restoration(vault.parts, folder, manifest, asked, directory.restoring_rows, lost).run(who)
         if not asked.plan_only:
+            restored = _settled(vault.parts, restored)
             directory.restoring.unlink(missing_ok=True)
             sync_folder(directory.path)
     return restored
+
+
+def _settled(parts: Parts, restored: Restored) -> Restored:
+    """Do before anybody is served what the snapshot is behind with: erasures, and what a newer gate masks.
+
+    A crash in the midst of it leaves the marker of a lost disk: the same is begun again.
+    """
+    finish_erasures(parts, [plan.tenant for plan in restored.tenants])
+    behind = [plan.tenant for plan in restored.tenants if restored.rows_were_lost or plan.put_back]
+    return replace(restored, masked=sum(Rescan(parts).run(tenant).masked for tenant in behind))
 
 
 def _place(

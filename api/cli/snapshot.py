@@ -197,5 +197,19 @@ def _tell(restored: "Restored", *, planned: bool) -> None:
         )
     if restored.replayed:
         say(f"{counted(restored.replayed, 'tombstone or hold', 'tombstones and holds')} from the ledger")
-    if not planned:
+    if restored.erasures:
+        say(
+            f"{counted(restored.erasures, 'erasure', 'erasures')} that the log had lost done anew:"
+            " `memvault certificate show` gives the new certificates"
+        )
+    if restored.masked:
+        say(
+            f"{counted(restored.masked, 'version', 'versions')} masked that an older privacy gate had let pass"
+        )
+    if not planned and restored.rows_were_lost:
+        note(
+            "lost with the disk: the log since the snapshot, and with it payloads that were erased one by one,"
+        )
+        note("keys revoked, restrictions, objections, consents and retention decisions (docs/snapshots.md)")
+    elif not planned:
         note("credentials, holds, erasures and the log are those of the present")

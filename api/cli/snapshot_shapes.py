@@ -108,6 +108,8 @@ class RestoredView(View):
     planned: bool
     rows_were_lost: bool
     replayed: Annotated[int, Field(description="tombstones and holds that the ledger had")]
+    erasures: Annotated[int, Field(description="erasures that the log lost with its disk, done anew")]
+    masked: Annotated[int, Field(description="versions that the present privacy gate masked")]
     tenants: list[RestoredTenantView]
 
     @classmethod
@@ -118,6 +120,8 @@ class RestoredView(View):
             planned=planned,
             rows_were_lost=restored.rows_were_lost,
             replayed=restored.replayed,
+            erasures=restored.erasures,
+            masked=restored.masked,
             tenants=[
                 RestoredTenantView(
                     tenant=plan.tenant,
