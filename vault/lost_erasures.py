@@ -23,8 +23,8 @@ from audit.intent import intent_payload
 from audit.log import Leaf
 from vault.clock import microseconds
 from vault.crypto.key_record import KeyKind, KeyState
+from vault.erasing.beginning import new_erasure_id
 from vault.erasing.record import ErasureRecord, State, StepName, Voice, inserted
-from vault.erasing.run import new_erasure_id
 from vault.parts import Parts
 from vault.selector import ERASURE as EFFECT
 from vault.selector import Belongings, belongings
