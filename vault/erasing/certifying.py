@@ -144,10 +144,6 @@ def _certificate(
     parts: Parts, record: ErasureRecord, entries: Sequence[ErasureEntry], ended: int
 ) -> Certificate:
     tested = _step(entries, StepName.TESTED)
-    # With what came between the plan and the beginning; told there since, and in the beginning before that.
-    over = _step(entries, StepName.FACTS)
-    if "matched" not in over.payload:
-        over = _step(entries, StepName.BEGUN)
     shredded = _step(entries, StepName.SHREDDED)
     keys = [
         DestroyedKey(version, fingerprint)
@@ -157,13 +153,13 @@ def _certificate(
             _numbers(one.payload.get("versions")), _words(one.payload.get("fingerprints")), strict=True
         )
     ]
-    others = over.payload.get("others")
+    matched, others = _matched(entries)
     return Certificate(
         tenant=record.tenant,
         erasure=record.erasure_id,
         subject=record.subject,
-        matched=dict(_pairs(over.payload.get("matched"))),
-        others=others if isinstance(others, int) else 0,
+        matched=matched,
+        others=others,
         remaining=tuple(
             Remaining(kind, count, LEFT[kind])
             for kind, count in _pairs(tested.payload.get("left"))
@@ -179,6 +175,22 @@ def _certificate(
         ended=_time(from_microseconds(ended)),
         policy=parts.policy.digest,
     )
+
+
+def _matched(entries: Sequence[ErasureEntry]) -> tuple[dict[str, int], int]:
+    """Return what was matched by kind, and how many others it touches: at the beginning, or with what came since.
+
+    The greater counts: what came between the plan and the beginning is told of once the texts were read, and what
+    went by itself meanwhile, or was left out by a restore, was told of at the beginning.
+    """
+    matched: dict[str, int] = {}
+    others = 0
+    for one in entries:
+        for kind, count in _pairs(one.payload.get("matched")):
+            matched[kind] = max(count, matched.get(kind, 0))
+        touched = one.payload.get("others")
+        others = max(others, touched) if isinstance(touched, int) else others
+    return matched, others
 
 
 def _step(entries: Sequence[ErasureEntry], name: StepName) -> ErasureEntry:
