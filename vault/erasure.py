@@ -24,11 +24,11 @@ from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
-from vault.erasing.beginning import begin
+from vault.erasing.beginning import begin, new_erasure_id
 from vault.erasing.certifying import carried, certify
 from vault.erasing.plan import NOTHING, ErasurePlan, plan_of
 from vault.erasing.record import ErasureRecord, State, Voice, record_by_id, record_of, unfinished
-from vault.erasing.run import ErasureRun, new_erasure_id
+from vault.erasing.run import ErasureRun
 from vault.errors import ConflictError, ErasureIncompleteError, HeldError, NotFoundError, VaultError
 from vault.grant import Grant, authorise
 from vault.journal import Call

@@ -20,6 +20,7 @@ from vault.clock import microseconds
 from vault.erasing.plan import ErasurePlan
 from vault.erasing.record import ErasureRecord, State, StepName, Voice, inserted
 from vault.errors import ConflictError
+from vault.ids import IdKind, new_id
 from vault.parts import Parts
 from vault.selector import ERASURE, Belongings, came_since, pieces
 from vault.storage.group_commit import Change, WriteSet
@@ -80,6 +81,11 @@ def begin(
     leaves = parts.store.submit(WriteSet(drafts=[intent, begun], changes=changes))
     parts.probe("erase-begun")
     return replace(record, intent_leaf=leaves[0].index), None if more else found
+
+
+def new_erasure_id(parts: Parts) -> str:
+    """Return the id of a new erasure."""
+    return new_id(IdKind.ERASURE, parts.clock(), parts.entropy)
 
 
 def _taken_from(before: ErasureRecord) -> Change:

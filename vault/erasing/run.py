@@ -45,7 +45,6 @@ from vault.errors import (
     RootUnusableError,
     TamperedError,
 )
-from vault.ids import IdKind, new_id
 from vault.ledger_mirror import mirror
 from vault.parts import Parts
 from vault.payload_erasure import ErasureReason
@@ -65,11 +64,6 @@ _PAYLOADS: Final = 250
 """Payloads of one transaction, for the same reason."""
 _ROUNDS: Final = 3
 """How often it is looked for rows that are left."""
-
-
-def new_erasure_id(parts: Parts) -> str:
-    """Return the id of a new erasure."""
-    return new_id(IdKind.ERASURE, parts.clock(), parts.entropy)
 
 
 @dataclass(slots=True)

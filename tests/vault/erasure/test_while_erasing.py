@@ -12,10 +12,10 @@ from policies.model import AccessTier
 from tests.simulators.clinic import CLINIC, OWNER, Clinic
 from tests.vault.erased_people import OFFICER, People, erase, erasures, hold, proven, says
 from vault.consistency import Check, Consistency, Severity
-from vault.erasing.beginning import begin
+from vault.erasing.beginning import begin, new_erasure_id
 from vault.erasing.plan import plan_of
 from vault.erasing.record import ErasureRecord, Voice, record_of
-from vault.erasing.run import ErasureRun, new_erasure_id
+from vault.erasing.run import ErasureRun
 from vault.errors import ConflictError, ErasedError, HeldError, KeyDestroyedError, NotFoundError
 from vault.restrictions import Restrictions
 from vault.storage.group_commit import WriteSet
