@@ -23,8 +23,9 @@ from audit.intent import intent_payload
 from audit.log import Leaf
 from vault.clock import microseconds
 from vault.crypto.key_record import KeyKind, KeyState
-from vault.erasing.beginning import new_erasure_id
 from vault.erasing.record import ErasureRecord, State, StepName, Voice, inserted
+from vault.ids import IdKind, new_id
+from vault.ledger_mirror import known_gone
 from vault.parts import Parts
 from vault.selector import ERASURE as EFFECT
 from vault.selector import Belongings, belongings
@@ -61,6 +62,7 @@ def lost_erasures(parts: Parts, tenant: str, snapshot_id: str, gone: Collection[
         gone: Memories that the restore leaves out.
     """
     destroyed = _destroyed_keys(parts, tenant)
+    mirrored = known_gone(parts.ledger.rows(tenant)).keys()
     anew: list[LostErasure] = []
     with parts.store.log_connection(tenant) as connection:
         known = set(
@@ -70,8 +72,12 @@ def lost_erasures(parts: Parts, tenant: str, snapshot_id: str, gone: Collection[
             found, keys = belongings(connection, tenant, subject), destroyed[subject]
             # Where nothing of the person was ever sealed, and nothing came back, the tombstone is all there is.
             if found.counts or keys:
-                voice = Voice(parts.journal, tenant, new_erasure_id(parts))
-                anew.append(_begun_anew(parts, voice, found, keys, snapshot_id=snapshot_id, gone=gone))
+                voice = Voice(parts.journal, tenant, new_id(IdKind.ERASURE, parts.clock(), parts.entropy))
+                tombstone = parts.sealers.tombstones(tenant).subject(subject)
+                # What the texts said is remembered by the ledger, if the person is.
+                unopened = 0 if tombstone.digest in mirrored else found.counts.get("versions", 0)
+                drafts = _drafts(voice, found, snapshot_id, keys=keys, unopened=unopened, gone=gone)
+                anew.append(LostErasure(_record(parts, voice, subject), drafts, tombstone))
     return anew
 
 
@@ -89,34 +95,45 @@ def _destroyed_keys(parts: Parts, tenant: str) -> dict[str, int]:
     return {subject: count for subject, count in made.items() if subject not in living}
 
 
-def _begun_anew(
-    parts: Parts, voice: Voice, found: Belongings, keys: int, *, snapshot_id: str, gone: Collection[str]
-) -> LostErasure:
+def _drafts(
+    voice: Voice, found: Belongings, snapshot_id: str, *, keys: int, unopened: int, gone: Collection[str]
+) -> list[EntryDraft]:
+    subjects: list[JsonValue] = [found.subject]
     counts = found.counts or {"keys": keys}
-    left_out = sorted(set(found.everything).intersection(gone))
     matched: list[JsonValue] = [[kind, count] for kind, count in sorted(counts.items())]
+    others = len(found.other_subjects)
     begun: dict[str, JsonValue] = {
-        "subjects": [found.subject],
+        "subjects": subjects,
         "matched": matched,
-        "others": len(found.other_subjects),
+        "others": others,
         "snapshot": snapshot_id,
     }
-    drafts = [
-        voice.draft(EventType.EFFECT_INTENT, intent_payload(EFFECT, {"subjects": [found.subject]})),
+    # The keys are destroyed: nothing can be read any more, and the rows go in this very transaction.
+    facts: dict[str, JsonValue] = {
+        "subjects": subjects,
+        "unreadable": unopened,
+        "matched": matched,
+        "others": others,
+    }
+    return [
+        voice.draft(EventType.EFFECT_INTENT, intent_payload(EFFECT, {"subjects": subjects})),
         voice.step(StepName.BEGUN, begun),
-        *_rows(voice, left_out, found.episodes),
+        voice.step(StepName.FACTS, facts),
+        *_rows(voice, sorted(set(found.everything).intersection(gone)), found.episodes),
     ]
-    record = ErasureRecord(
+
+
+def _record(parts: Parts, voice: Voice, subject: str) -> ErasureRecord:
+    return ErasureRecord(
         tenant=voice.tenant,
         erasure_id=voice.erasure_id,
-        subject=found.subject,
+        subject=subject,
         state=State.BEGUN,
         begun=microseconds(parts.clock()),
         finished=None,
         intent_leaf=-1,
         certificate=None,
     )
-    return LostErasure(record, drafts, parts.sealers.tombstones(voice.tenant).subject(found.subject))
 
 
 def _rows(voice: Voice, gone: Sequence[str], episodes: Sequence[str]) -> Iterator[EntryDraft]:
