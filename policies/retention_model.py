@@ -119,6 +119,20 @@ class _Part(BaseModel):
     )
 
 
+class _Narrowing(_Part):
+    """A part that speaks of everything but for what its lists leave out.
+
+    Threat: a list whose names were taken out is null in YAML, and would speak of everything.
+    """
+
+    @model_validator(mode="after")
+    def _no_empty_list(self) -> Self:
+        for name in sorted(self.model_fields_set):
+            if getattr(self, name) is None:
+                raise ValueError(f"expected names under {name}, or no {name} at all")
+        return self
+
+
 class RetentionClass(_Part):
     """How long, from when, and what then."""
 
@@ -145,7 +159,7 @@ class RetentionClass(_Part):
         return self
 
 
-class Floor(_Part):
+class Floor(_Narrowing):
     """How long what it speaks of is kept at least, from its writing on; what is left out speaks of all."""
 
     id: Id
@@ -165,7 +179,7 @@ class Floor(_Part):
         return self.entities is None or not kinds.isdisjoint(self.entities)
 
 
-class Conditions(_Part):
+class Conditions(_Narrowing):
     """What a rule matches: one of the names of each list that is given."""
 
     entities: _Kinds | None = None

@@ -44,9 +44,12 @@ def classify(rules: RetentionRules, written: Written, text: Screened) -> Retenti
 
 
 def classify_again(rules: RetentionRules, written: Written, text: Screened, before: Retention) -> Retention:
-    """Return the class of a memory's next version: the one of its text, unless that would shorten its term."""
-    after = classify(rules, written, text)
-    return after if ends(rules, after) >= ends(rules, before) else before
+    """Return the class of a memory's next version: the one of its text, unless that would shorten its term.
+
+    When it was last used is in the log alone; that it may have been used just now errs on the side of keeping it.
+    """
+    after, now = classify(rules, written, text), written.recorded
+    return after if ends(rules, after, now) >= ends(rules, before, now) else before
 
 
 def retention_of(

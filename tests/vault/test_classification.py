@@ -108,6 +108,13 @@ def test_a_change_never_shortens_a_term(rules: RetentionRules) -> None:
     assert classify_again(rules, written(), number, kept) == kept
 
 
+def test_a_change_never_shortens_a_term_that_runs_from_the_last_use(rules: RetentionRules) -> None:
+    used = classify(rules, written(Purpose.RESEARCH), screened())
+    later = replace(written(), recorded=NOW + 310 * DAY)  # it may have been read the day before
+    assert classify_again(rules, later, screened(), used) == used
+    assert classify_again(rules, later, screened(EntityType.MEDICAL_RECORD), used).class_id == "record"
+
+
 def test_a_class_that_is_not_known_any_more_has_no_end(rules: RetentionRules) -> None:
     gone = Retention("gone", "default", NOW)
     assert ends(rules, gone) == datetime.max.replace(tzinfo=UTC)
