@@ -63,3 +63,38 @@ def test_lost_rows_come_back_and_a_snapshot_beside_the_data_is_refused(
     assert memvault("audit", "intents").exit_code == 0
     assert memvault.json("audit", "intents")["intents"] == []
     assert memvault("audit", "verify").exit_code == 0
+
+
+def test_a_lost_disk_says_which_erasures_were_done_anew_and_what_is_lost(
+    memvault: Memvault, memory_id: str, tmp_path: Path
+) -> None:
+    made = memvault.json("snapshot", "create", str(tmp_path / "backup"))
+    plan = memvault.json("erase", "maria")["plan"]
+    assert memvault("erase", "maria", "--confirm", plan).exit_code == 0
+    for file in (tmp_path / "vault").glob("vault.db*"):
+        file.unlink()
+    restored = memvault("snapshot", "restore", made["folder"])
+    assert "1 erasure that the log had lost done anew" in restored.stdout
+    assert "lost with the disk" in restored.stderr
+    assert memvault("certificate", "show", "maria", "-o", str(tmp_path / "new.json")).exit_code == 0
+    assert (tmp_path / "new.json").exists()
+    assert memvault("show", memory_id).exit_code == 6
+    assert memvault("audit", "verify").exit_code == 0
+
+
+def test_what_is_under_another_name_is_neither_counted_nor_removed_and_that_is_said(
+    memvault: Memvault, memory_id: str, tmp_path: Path
+) -> None:
+    assert memory_id
+    backup = tmp_path / "backup"
+    made = memvault.json("snapshot", "create", str(backup))
+    renamed = backup / "snp_7zzzzzzzzzzzzzzzzzzzzzzzzz"
+    Path(str(made["folder"])).rename(renamed)
+    found = memvault("snapshot", "verify", str(renamed))
+    assert (found.exit_code, "snapshot folder" in found.stdout) == (3, True)
+    assert memvault("snapshot", "restore", str(renamed)).exit_code == 3
+    pruned = memvault("snapshot", "prune", str(backup), "--keep", "1")
+    assert (pruned.exit_code, f"{renamed.name} was not counted, and stays" in pruned.stderr) == (0, True)
+    (told,) = memvault.json("snapshot", "prune", str(backup), "--keep", "1")["unreadable"]
+    assert told["folder"] == str(renamed)
+    assert renamed.is_dir()
