@@ -4,7 +4,8 @@ Owns the step from calendar terms to microseconds, and the floors that depend on
 memory is opened. It leaves what happens to what is over to `vault.expiry` and `vault.review`.
 
 A floor counts from the writing, whatever the class counts from: an event that is said to lie far back undercuts
-none. It holds for memories that got their class from older rules, too.
+none. It holds for memories that got their class from older rules, too, and for what a former version holds: that
+goes with the memory.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from policies.retention_model import EndAction, RetentionClass, StartPoint
 from vault.clock import from_microseconds, microseconds
 from vault.errors import KeyAccessError, RootUnusableError, TamperedError
 from vault.parts import Parts
-from vault.storage.due import Due, DueRow, current_rows
+from vault.storage.due import Due, DueRow, versions_of
 from vault.storage.rows import StoredMemory
 
 _ANY_TIME: Final = 2**62
@@ -92,15 +93,21 @@ class TermBounds:
 
     def _open(self, tenant: str, now: datetime, young: dict[str, DueRow], found: LetGo) -> None:
         with self._parts.store.log_connection(tenant) as connection:
-            stored = {one.memory_id: one for one in current_rows(connection, tenant, list(young))}
-        self._parts.sealers.lease(tenant, [(one.subjects, one.text) for one in stored.values()])
+            stored = versions_of(connection, tenant, list(young))
+        self._parts.sealers.lease(
+            tenant, [(one.subjects, one.text) for rows in stored.values() for one in rows]
+        )
         for memory_id, row in young.items():
-            kinds = self.kinds(tenant, stored[memory_id]) if memory_id in stored else None
-            if kinds is None:
+            known = [(one, self.kinds(tenant, one)) for one in stored.get(memory_id, ())]
+            if not known or any(kinds is None for _, kinds in known):
                 found.unreadable += 1
-                continue
-            until = self.kept_by_floor(tenant, stored[memory_id], kinds)
-            if until is None or until <= now:
-                found.free.append(row)
-            else:
+            elif any(self._floored(tenant, one, kinds, now) for one, kinds in known if kinds is not None):
                 found.floored += 1
+            else:
+                found.free.append(row)
+
+    def _floored(
+        self, tenant: str, stored: StoredMemory, kinds: frozenset[EntityType], now: datetime
+    ) -> bool:
+        until = self.kept_by_floor(tenant, stored, kinds)
+        return until is not None and until > now

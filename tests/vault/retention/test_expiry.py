@@ -190,6 +190,32 @@ def test_a_floor_counts_from_the_writing_and_holds_for_what_older_rules_classed(
     after.close()
 
 
+def test_a_floor_sees_what_a_former_version_holds(template: Path, tmp_path: Path) -> None:
+    before = RetentionVault(template, tmp_path / "vault")
+    (changed,) = before.write("MRN 123456 has pain")
+    (plain,) = before.write("no number")
+    before.mem(OWNER, Purpose.OPERATIONS).update(changed, "somebody has pain")
+    before.close()
+    after = RetentionVault(before.path, tmp_path / "after", FLOORED)
+    after.later(91)
+    done = after.expire()
+    assert (done[END], done.floored) == (1, 1)
+    assert (after.rows(), plain in after.rows()) == ([changed], False)
+    after.close()
+
+
+def test_a_former_version_that_is_no_row_keeps_the_memory(template: Path, tmp_path: Path) -> None:
+    vault = RetentionVault(template, tmp_path / "vault", FLOORED)
+    (memory,) = vault.write("no number")
+    vault.mem(OWNER, Purpose.OPERATIONS).update(memory, "still none")
+    vault.sql("UPDATE memory SET trust = 'odd' WHERE version = 1")
+    vault.later(91)
+    done = vault.expire()
+    assert (done[END], done.unreadable) == (0, 1)
+    assert vault.rows() == [memory]
+    vault.close()
+
+
 def test_what_cannot_be_opened_is_left_where_a_floor_asks_what_it_holds(
     template: Path, tmp_path: Path
 ) -> None:
