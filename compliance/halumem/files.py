@@ -6,7 +6,7 @@ Owns limits on lines and users, and says which line is wrong; never what stands 
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pydantic import ValidationError
 
@@ -27,7 +27,7 @@ def read_users(path: Path, *, max_line: int = MAX_LINE, max_users: int = MAX_USE
     """
     seen: set[str] = set()
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             number = 0
             while line := file.readline(max_line + 1):
                 number += 1
@@ -46,6 +46,13 @@ def read_users(path: Path, *, max_line: int = MAX_LINE, max_users: int = MAX_USE
         raise DatasetInvalidError(f"expected a readable file, got {type(error).__name__}") from error
     if not seen:
         raise DatasetInvalidError("expected at least one user, got none")
+
+
+def _opened(path: Path) -> BinaryIO:
+    # Threat: a device or a pipe gives bytes for ever, or none and never ends.
+    if path.exists() and not path.is_file():
+        raise DatasetInvalidError("expected a regular file, got something else")
+    return path.open("rb")
 
 
 def parse_user(line: bytes, number: int) -> User:
@@ -92,7 +99,7 @@ def file_digest(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
     except OSError as error:

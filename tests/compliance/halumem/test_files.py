@@ -116,6 +116,11 @@ def test_an_absent_or_empty_file_is_refused(tmp_path: Path) -> None:
         list(read_users(tmp_path / "none"))
     with pytest.raises(DatasetInvalidError, match="FileNotFoundError"):
         file_digest(tmp_path / "none")
+    for odd in (Path("/dev/zero"), tmp_path):
+        with pytest.raises(DatasetInvalidError, match="regular file"):
+            file_digest(odd)
+        with pytest.raises(DatasetInvalidError, match="regular file"):
+            list(read_users(odd))
     (tmp_path / "empty").write_bytes(b"\n")
     with pytest.raises(DatasetInvalidError, match="at least one user"):
         list(read_users(tmp_path / "empty"))
