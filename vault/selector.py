@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, LargeBinary, Row, Select, Table, cast, func, select
+from sqlalchemy import Column, Connection, LargeBinary, Row, Select, Table, cast, exists, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from audit.event import ERASABLE, EventType
 from audit.store import LEAF
 from vault.model import EdgeKind
+from vault.storage.damaged_text import is_damaged
 from vault.storage.rows import split_subjects
 from vault.storage.schema import (
     CARE_TEAM,
@@ -123,7 +124,7 @@ def belongings(connection: Connection, tenant: str, subject: str) -> Belongings:
         subject: Vault id; of somebody who is not known here nothing is found.
     """
     versions = _versions(connection, tenant, subject)
-    memories = tuple(sorted({one.memory for one in versions}))
+    memories = tuple(sorted({one.memory for one in versions} | _lost(connection, tenant, subject)))
     others = {
         one.memory: about
         for one in versions
@@ -247,6 +248,18 @@ def _versions(connection: Connection, tenant: str, subject: str) -> list[_Versio
         for row in (*known, *connection.execute(strayed))
     }
     return [found[place] for place in sorted(found)]
+
+
+def _lost(connection: Connection, tenant: str, subject: str) -> set[str]:
+    """Return the memories that are said to be about a person and are not there: what hangs on them is."""
+    there = exists().where(
+        MEMORY.c.tenant_id == MEMORY_SUBJECT.c.tenant_id, MEMORY.c.memory_id == MEMORY_SUBJECT.c.memory_id
+    )
+    query = select(MEMORY_SUBJECT.c.memory_id).where(
+        MEMORY_SUBJECT.c.tenant_id == tenant, MEMORY_SUBJECT.c.subject_id == subject, ~there
+    )
+    # A damaged id is nobody's: its row goes with the person.
+    return {one for one in connection.execute(query).scalars() if not is_damaged(str(one))}
 
 
 def _episodes(connection: Connection, tenant: str, subject: str, of_memories: set[str]) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ from vault.storage.consistency_rows import (
     version_at,
     versions_of,
 )
+from vault.storage.damaged_text import before_damage, is_damaged
 from vault.storage.group_commit import WriteSet
 from vault.storage.rows import StoredMemory, split_subjects
 
@@ -99,7 +100,10 @@ class RowChecks:
                 if is_good and row.is_current and row.stored is not None:
                     self._retention(row.stored)
                     self._vector(row.stored, vectors.get((row.memory_id, row.version)))
-        return ids[-1] if isinstance(ids[-1], str) else None
+        for one in ids:
+            if isinstance(one, str) and is_damaged(one):  # its row is not found by it
+                self._add(Check.ROW, shown(one), "a row of the form of a memory", "an id that is no text")
+        return _following(ids[-1])
 
     def episodes(self, after: str) -> str | None:
         """Check the next episodes; return the last of them, None at the end."""
@@ -126,8 +130,7 @@ class RowChecks:
                 self._shredded(Check.EPISODE, where)
             except _UNREADABLE as error:
                 self._add(Check.EPISODE, where, _OPENS, type(error).__name__)
-        last = rows[-1].episode_id
-        return last if isinstance(last, str) else None
+        return _following(rows[-1].episode_id)
 
     def names(self, after: str) -> str | None:
         """Check the next names of subjects: no entry of the log knows them."""
@@ -148,7 +151,7 @@ class RowChecks:
                 self._add(
                     Check.NAME, shown(subject), "the name that its id was made of", type(error).__name__
                 )
-        return rows[-1][0] if isinstance(rows[-1][0], str) else None
+        return _following(rows[-1][0])
 
     def _gone(self, connection: Connection, ids: Sequence[object]) -> set[str]:
         tombstones = self._parts.sealers.tombstones(self._tenant)
@@ -319,6 +322,19 @@ class RowChecks:
         repaired: bool = False,
     ) -> None:
         self._findings.add(Finding(check, severity, where, expected, got, repaired))
+
+
+def _following(last: object) -> str | None:
+    """Return the place behind which the next page begins; None where no sound id can follow.
+
+    The order is the database's, by bytes: behind a damaged id no sound one has what stands before its damage.
+    """
+    if not isinstance(last, str):
+        return None
+    sound = before_damage(last)
+    if sound == last:
+        return last
+    return sound[:-1] + chr(ord(sound[-1]) + 1) if sound else None
 
 
 def _place(stored: StoredMemory) -> IndexPlace:

@@ -134,9 +134,11 @@ def set_about(
 ) -> None:
     """Let `memory_subject` say of a memory what its own row says."""
     mine = and_(MEMORY_SUBJECT.c.tenant_id == tenant, MEMORY_SUBJECT.c.memory_id == memory_id)
-    if extra:
-        connection.execute(MEMORY_SUBJECT.delete().where(mine, MEMORY_SUBJECT.c.subject_id.in_(extra)))
     known = set(connection.execute(select(MEMORY_SUBJECT.c.subject_id).where(mine)).scalars())
+    if extra:
+        # By what stays: a damaged id does not find its row again.
+        stays = MEMORY_SUBJECT.c.subject_id.in_(known.difference(extra))
+        connection.execute(MEMORY_SUBJECT.delete().where(mine, ~stays))
     rows = [
         {"tenant_id": tenant, "subject_id": one, "memory_id": memory_id}
         for one in missing

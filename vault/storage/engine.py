@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from audit.store import COSIGNATURE, LEAF, SUBTREE, TILE
+from vault.storage.damaged_text import read_damaged_text
 from vault.storage.faults import translated
 from vault.storage.schema import WALLED_TABLES
 
@@ -54,6 +55,7 @@ def writer_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
+        read_damaged_text(connection)
         for pragma in (
             f"busy_timeout={BUSY_MILLISECONDS}",
             "journal_mode=WAL",
@@ -102,6 +104,7 @@ def reader_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401  # SQLAlchemy's record
+        read_damaged_text(connection)
         tenant = record.info[_TENANT] = [""]
         connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         connection.execute("PRAGMA temp_store=MEMORY")

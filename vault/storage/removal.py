@@ -153,7 +153,8 @@ class Removal:
             removed.episodes = _EPISODES.change(connection, {"tenant": tenant}, sorted(set(episodes)))
         if self.subjects:
             removed.subjects = _delete(connection, SUBJECT, tenant, SUBJECT.c.subject_id.in_(self.subjects))
-            for table in (RESTRICTION, CARE_TEAM, CONSENT):
+            # Also what says that a memory is about them that was lost, or whose id is damaged there.
+            for table in (MEMORY_SUBJECT, RESTRICTION, CARE_TEAM, CONSENT):
                 _delete(connection, table, tenant, table.c.subject_id.in_(self.subjects))
 
 

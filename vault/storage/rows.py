@@ -18,6 +18,7 @@ from vault.clock import from_microseconds
 from vault.crypto.sealed import Sealed
 from vault.errors import TamperedError
 from vault.model import MemoryTier, Retention, TrustState
+from vault.storage.damaged_text import MARK
 
 _FIXED: Final = (
     "memory_id",
@@ -181,6 +182,9 @@ def stored_memory(row: Row[tuple[object, ...]]) -> StoredMemory:
     try:
         from_microseconds(row.recorded)
         _expect_whole_numbers(row.version, row.position, row.leaf_index, row.term_start)
+        _expect_text(row.memory_id, row.episode_id, row.owner, row.subjects, row.retention, row.detector)
+        if row.retention_rule is not None:
+            _expect_text(row.retention_rule)
         return StoredMemory(
             memory_id=row.memory_id,
             version=row.version,
@@ -212,6 +216,12 @@ def _expect_whole_numbers(*values: object) -> None:
             raise TypeError("expected whole numbers")
 
 
+def _expect_text(*values: object) -> None:
+    for value in values:
+        if not isinstance(value, str) or MARK in value:
+            raise TypeError("expected text")
+
+
 def stored_episode(row: Row[tuple[object, ...]]) -> StoredEpisode:
     """Make the value from a row of the episode table.
 
@@ -220,6 +230,7 @@ def stored_episode(row: Row[tuple[object, ...]]) -> StoredEpisode:
     """
     try:
         _expect_whole_numbers(row.recorded)
+        _expect_text(row.episode_id, row.owner, row.subjects, row.kind)
         return StoredEpisode(
             episode_id=row.episode_id,
             owner=row.owner,
