@@ -10,7 +10,7 @@ from typing import Final
 
 from policies.model import Principal
 from vault.errors import InputInvalidError
-from vault.model import Receipt
+from vault.model import Receipt, TrustState
 from vault.read_path import MAX_HITS, Question, ReadPath
 from vault.tiers.context import (
     ContextBlock,
@@ -69,7 +69,12 @@ class ContextPath:
         turn, before = self._windows.of(name)
         held = [one.memory_id for one in before[-_MAX_WINDOW:]]
         answer, memories = self._read.together(principal, asked.question, held)
-        items = {memory_id: rendered(memory, count) for memory_id, memory in memories.items()}
+        # What was revoked is found no more; what a window holds was found before that.
+        items = {
+            memory_id: rendered(memory, count)
+            for memory_id, memory in memories.items()
+            if memory.trust is not TrustState.REVOKED
+        }
         found = [hit.memory.id for hit in answer.hits]
         placed = arranged(before, found, items, budget, turn + 1)
         left_out = len(set(found).difference(one.memory_id for one in placed))

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from audit.anchor import FileAnchor
@@ -35,6 +35,7 @@ from audit.signing import VerifierKey
 from audit.trust import Trust
 from audit.verify import verify_logs
 from vault.errors import NotFoundError, StorageError, StoreCorruptError
+from vault.storage.damaged_text import read_damaged_text
 from vault.storage.directory import VaultDirectory
 
 MAX_NAMED: Final = 100
@@ -190,6 +191,7 @@ def _copy(rows: Path, folder: Path) -> tuple[Path, str]:
 @contextmanager
 def _reading(path: Path) -> Iterator[Connection]:
     engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
+    event.listen(engine, "connect", lambda connection, _record: read_damaged_text(connection))
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA query_only=ON")

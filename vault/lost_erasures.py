@@ -23,8 +23,8 @@ from audit.intent import intent_payload
 from audit.log import Leaf
 from vault.clock import microseconds
 from vault.crypto.key_record import KeyKind, KeyState
-from vault.erasing.record import ErasureRecord, State, StepName, Voice, inserted
-from vault.ids import IdKind, new_id
+from vault.erasing.beginning import new_erasure_id
+from vault.erasing.record import ErasureRecord, StepName, Voice, inserted
 from vault.ledger_mirror import known_gone
 from vault.parts import Parts
 from vault.selector import ERASURE as EFFECT
@@ -72,12 +72,13 @@ def lost_erasures(parts: Parts, tenant: str, snapshot_id: str, gone: Collection[
             found, keys = belongings(connection, tenant, subject), destroyed[subject]
             # Where nothing of the person was ever sealed, and nothing came back, the tombstone is all there is.
             if found.counts or keys:
-                voice = Voice(parts.journal, tenant, new_id(IdKind.ERASURE, parts.clock(), parts.entropy))
+                voice = Voice(parts.journal, tenant, new_erasure_id(parts))
                 tombstone = parts.sealers.tombstones(tenant).subject(subject)
                 # What the texts said is remembered by the ledger, if the person is.
                 unopened = 0 if tombstone.digest in mirrored else found.counts.get("versions", 0)
                 drafts = _drafts(voice, found, snapshot_id, keys=keys, unopened=unopened, gone=gone)
-                anew.append(LostErasure(_record(parts, voice, subject), drafts, tombstone))
+                record = ErasureRecord.beginning(voice, subject, microseconds(parts.clock()))
+                anew.append(LostErasure(record, drafts, tombstone))
     return anew
 
 
@@ -121,19 +122,6 @@ def _drafts(
         voice.step(StepName.FACTS, facts),
         *_rows(voice, sorted(set(found.everything).intersection(gone)), found.episodes),
     ]
-
-
-def _record(parts: Parts, voice: Voice, subject: str) -> ErasureRecord:
-    return ErasureRecord(
-        tenant=voice.tenant,
-        erasure_id=voice.erasure_id,
-        subject=subject,
-        state=State.BEGUN,
-        begun=microseconds(parts.clock()),
-        finished=None,
-        intent_leaf=-1,
-        certificate=None,
-    )
 
 
 def _rows(voice: Voice, gone: Sequence[str], episodes: Sequence[str]) -> Iterator[EntryDraft]:

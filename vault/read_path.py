@@ -84,7 +84,7 @@ class ReadPath:
 
         Args:
             principal: Who asks.
-            question: What is asked; of `also` nothing is revealed.
+            question: What is asked.
             also: Ids of memories that are to be read as well; what is out of reach now is left out.
 
         Returns:
@@ -128,7 +128,7 @@ class ReadPath:
         }
         leaf = parts.journal.note(grant, payload)
         if revealing is not None:
-            shown = [hit.memory.id for hit in hits if hit.memory.revealed]
+            shown = [one for one in read if memories[one].revealed]
             leaf = parts.journal.note(revealing, {"memories": list(shown), "count": len(shown)})
         # 6. Return
         return Answer(hits, screened.text, self._receipt(grant, read, leaf)), memories

@@ -28,7 +28,7 @@ from vault.grant import Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
 from vault.parts import Parts
-from vault.storage.due import current_rows, versions_of
+from vault.storage.consistency_rows import versions_of
 from vault.storage.group_commit import Change, WriteSet
 from vault.storage.removal import Removal
 from vault.storage.reviews import Keep, Review, waiting_reviews
@@ -146,8 +146,7 @@ class Reviews:
         bounds, tenant = TermBounds(self._parts), grant.tenant
         with self._parts.store.log_connection(tenant) as connection:
             rows = versions_of(connection, tenant, [review.memory_id])
-            found = rows.get(review.memory_id) or current_rows(connection, tenant, [review.memory_id])
-        for stored in found:
+        for stored in (row.stored for row in rows if row.stored is not None):
             kinds = bounds.kinds(tenant, stored)
             until = bounds.kept_by_floor(tenant, stored, _EVERY_KIND if kinds is None else kinds)
             if until is not None and until > self._parts.clock():

@@ -19,7 +19,8 @@ from policies.retention_model import EndAction, RetentionClass, StartPoint
 from vault.clock import from_microseconds, microseconds
 from vault.errors import KeyAccessError, RootUnusableError, TamperedError
 from vault.parts import Parts
-from vault.storage.due import Due, DueRow, versions_of
+from vault.storage.consistency_rows import versions_of
+from vault.storage.due import Due, DueRow
 from vault.storage.rows import StoredMemory
 
 _ANY_TIME: Final = 2**62
@@ -93,21 +94,24 @@ class TermBounds:
 
     def _open(self, tenant: str, now: datetime, young: dict[str, DueRow], found: LetGo) -> None:
         with self._parts.store.log_connection(tenant) as connection:
-            stored = versions_of(connection, tenant, list(young))
-        self._parts.sealers.lease(
-            tenant, [(one.subjects, one.text) for rows in stored.values() for one in rows]
-        )
+            versions: dict[str, list[StoredMemory | None]] = {}
+            for version in versions_of(connection, tenant, list(young)):
+                versions.setdefault(str(version.memory_id), []).append(version.stored)
+        stored = [one for of_one in versions.values() for one in of_one if one is not None]
+        self._parts.sealers.lease(tenant, [(one.subjects, one.text) for one in stored])
         for memory_id, row in young.items():
-            known = [(one, self.kinds(tenant, one)) for one in stored.get(memory_id, ())]
-            if not known or any(kinds is None for _, kinds in known):
+            verdicts = [self._floored(tenant, one, now) for one in versions.get(memory_id, [None])]
+            if None in verdicts:
                 found.unreadable += 1
-            elif any(self._floored(tenant, one, kinds, now) for one, kinds in known if kinds is not None):
+            elif any(verdicts):
                 found.floored += 1
             else:
                 found.free.append(row)
 
-    def _floored(
-        self, tenant: str, stored: StoredMemory, kinds: frozenset[EntityType], now: datetime
-    ) -> bool:
+    def _floored(self, tenant: str, stored: StoredMemory | None, now: datetime) -> bool | None:
+        """Say whether a floor keeps a version; None where it is no row, or cannot be opened."""
+        kinds = None if stored is None else self.kinds(tenant, stored)
+        if stored is None or kinds is None:
+            return None
         until = self.kept_by_floor(tenant, stored, kinds)
         return until is not None and until > now

@@ -100,6 +100,26 @@ def test_an_altered_entry_is_bracketed_and_named(lived: Clinic, anchor_file: Pat
     assert of(found, BANK).first_bad_entry is None
 
 
+def test_an_entry_with_a_flipped_bit_that_is_no_text_any_more_is_bracketed_and_named(
+    lived: Clinic, anchor_file: Path
+) -> None:
+    with unguarded(lived) as connection:
+        (at,) = connection.execute(
+            "SELECT min(leaf_index) FROM audit_leaf WHERE tenant_id = ? AND event = 'memory.write'", (CLINIC,)
+        ).fetchone()
+        connection.execute(
+            "UPDATE audit_leaf SET header = cast(replace(cast(header AS blob), x'616765', x'e16765') AS text)"
+            " WHERE tenant_id = ? AND leaf_index = ?",
+            (CLINIC, at),
+        )
+        (flipped,) = connection.execute(
+            "SELECT hex(header) FROM audit_leaf WHERE tenant_id = ? AND leaf_index = ?", (CLINIC, at)
+        ).fetchone()
+    assert "E16765" in flipped
+    found = look(lived, anchor_file)
+    assert of(found).first_bad_entry == at
+
+
 def test_a_rewritten_history_is_bracketed_between_two_checkpoints(lived: Clinic, anchor_file: Path) -> None:
     with unguarded(lived) as connection:
         rows = connection.execute(

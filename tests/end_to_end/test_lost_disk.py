@@ -53,7 +53,7 @@ def payloads_naming(clinic: Clinic, *ids: str) -> list[str]:
     return [
         one.event
         for one in clinic.log()
-        if one.event in {"key.create", "memory.write", "memory.read", "memory.retrieve"}
+        if one.event in {"key.create", "memory.write", "memory.read", "memory.search"}
         and any(each in repr(one.payload) for each in ids)
     ]
 
@@ -65,7 +65,10 @@ def test_what_the_log_said_of_the_erased_is_dropped_anew_and_certified_anew(
     gone = owner.extract("Anna Keller has a blue giraffe", subject="anna").memory_ids[0]
     joint = owner.extract("they met at the zoo", subject=["anna", "john"]).memory_ids[0]
     stays = owner.extract("the zebra stays", subject="john").memory_ids[0]
+    owner.get(gone)
+    assert [hit.memory.id for hit in owner.retrieve("blue giraffe", k=1).hits] == [gone]
     subject = subject_of(clinic, gone)
+    assert {"memory.write", "memory.read", "memory.search"} <= set(payloads_naming(clinic, subject, gone))
     folder = snapshot(clinic, backup)
     first = erase(clinic, "anna")
     assert payloads_naming(clinic, subject, gone, joint) == []

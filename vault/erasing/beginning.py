@@ -47,16 +47,7 @@ def begin(
         HeldError: a legal hold forbids it; nothing was begun.
         ConflictError: it touches others than the plan said, or another erasure of the person was begun before.
     """
-    record = ErasureRecord(
-        tenant=voice.tenant,
-        erasure_id=voice.erasure_id,
-        subject=plan.subject,
-        state=State.BEGUN,
-        begun=microseconds(parts.clock()),
-        finished=None,
-        intent_leaf=-1,
-        certificate=None,
-    )
+    record = ErasureRecord.beginning(voice, plan.subject, microseconds(parts.clock()))
     subjects: list[JsonValue] = [plan.subject]
     intent = voice.draft(EventType.EFFECT_INTENT, intent_payload(ERASURE, {"subjects": subjects}))
     matched: list[JsonValue] = [[kind, count] for kind, count in sorted(plan.counts.items())]

@@ -7,7 +7,7 @@ what it had done. It leaves the steps to `vault.erasing.run`, and the certificat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from sqlalchemy import Connection, Row, select, update
 
@@ -69,6 +69,11 @@ class ErasureRecord:
     intent_leaf: int
     certificate: str | None
     """Canonical text of what is certified."""
+
+    @classmethod
+    def beginning(cls, voice: "Voice", subject: str, begun: int) -> Self:
+        """Return one of a person that has no entry yet."""
+        return cls(voice.tenant, voice.erasure_id, subject, State.BEGUN, begun, None, -1, None)
 
     @property
     def begun_leaf(self) -> int:

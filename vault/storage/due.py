@@ -135,21 +135,6 @@ def current_rows(connection: Connection, tenant: str, memory_ids: Sequence[str])
     return found
 
 
-def versions_of(
-    connection: Connection, tenant: str, memory_ids: Sequence[str]
-) -> dict[str, list[StoredMemory]]:
-    """Return every version of these memories, by id; a memory of which one is not of the form of a row is left out."""
-    query = select(MEMORY).where(MEMORY.c.tenant_id == tenant, MEMORY.c.memory_id.in_(list(memory_ids)))
-    found: dict[str, list[StoredMemory]] = {}
-    damaged: set[str] = set()
-    for row in connection.execute(query.order_by(MEMORY.c.memory_id, MEMORY.c.version)):
-        try:
-            found.setdefault(row.memory_id, []).append(stored_memory(row))
-        except TamperedError:
-            damaged.add(row.memory_id)
-    return {memory_id: rows for memory_id, rows in found.items() if memory_id not in damaged}
-
-
 class VersionRead(NamedTuple):
     """A version of a memory as it was read, and what the log has to know it by."""
 

@@ -47,6 +47,15 @@ def test_others_are_written_about_as_before(clinic: Clinic, people: People, kind
     assert clinic.last().outcome == "ok"
 
 
+def test_what_is_left_of_a_memory_that_was_lost_goes_with_the_person(clinic: Clinic, people: People) -> None:
+    lost = people.alone[0]
+    clinic.sql("DELETE FROM memory WHERE memory_id = ?", lost)
+    assert clinic.count("embedding", f"memory_id = '{lost}'") == 1
+    erase(clinic)
+    left = [clinic.count(table, f"memory_id = '{lost}'") for table in ("memory_subject", "embedding")]
+    assert left == [0, 0]
+
+
 def test_what_was_written_before_goes_with_the_person(clinic: Clinic, people: People) -> None:
     assert people.annas
     for kind in ("consent", "care_team", "restriction", "objection"):

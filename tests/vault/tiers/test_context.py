@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.model import AccessTier
+from policies.model import AccessTier, Purpose
 from tests.simulators.clinic import CLINICIAN, OTHER_OWNER, OWNER, Clinic
 from vault.errors import InputInvalidError
 from vault.model import Annotations, Chat, Memory, MemoryTier, Provenance, Span, SpeakerRole, TrustState, Turn
+from vault.read_path import Question
 from vault.tiers.context import Placed, Rendered, arranged, block, estimated_tokens, rendered
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -171,6 +172,27 @@ def test_what_may_not_be_read_any_more_leaves_the_window(clinic: Clinic) -> None
     (gone,) = first.block.memory_ids
     clinic.sql("UPDATE memory SET owner = 'agent-2' WHERE memory_id = ?", gone)
     assert gone not in mem.context("hip", k=1).block.memory_ids
+
+
+def test_what_was_revoked_leaves_the_window(clinic: Clinic) -> None:
+    talk(clinic)
+    mem = clinic.mem(OWNER)
+    (gone,) = mem.context("knee", k=1).block.memory_ids
+    clinic.sql("UPDATE memory SET trust = 'revoked' WHERE memory_id = ?", gone)
+    assert gone not in mem.context("hip", k=1).block.memory_ids
+
+
+def test_all_that_is_revealed_together_is_named_in_the_entry_of_it(clinic: Clinic) -> None:
+    said = ("call 218 555 0159 about the knee", "the hip: call 218 555 0160")
+    ids = clinic.mem(OWNER).extract(Chat(tuple(Turn("Ana", one) for one in said)), subject="maria").memory_ids
+    question = Question("knee", 1, Purpose.TREATMENT, reveal=True)
+    _, memories = clinic.mem(OWNER)._read.together(OWNER, question, ids)
+    assert all(memories[one].revealed for one in ids)
+    payload = clinic.last().payload
+    assert isinstance(payload, dict)
+    told = payload["memories"]
+    assert isinstance(told, list)
+    assert sorted(map(str, told)) == sorted(ids)
 
 
 @pytest.mark.parametrize("tokens", [0, 7, -1, 10**9, "many", True])
