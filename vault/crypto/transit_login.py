@@ -83,17 +83,23 @@ class Login:
     def _renew(self, seconds: float) -> None:
         """Renew the token, or log in; as long as it lives, it is used whatever comes of that."""
         try:
-            if self._renewable:
-                self._tried = self._clock()
-                with self._attempt(seconds, self._token):
-                    self._take(self._client.auth.token.renew_self())
-                # Near its longest life a token is renewed for ever shorter: then only a login helps.
-                if self._expires is None or self._life >= self._whole_life / 2:
-                    return
+            if self._renewable and self._renewed(seconds):
+                return
             self._log_in(seconds)
         except RootUnusableError:
             if self._expires is None or self._clock() >= self._expires:
                 raise
+
+    def _renewed(self, seconds: float) -> bool:
+        """Renew the token; say whether no login is needed all the same."""
+        self._tried = self._clock()
+        try:
+            with self._attempt(seconds, self._token):
+                self._take(self._client.auth.token.renew_self())
+        except RootDeniedError:  # it expired while nobody asked, or was revoked: renewing it will never help
+            return False
+        # Near its longest life a token is renewed for ever shorter: then only a login helps, too.
+        return self._expires is None or self._life >= self._whole_life / 2
 
     def _log_in(self, seconds: float) -> None:
         self._tried = self._clock()

@@ -534,6 +534,19 @@ def test_a_token_that_can_not_be_renewed_is_used_to_its_end_and_told_of(site: Si
     assert root.health().notes == ()
 
 
+@pytest.mark.parametrize("idle", [45, 61, 86_400])
+def test_a_token_that_is_gone_when_its_renewal_is_due_is_followed_by_a_login(site: Site, idle: int) -> None:
+    site.write(SECRET)
+    site.server.state.login_ttl = 60
+    root = site.root(auth=TransitAuth.APPROLE, role=ROLE)
+    site.server.state.tokens.clear()  # it expired while nobody asked, or somebody took it back
+    site.ticks.now += idle
+    root.check()
+    asked = [path.rsplit("/", 1)[1] for path in site.server.asked if "auth" in path]
+    assert asked == ["login", "renew-self", "login"]
+    assert root.health().notes == ()
+
+
 def test_a_renewal_that_does_not_lengthen_is_followed_by_a_login(site: Site) -> None:
     site.write(SECRET)
     site.server.state.login_ttl = 60
