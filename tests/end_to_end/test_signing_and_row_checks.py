@@ -199,7 +199,7 @@ def test_a_log_that_fails_its_check_is_neither_signed_by_verification_nor_by_an_
         ("DELETE FROM edge", ROW_PRESENT),
         ("UPDATE edge SET kind = 'forged'", ROW_EDGE),
         ("UPDATE memory SET version = x'01', leaf_index = x'00'", ROW_DIGEST),
-        ("UPDATE memory SET owner = cast(x'ff' AS text)", "rows that can be read"),
+        ("UPDATE memory SET owner = cast(x'ff' AS text)", ROW_DIGEST),
         ("DELETE FROM audit_head WHERE tenant_id = 'clinic'", "log that takes an entry"),
     ],
 )
