@@ -225,7 +225,7 @@ class MemOS(LogView, AbstractContextManager["MemOS"]):
         query: str,
         *,
         tokens: int = 2_000,
-        k: int = 20,
+        k: int = 8,
         window: str = "",
         subject: str | Iterable[str] | None = None,
         purpose: Purpose | None = None,

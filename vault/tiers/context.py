@@ -22,8 +22,8 @@ from vault.model import Memory
 
 CountTokens = Callable[[str], int]
 _BYTES_A_TOKEN: Final = 3
-_AFTER_CLEARING: Final = 0.75
-"""Share of the budget that is left filled when it ran over."""
+_AFTER_CLEARING: Final = 0.5
+"""Share of the budget that is left filled when it ran over: what goes stood first, so all behind it moves."""
 _HEAD: Final = "<memories>\n"
 _FOOT: Final = "</memories>\n"
 
@@ -82,12 +82,10 @@ def rendered(memory: Memory, count: CountTokens) -> Rendered:
     told = memory.provenance
     marks = {
         "id": memory.id,
-        "version": str(memory.version),
         "trust": memory.trust.value,
         "from": told.role.value,
         "speaker": told.speaker,
-        "at": "" if told.at is None else told.at.isoformat(),
-        "episode": told.episode_id,
+        "at": "" if told.at is None else told.at.isoformat(timespec="minutes"),
     }
     named = "".join(f" {name}={_quoted(value)}" for name, value in marks.items() if value)
     text = f"<memory{named}>{escape(memory.text)}</memory>\n"
