@@ -78,6 +78,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         vault.IdentifierInvalidError: Problem(
             "identifier-invalid", 422, "An identifier is malformed", Exit.USAGE
         ),
+        vault.PipelineInvalidError: Problem("pipeline-invalid", 422, "The pipeline is not declared as one"),
+        vault.ContractError: Problem("contract", 422, "An operator's contract does not hold"),
+        vault.StepFailedError: Problem("step-failed", 409, "A step of a run failed", Exit.CONFLICT),
         vault.ScreeningRefusedError: Problem(
             "screening-refused", 422, "The privacy rules refuse the content"
         ),

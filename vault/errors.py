@@ -7,8 +7,11 @@ VaultError
 │   ├── TextInvalidError         text that cannot be stored: NUL, lone surrogates, invalid UTF-8
 │   ├── TimeInvalidError         a date outside years 1 to 9999 or unreadable
 │   ├── DocumentInvalidError     a file that is not what it says
-│   └── IdentifierInvalidError   a malformed tenant, principal, subject or memory id
+│   ├── IdentifierInvalidError   a malformed tenant, principal, subject or memory id
+│   ├── PipelineInvalidError     a pipeline that is not declared as one, or whose types do not fit
+│   └── ContractError            what goes into an operator or comes out of it is not as its contract says
 ├── ScreeningRefusedError        the privacy rules refuse this content
+├── StepFailedError              a step of a run failed: what was done before stands, and the run can go on
 ├── NotFoundError                no such thing for this principal
 ├── ConflictError                the thing changed or exists already
 │   ├── HeldError                a legal hold forbids it: nothing was removed
@@ -77,6 +80,30 @@ class DocumentInvalidError(InputInvalidError):
 
 class IdentifierInvalidError(InputInvalidError):
     """An identifier does not have the form of one."""
+
+
+class PipelineInvalidError(InputInvalidError):
+    """A pipeline is not what a pipeline has to be; the message says where."""
+
+
+class ContractError(InputInvalidError):
+    """An operator's input, its output, or what must hold before or after it is not as its contract says."""
+
+
+class StepFailedError(VaultError):
+    """A step of a run failed; what the steps before it did stands, and the run can go on from there.
+
+    Attributes:
+        run: Id of the run.
+        step: Name of the step.
+        reason: A fixed word.
+    """
+
+    def __init__(self, run: str, step: str, reason: str) -> None:
+        super().__init__(f"step {step} of {run} failed: {reason}")
+        self.run = run
+        self.step = step
+        self.reason = reason
 
 
 class ScreeningRefusedError(VaultError):

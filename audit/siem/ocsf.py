@@ -82,6 +82,8 @@ ACTIVITIES: Final[Mapping[str, Activity]] = {
     "subject.report": Activity(DATASTORE, 1, "Read"),
     "subject.consent": Activity(ENTITY, 3, "Update"),
     "subject.restrict": Activity(ENTITY, 3, "Update"),
+    "pipeline.run": Activity(DATASTORE, _OTHER, "Pipeline"),
+    "pipeline.step": Activity(DATASTORE, _OTHER, "Pipeline step"),
     "audit.read": Activity(DATASTORE, 1, "Read"),
     "audit.query": Activity(DATASTORE, 4, "Query"),
     "audit.lookup": Activity(DATASTORE, 4, "Query"),
