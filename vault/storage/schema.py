@@ -334,6 +334,61 @@ class EmergencyRow(_Row, table=True):
     leaf_index: int = Field(sa_column=_integer())
 
 
+class RunRow(_Row, table=True):
+    """A run of a pipeline, or of what a model asked for: how it stands, and nothing of what it was given."""
+
+    __tablename__ = "run"
+    tenant_id: str = Field(sa_column=_id())
+    run_id: str = Field(sa_column=_id())
+    principal_id: str = Field(sa_column=_word(64))
+    name: str = Field(sa_column=_word(64))
+    version: int = Field(sa_column=_integer())
+    definition: str = Field(sa_column=_word(80))
+    """Digest of what was declared."""
+    inputs: str = Field(sa_column=_word(80))
+    """Keyed digest of what it was given, for whoever goes on with it; empty once it ended."""
+    purpose: str = Field(sa_column=_word())
+    state: str = Field(sa_column=_word())
+    token: int = Field(sa_column=_integer())
+    """Grows with each beginning and end: what was begun before writes nothing any more."""
+    started: int = Field(sa_column=_integer())
+    finished: int | None = Field(sa_column=_integer(nullable=True))
+    leaf_index: int = Field(sa_column=_integer())
+
+    __table_args__ = (Index("run_by_principal", "tenant_id", "principal_id", "run_id"),)
+
+
+class RunStepRow(_Row, table=True):
+    """A step of a run that ended: what the steps after it need of it, as ids, numbers and fixed words."""
+
+    __tablename__ = "run_step"
+    tenant_id: str = Field(sa_column=_id())
+    run_id: str = Field(sa_column=_id())
+    step_id: str = Field(sa_column=_id())
+    operator: str = Field(sa_column=_word(64))
+    state: str = Field(sa_column=_word())
+    reason: str | None = Field(sa_column=Column(String(32), nullable=True))
+    took: int = Field(sa_column=_integer())
+    """Microseconds."""
+    kept: str | None = Field(sa_column=Column(Text, nullable=True))
+    """None once the run ended."""
+    leaf_index: int = Field(sa_column=_integer())
+
+
+class RunEffectRow(_Row, table=True):
+    """Something that a step did, written in the transaction that did it: it is never done twice."""
+
+    __tablename__ = "run_effect"
+    tenant_id: str = Field(sa_column=_id())
+    run_id: str = Field(sa_column=_id())
+    step_id: str = Field(sa_column=_id())
+    call: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    """Which of the step's calls, from 0."""
+    told: str = Field(sa_column=Column(Text, nullable=False))
+    """What the call answered, as ids and numbers."""
+    leaf_index: int = Field(sa_column=_integer())
+
+
 def table(row: type[SQLModel]) -> Table:
     """The Core table of a row class, for inserts without the object layer."""
     found = SQLModel.metadata.tables[str(row.__tablename__)]
@@ -363,6 +418,9 @@ def table(row: type[SQLModel]) -> Table:
     CARE_TEAM,
     CONSENT,
     EMERGENCY,
+    RUN,
+    RUN_STEP,
+    RUN_EFFECT,
 ) = (
     table(row)
     for row in (
@@ -387,6 +445,9 @@ def table(row: type[SQLModel]) -> Table:
         CareTeamRow,
         ConsentRow,
         EmergencyRow,
+        RunRow,
+        RunStepRow,
+        RunEffectRow,
     )
 )
 CONTENT_TABLES = (SUBJECT, EPISODE, MEMORY, MEMORY_SUBJECT, EMBEDDING, EDGE)
@@ -395,5 +456,7 @@ LIFE_TABLES = (TOMBSTONE, HOLD, HOLD_TARGET, LEASE, JOB, USAGE, QUARANTINE, REVI
 """Tables of what time and people do to it."""
 ACCESS_TABLES = (CARE_TEAM, CONSENT, EMERGENCY)
 """Tables of what a decision about it depends on, beside the rules."""
-WALLED_TABLES = (*CONTENT_TABLES, *LIFE_TABLES, *ACCESS_TABLES)
+RUN_TABLES = (RUN, RUN_STEP, RUN_EFFECT)
+"""Tables of how far runs came: ids, numbers and fixed words."""
+WALLED_TABLES = (*CONTENT_TABLES, *LIFE_TABLES, *ACCESS_TABLES, *RUN_TABLES)
 """Tables behind the row-level tenant wall."""

@@ -129,6 +129,10 @@ def test_a_column_without_a_seal_holds_ids_words_and_numbers_only() -> None:
         "consent": "tenant_id subject_id purpose since leaf_index",
         "emergency": "tenant_id emergency_id principal_id reason case_id purpose started until noticed stopped"
         " stopped_by reviewed reviewed_by verdict leaf_index",
+        "run": "tenant_id run_id principal_id name version definition inputs purpose state token started finished"
+        " leaf_index",
+        "run_step": "tenant_id run_id step_id operator state reason took kept leaf_index",
+        "run_effect": "tenant_id run_id step_id call told leaf_index",
     }
     assert clear == {(table, name) for table, names in expected.items() for name in names.split()}
 

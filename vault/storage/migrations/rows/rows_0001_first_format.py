@@ -300,6 +300,47 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "memory_id"),
     )
     op.create_table(
+        "run",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("principal_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("definition", sa.String(length=80), nullable=False),
+        sa.Column("inputs", sa.String(length=80), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("started", sa.BigInteger(), nullable=False),
+        sa.Column("finished", sa.BigInteger(), nullable=True),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "run_id"),
+    )
+    op.create_index("run_by_principal", "run", ["tenant_id", "principal_id", "run_id"], unique=False)
+    op.create_table(
+        "run_effect",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("step_id", sa.String(length=64), nullable=False),
+        sa.Column("call", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "run_id", "step_id", "call"),
+    )
+    op.create_table(
+        "run_step",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("step_id", sa.String(length=64), nullable=False),
+        sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=True),
+        sa.Column("took", sa.BigInteger(), nullable=False),
+        sa.Column("kept", sa.Text(), nullable=True),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "run_id", "step_id"),
+    )
+    op.create_table(
         "subject",
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("subject_id", sa.String(length=64), nullable=False),
