@@ -29,6 +29,7 @@ class IdKind(StrEnum):
     ERASURE = "era"
     SNAPSHOT = "snp"
     EMERGENCY = "emg"
+    RUN = "run"
 
 
 _PATTERNS: Final = {kind: re.compile(rf"{kind}_[{_ALPHABET}]{{26}}", re.ASCII) for kind in IdKind}

@@ -18,6 +18,7 @@ from vault.crypto.sealed import Sealed
 from vault.errors import ConflictError
 from vault.grant import Grant
 from vault.model import EdgeKind, TrustState
+from vault.storage.beside import BESIDE
 from vault.storage.group_commit import GroupCommit, Row, WriteSet
 from vault.storage.read_unit import within
 from vault.storage.removal import TombstoneKind, expect_not_erased, has_tombstones
@@ -34,6 +35,7 @@ class WriteUnit:
         self._commit = commit
         self._grant = grant
         self._work = WriteSet()
+        self._beside = BESIDE.get()  # of the thread that asks: another may commit
 
     def entry(self, draft: EntryDraft) -> None:
         """Add an audit entry.
@@ -181,7 +183,7 @@ class WriteUnit:
         if prepare is not None:
             self._work.prepare = partial(self._fill, prepare)
         else:
-            self._expect_entry()
+            self._complete()
         self._work.finish = finish
         try:
             return self._commit.submit(self._work)
@@ -195,11 +197,13 @@ class WriteUnit:
         for part in (work.drafts, work.rows, work.changes):
             part.clear()
         prepare()
-        self._expect_entry()
+        self._complete()
 
-    def _expect_entry(self) -> None:
+    def _complete(self) -> None:
         if not self._work.drafts:
             raise ConflictError("expected at least one audit entry")
+        if self._beside is not None:
+            self._beside(self._work)
 
     def _current(self, memory_id: str, version: int) -> ColumnElement[bool]:
         return and_(
