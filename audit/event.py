@@ -44,6 +44,8 @@ class EventType(StrEnum):
     """A memory was opened to a wider access tier, after a look at its content."""
     MEMORY_EXPIRE = "memory.expire"
     """Memories came to the end of their term."""
+    MEMORY_MOVE = "memory.move"
+    """Memories moved to another memory tier: nothing of them is lost."""
     MEMORY_QUARANTINE = "memory.quarantine"
     """A bad row is not served any more, or is served again."""
     MEMORY_RESCREEN = "memory.rescreen"

@@ -18,6 +18,7 @@ from lifecycle.jobs.consistency import ConsistencyJob
 from lifecycle.jobs.erasure import ErasureJob
 from lifecycle.jobs.expire import ExpiryJob
 from lifecycle.jobs.hold_review import HoldReviewJob
+from lifecycle.jobs.placement import PlacementJob
 from lifecycle.jobs.rekey import RekeyJob
 from lifecycle.jobs.rescan import RescanJob
 from lifecycle.jobs.snapshot import RestoreDrillJob, SnapshotJob
@@ -35,6 +36,7 @@ JOBS: Final[tuple[Scheduled, ...]] = (
     _line(ErasureJob(), "10m", "finish erasures that were cut short", at_start=True),
     _line(ExpiryJob(), "53 1 * * *", "end the terms of memories, as retention.yaml says", seconds=600),
     _line(StalenessJob(), "31 5 * * sun", "bring stale memories up for review", seconds=300),
+    _line(PlacementJob(), "19 3 * * *", "move memories between memory tiers, as retention.yaml says"),
     _line(RescanJob(), "41 2 * * *", "screen memories again that an older privacy gate let pass"),
     _line(RekeyJob(), "11 4 * * *", "seal rows anew that lie under older versions of their keys"),
     _line(HoldReviewJob(), "7 6 * * *", "tell of legal holds whose review is due"),

@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from policies.errors import PolicyInvalidError
+from policies.placement import check_placement
 from policies.privacy import EntityType
 from policies.retention_check import check_rules
 from policies.retention_model import Floor, RetentionRules
@@ -37,6 +38,7 @@ def parse_retention_rules(text: str) -> RetentionRules:
         place = ".".join(map(str, first["loc"])) or "the file"
         raise PolicyInvalidError(f"retention.yaml, {place}: {first['msg']}") from None
     check_rules(rules)
+    check_placement(rules)
     return rules
 
 

@@ -26,6 +26,9 @@ MAX_CHOSEN: Final = 4_096
 SOURCES: Final = ("chat", "text", "markdown", "json")
 """Kinds of sources; `vault.model.SourceKind` repeats them."""
 
+TIERS: Final = ("reference", "activation", "plaintext")
+"""Memory tiers; `vault.model.MemoryTier` repeats them."""
+
 RESERVED: Final = frozenset({DEFAULT_RULE, "none", "unclassified"})
 
 
@@ -246,6 +249,39 @@ class StalenessRules(_Part):
     """How long one that somebody kept is left alone."""
 
 
+def _tier(value: object) -> object:
+    if value not in TIERS:
+        raise ValueError(f"expected one of {', '.join(TIERS)}")
+    return value
+
+
+_Tier = Annotated[str, BeforeValidator(_tier)]
+_Within = Annotated[Duration | None, BeforeValidator(_duration)]
+
+
+class PlacementRule(_Narrowing):
+    """When a memory moves from one memory tier to another; all that is said has to be so."""
+
+    id: Id
+    tiers: Annotated[tuple[_Tier, ...], BeforeValidator(_tuple), Field(alias="from")]
+    to: _Tier
+    classes: _Ids | None = None
+    used_within: _Within = Field(default=None, alias="used-within")
+    """It was found, read or revealed since so long ago."""
+    unused_for: _Within = Field(default=None, alias="unused-for")
+    """It was neither written, found, read nor revealed for so long."""
+    written_within: _Within = Field(default=None, alias="written-within")
+    """It was written since so long ago."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.to in self.tiers:
+            raise ValueError("expected to: another memory tier than those under from")
+        if not self.model_fields_set & {"classes", "used_within", "unused_for", "written_within"}:
+            raise ValueError("expected used-within, unused-for, written-within or classes")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a memory is written, without what it holds."""
@@ -268,6 +304,7 @@ class RetentionRules(_Part):
     floors: Annotated[tuple[Floor, ...], Field(max_length=MAX_RULES), BeforeValidator(_list)]
     rules: Annotated[tuple[Rule, ...], Field(max_length=MAX_RULES), BeforeValidator(_list)]
     default: Id
+    placement: Annotated[tuple[PlacementRule, ...], Field(max_length=MAX_RULES), BeforeValidator(_list)] = ()
 
     @cached_property
     def _chosen(self) -> dict[tuple[Place, frozenset[EntityType]], tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""Into reference memory: a memory's content compressed and sealed anew, out of daily use and nothing lost.
+"""Into reference memory and back: content compressed, or as it was, and sealed anew; nothing is lost.
 
-Owns what becomes of the rows. It leaves who decides to `vault.review`, `vault.staleness` and `vault.expiry`, the form
-of compressed content to `vault.compression`, and the writing to `vault.storage.rewriting`.
+Owns what becomes of the rows. It leaves who decides to `vault.review`, `vault.staleness`, `vault.expiry` and
+`vault.tiers.placement`, the form of compressed content to `vault.compression`, and the writing to `vault.storage.rewriting`.
 
 It is found, read and revealed as before: nothing of its text, marks, annotations or originals is changed. Every
 version is written anew, so that no former one keeps the larger form. A hold does not stand against it.
@@ -49,7 +49,7 @@ def what_was_compressed(archived: Archived, reason: str) -> dict[str, JsonValue]
 
 
 class Archive:
-    """Puts memories of one vault into reference memory."""
+    """Puts memories of one vault into reference memory, and takes them back."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -61,18 +61,22 @@ class Archive:
             TamperedError: it does not stand where it was sealed.
             KeyAccessError: or one of its kinds.
         """
+        return self._anew(tenant, stored, MemoryTier.REFERENCE)
+
+    def _anew(self, tenant: str, stored: StoredMemory, to: MemoryTier) -> StoredMemory:
+        form = compressed if to is MemoryTier.REFERENCE else _unchanged
         keys = self._parts.keyring.tenant(tenant)
         place = stored.memory_id, stored.version, stored.access_tier
         old = keys.opening_key(stored.subjects, key_versions(stored.text)).bind(*place)
         new = keys.sealing_key(stored.subjects, create=False).bind(*place)
 
         def anew(name: SealedField, sealed: Sealed) -> Sealed:
-            return new.seal(name, compressed(expanded(old.open(name, sealed))))
+            return new.seal(name, form(expanded(old.open(name, sealed))))
 
         originals = stored.originals
         return replace(
             stored,
-            memory_tier=MemoryTier.REFERENCE,
+            memory_tier=to,
             text=anew(SealedField.TEXT, stored.text),
             attributes=anew(SealedField.ATTRIBUTES, stored.attributes),
             originals=None if originals is None else anew(SealedField.ORIGINALS, originals),
@@ -80,12 +84,13 @@ class Archive:
             terms=new.seal(SealedField.TERMS, old.open(SealedField.TERMS, stored.terms)),
         )
 
-    def of(self, tenant: str, memory_ids: Sequence[str]) -> Archived:
-        """Return what puts memories into reference memory, for one transaction.
+    def of(self, tenant: str, memory_ids: Sequence[str], to: MemoryTier = MemoryTier.REFERENCE) -> Archived:
+        """Return what puts memories into reference memory, or back into another, for one transaction.
 
         Args:
             tenant: Whose.
             memory_ids: A few hundred at most.
+            to: The memory tier; of any but reference memory the content is as it was written.
 
         Raises:
             ConflictError: a row is not what the log says, or cannot be opened.
@@ -102,7 +107,7 @@ class Archive:
             stored = row.stored
             try:
                 told.expect(row.told_at, stored.memory_id, stored.version, row.digest)
-                anew.append((stored, self.compressed(tenant, stored)))
+                anew.append((stored, self._anew(tenant, stored, to)))
             except RootUnusableError:
                 raise
             except UNREADABLE:
@@ -110,3 +115,7 @@ class Archive:
                     f"{stored.memory_id} is not what was written, or cannot be opened"
                 ) from None
         return Archived(Rewriting(tenant, anew), sum(row.is_current for row in rows))
+
+
+def _unchanged(content: bytes) -> bytes:
+    return content

@@ -29,13 +29,13 @@ from vault.context_path import Context, ContextPath, ContextQuestion
 from vault.crypto.aead import MAX_SUBJECTS
 from vault.errors import IdentifierInvalidError, InputInvalidError
 from vault.journal import Call
-from vault.log_view import LogView
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
 from vault.parts import Parts
 from vault.promotion import Promotion, Promotions
 from vault.read_path import Question, ReadPath
 from vault.tiers.context import CountTokens, estimated_tokens
+from vault.tiers.view import TierView
 from vault.update_path import Change, UpdatePath
 from vault.write_path import WritePath, WriteRequest
 
@@ -60,7 +60,7 @@ class _Paths:
         self.context: Final = ContextPath(self.read, parts.windows)
 
 
-class MemOS(LogView, AbstractContextManager["MemOS"]):
+class MemOS(TierView, AbstractContextManager["MemOS"]):
     """One principal's memory, and its view of the log.
 
     Args:

@@ -37,6 +37,7 @@ from vault.roots import check_root_options, create_root, root_kind
 from vault.storage.directory import VaultDirectory
 from vault.storage.group_commit import WriteSet
 from vault.storage.schema import TENANT
+from vault.tiers.warming import warm
 from vault.vault_options import VaultOptions
 
 __all__ = [
@@ -300,6 +301,7 @@ class Vault(AbstractContextManager["Vault"]):
         self.parts.store.drop_vectors_but(self.parts.embedding.model)
         for tenant in tenants:
             fill_index(self.parts, tenant)
+            warm(self.parts, tenant, len(tenants))
         event = self.parts.journal.event
         opening, missing = self.parts.assurance.opening()
         drafts = [loaded, opening]

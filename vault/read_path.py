@@ -98,8 +98,8 @@ class ReadPath:
             raise InputInvalidError(f"expected k from 1 to {MAX_HITS}")
         # 1. Authorise
         call = Call(principal, Action.SEARCH, question.purpose, question.emergency)
-        grant = self._authorise(call)
-        revealing = self._authorise(replace(call, action=Action.REVEAL)) if question.reveal else None
+        grant = self.authorise(call)
+        revealing = self.authorise(replace(call, action=Action.REVEAL)) if question.reveal else None
         # 2. Screen
         check_visible("query", question.text, parts.limits.query_chars)
         subject_ids = parts.sealers.subject_ids(grant.tenant, question.subjects)
@@ -131,7 +131,7 @@ class ReadPath:
             shown = [one for one in read if memories[one].revealed]
             leaf = parts.journal.note(revealing, {"memories": list(shown), "count": len(shown)})
         # 6. Return
-        return Answer(hits, screened.text, self._receipt(grant, read, leaf)), memories
+        return Answer(hits, screened.text, self.receipt(grant, read, leaf)), memories
 
     def get(self, call: Call, memory_id: str) -> Memory:
         """Return one memory by its id, masked or, where the call is to reveal, revealed.
@@ -142,7 +142,7 @@ class ReadPath:
             NotFoundError: no such memory within reach.
         """
         check_vault_id(IdKind.MEMORY, memory_id)
-        grant = self._authorise(call, resource=memory_id)
+        grant = self.authorise(call, resource=memory_id)
         rows = self._parts.store.found(grant, [memory_id])
         self._report(grant, rows.damaged)
         if rows.damaged:
@@ -155,9 +155,15 @@ class ReadPath:
             raise failure
         memory = memories[memory_id]
         leaf = self._parts.journal.note(grant, {"memories": [memory_id], "count": 1}, resource=memory_id)
-        return replace(memory, receipt=self._receipt(grant, [memory_id], leaf))
+        return replace(memory, receipt=self.receipt(grant, [memory_id], leaf))
 
-    def _receipt(self, grant: Grant, memory_ids: Sequence[str], leaf: Leaf) -> Receipt:
+    def opened(self, grant: Grant, rows: FoundRows) -> tuple[Memory, ...]:
+        """Return memories masked, in the order of their rows; what is damaged is left out and logged (law 12)."""
+        self._report(grant, rows.damaged)
+        return tuple(self._view(rows, grant, ())[0].values())
+
+    def receipt(self, grant: Grant, memory_ids: Sequence[str], leaf: Leaf) -> Receipt:
+        """Return the receipt of an entry that says what was read."""
         return Receipt(
             memory_ids=tuple(memory_ids),
             episode_id=None,
@@ -178,7 +184,12 @@ class ReadPath:
         with self._parts.store.read(grant) as unit:
             return subject_ids if unit.reaches(subject_ids[0]) else ()
 
-    def _authorise(self, call: Call, *, resource: str | None = None) -> Grant:
+    def authorise(self, call: Call, *, resource: str | None = None) -> Grant:
+        """Return what a call is granted over all memories, under its emergency.
+
+        Raises:
+            DeniedError: nothing; the denial is logged.
+        """
         parts, emergency = self._parts, call.emergency
         if emergency is not None:
             check_vault_id(IdKind.EMERGENCY, emergency)

@@ -67,6 +67,7 @@ ACTIVITIES: Final[Mapping[str, Activity]] = {
     "memory.organize": Activity(DATASTORE, 2, "Update"),
     "memory.promote": Activity(DATASTORE, 2, "Update"),
     "memory.expire": Activity(DATASTORE, 7, "Delete"),
+    "memory.move": Activity(DATASTORE, _OTHER, "Move"),
     "memory.quarantine": Activity(DATASTORE, _OTHER, "Quarantine"),
     "memory.rescreen": Activity(DATASTORE, 2, "Update"),
     "memory.review": Activity(DATASTORE, _OTHER, "Review"),

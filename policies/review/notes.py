@@ -159,6 +159,8 @@ def retention_notes(base: RetentionRules, head: RetentionRules) -> Iterator[Note
         yield _kept(f"what no rule speaks of is of class {head.default}, was {base.default}")
     if base.staleness != head.staleness:
         yield _kept("memories come up for review, or are compressed, at other times")
+    if base.placement != head.placement:
+        yield _kept("memories move between memory tiers by other rules", Severity.LOW)
     if base.clock != head.clock:
         yield _kept(f"the clock is doubted after {head.clock.longest_gap}, was {base.clock.longest_gap}")
 

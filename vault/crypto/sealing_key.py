@@ -24,8 +24,8 @@ from vault.errors import IdentifierInvalidError, StorageError, TamperedError, Va
 class Keeper(Protocol):
     """Keeps what a key opened, until the key goes."""
 
-    def adopt(self, owner: object) -> None:
-        """Keep content for a key from now on."""
+    def adopt(self, owner: object, tenant: str) -> None:
+        """Keep content for a key of a tenant from now on."""
         ...
 
     def opened(self, owner: object, place: bytes, sealed: bytes, open_: Callable[[], bytes]) -> bytes:
@@ -148,7 +148,7 @@ class SealingKey:
         self._ready()
         if self._keeper is not keeper:
             self._keeper = keeper
-            keeper.adopt(self)
+            keeper.adopt(self, self.name.tenant)
             if self._aead is None:  # closed meanwhile, by another thread that saw no keeper
                 keeper.forget(self)
         return keeper.opened(self, bound, sealed.data, partial(self.open_bound, bound, sealed))

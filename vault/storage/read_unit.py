@@ -56,6 +56,16 @@ class ReadUnit:
         query = self._memory_query().where(MEMORY.c.memory_id == memory_id).order_by(MEMORY.c.version)
         return list(self._whole(self._select(query)))
 
+    def first_versions(self, episode_id: str, start: int, limit: int) -> list[StoredMemory]:
+        """Return the memories of an episode as they were first written, from a position on, in their order."""
+        query = (
+            self._memory_query()
+            .where(MEMORY.c.episode_id == episode_id, MEMORY.c.version == 1, MEMORY.c.position >= start)
+            .order_by(MEMORY.c.position, MEMORY.c.memory_id)
+            .limit(limit)
+        )
+        return list(self._whole(self._select(query)))
+
     def source_of(self, episode_id: str) -> str:
         """Return the kind of the source that an episode was; empty where it is not there."""
         query = select(EPISODE.c.kind).where(

@@ -65,15 +65,35 @@ class _Item:
         self.content[:] = bytes(len(self.content))
 
 
+class _Use:
+    """What one tenant has of it."""
+
+    __slots__ = ("evicted", "hits", "items", "misses", "size", "wiped")
+
+    def __init__(self) -> None:
+        self.items = self.size = self.hits = self.misses = self.evicted = self.wiped = 0
+
+
+class _Owned:
+    """What is kept for one key."""
+
+    __slots__ = ("places", "use")
+
+    def __init__(self, use: _Use) -> None:
+        self.places: set[bytes] = set()
+        self.use = use
+
+
 class ActivationMemory:
     """Opened fields, the least recently used of which goes first. May be shared by threads."""
 
     def __init__(self, limits: ActivationLimits | None = None) -> None:
-        self._limits: Final = limits or ActivationLimits()
+        self.limits: Final = limits or ActivationLimits()
         self._held: OrderedDict[bytes, _Item] = OrderedDict()
-        self._of: dict[object, set[bytes]] = {}
+        self._of: dict[object, _Owned] = {}
+        self._uses: dict[str, _Use] = {}
+        """By tenant."""
         self._size = 0
-        self._hits = self._misses = self._evicted = self._wiped = 0
         self._lock = threading.Lock()
 
     def opened(self, owner: object, place: bytes, sealed: bytes, open_: Callable[[], bytes]) -> bytes:
@@ -86,12 +106,15 @@ class ActivationMemory:
             open_: Opens it; what it raises passes.
         """
         with self._lock:
+            owned = self._of.get(owner)
             item = self._held.get(place)
             if item is not None and item.owner is owner and item.sealed == sealed:
                 self._held.move_to_end(place)
-                self._hits += 1
+                if owned is not None:
+                    owned.use.hits += 1
                 return bytes(item.content)
-            self._misses += 1
+            if owned is not None:
+                owned.use.misses += 1
         content = open_()
         self._keep(owner, place, _Item(owner, sealed, content))
         return content
@@ -99,45 +122,53 @@ class ActivationMemory:
     def forget(self, owner: object) -> None:
         """Wipe what is kept for a key that goes; nothing is kept for it again."""
         with self._lock:
-            places = self._of.pop(owner, set())
-            self._wiped += len(places)
-            for place in places:
-                self._take(place)
+            owned = self._of.pop(owner, None)
+            if owned is None:
+                return
+            owned.use.wiped += len(owned.places)
+            for place in owned.places:
+                self._take(place, owned.use)
 
-    def adopt(self, owner: object) -> None:
-        """Keep content for a key from now on, until it goes."""
+    def adopt(self, owner: object, tenant: str = "") -> None:
+        """Keep content for a key of a tenant from now on, until it goes."""
         with self._lock:
-            self._of.setdefault(owner, set())
+            if owner not in self._of:
+                self._of[owner] = _Owned(self._uses.setdefault(tenant, _Use()))
 
-    def status(self) -> ActivationStatus:
-        """Return what it holds, in numbers."""
+    def status(self, tenant: str | None = None) -> ActivationStatus:
+        """Return what it holds, in numbers: of all tenants, or of one."""
         with self._lock:
+            uses = [use for name, use in self._uses.items() if tenant in (None, name)]
             return ActivationStatus(
-                len(self._held), self._size, self._hits, self._misses, self._evicted, self._wiped
+                *(sum(getattr(use, name) for use in uses) for name in ActivationStatus.__slots__)
             )
 
     def _keep(self, owner: object, place: bytes, item: _Item) -> None:
         size = item.size(place)
         with self._lock:
-            of_owner = self._of.get(owner)
-            if of_owner is None or size > self._limits.size or not self._limits.items:
+            owned = self._of.get(owner)
+            if owned is None or size > self.limits.size or not self.limits.items:
                 return  # the key went while this was opened; or one item would push out all others
             if place in self._held:
                 self._drop(place)
             self._held[place] = item
-            of_owner.add(place)
+            owned.places.add(place)
+            owned.use.items += 1
+            owned.use.size += size
             self._size += size
-            while len(self._held) > self._limits.items or self._size > self._limits.size:
-                self._evicted += 1
-                self._drop(next(iter(self._held)))
+            while len(self._held) > self.limits.items or self._size > self.limits.size:
+                self._drop(next(iter(self._held))).evicted += 1
 
-    def _drop(self, place: bytes) -> None:
-        of_owner = self._of.get(self._held[place].owner)
-        if of_owner is not None:
-            of_owner.discard(place)
-        self._take(place)
+    def _drop(self, place: bytes) -> _Use:
+        owned = self._of[self._held[place].owner]
+        owned.places.discard(place)
+        self._take(place, owned.use)
+        return owned.use
 
-    def _take(self, place: bytes) -> None:
+    def _take(self, place: bytes, use: _Use) -> None:
         item = self._held.pop(place)
-        self._size -= item.size(place)
+        size = item.size(place)
+        self._size -= size
+        use.items -= 1
+        use.size -= size
         item.wipe()

@@ -36,8 +36,8 @@ class ContextWindows:
     limit: int = 4_096
     _held: OrderedDict[WindowName, tuple[int, tuple[Placed, ...]]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _tokens: int = 0
-    _reused: int = 0
+    _spared: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Tokens of all blocks, and those that stood there before, by tenant."""
 
     def of(self, name: WindowName) -> tuple[int, tuple[Placed, ...]]:
         """Return how many questions a window saw, and what it holds."""
@@ -51,10 +51,12 @@ class ContextWindows:
             self._held.move_to_end(name)
             while len(self._held) > self.limit:
                 self._held.popitem(last=False)
-            self._tokens += made.tokens
-            self._reused += made.reused
+            tokens, reused = self._spared.get(name[0], (0, 0))
+            self._spared[name[0]] = tokens + made.tokens, reused + made.reused
 
-    def use(self) -> ContextUse:
-        """Return what the windows spared, in numbers."""
+    def use(self, tenant: str | None = None) -> ContextUse:
+        """Return what the windows spared, in numbers: of all tenants, or of one."""
         with self._lock:
-            return ContextUse(len(self._held), self._tokens, self._reused)
+            windows = sum(tenant in (None, name[0]) for name in self._held)
+            spared = [pair for name, pair in self._spared.items() if tenant in (None, name)]
+            return ContextUse(windows, sum(pair[0] for pair in spared), sum(pair[1] for pair in spared))

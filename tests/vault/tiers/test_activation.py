@@ -184,10 +184,10 @@ def test_nothing_is_kept_for_a_key_that_is_closed_while_it_is_handed_over() -> N
     sealed = sealer.seal(SealedField.TEXT, b"the knee")
 
     class Closing(ActivationMemory):
-        def adopt(self, owner: object) -> None:
+        def adopt(self, owner: object, tenant: str = "") -> None:
             key._keeper = None  # as if the other thread had looked just before
             key.close()
-            super().adopt(owner)
+            super().adopt(owner, tenant)
             key._keeper = self
 
     memory = Closing()
