@@ -389,6 +389,44 @@ class RunEffectRow(_Row, table=True):
     leaf_index: int = Field(sa_column=_integer())
 
 
+class TaskRow(_Row, table=True):
+    """Work that was put off: what kind, about whom, under whom, and how it stands. No content."""
+
+    __tablename__ = "task"
+    tenant_id: str = Field(sa_column=_id())
+    task_id: str = Field(sa_column=_id())
+    kind: str = Field(sa_column=_word())
+    subject_id: str = Field(sa_column=_id(key=False))
+    principal_id: str = Field(sa_column=_word(64))
+    roles: str = Field(sa_column=Column(Text, nullable=False))
+    assurance: str = Field(sa_column=_word())
+    purpose: str = Field(sa_column=_word())
+    state: str = Field(sa_column=_word())
+    priority: int = Field(sa_column=_integer())
+    rank: int = Field(sa_column=_integer())
+    """When it was queued, later by so much as it is less urgent: the least is next, so nothing waits for ever."""
+    key: str = Field(sa_column=_word(64))
+    """Keyed digest by which the same work is queued once."""
+    queued: int = Field(sa_column=_integer())
+    due: int = Field(sa_column=_integer())
+    attempts: int = Field(sa_column=_integer())
+    holder: str = Field(sa_column=_word(64))
+    token: int = Field(sa_column=_integer())
+    """Grows with each taking, and fences off whoever had it before."""
+    until: int = Field(sa_column=_integer())
+    finished: int | None = Field(sa_column=_integer(nullable=True))
+    reason: str | None = Field(sa_column=Column(String(64), nullable=True))
+    seal: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Over what it is to do and under whom, with a key of the tenant."""
+    leaf_index: int = Field(sa_column=_integer())
+
+    __table_args__ = (
+        Index("task_by_rank", "tenant_id", "state", "rank"),
+        Index("task_by_key", "tenant_id", "key", unique=True),
+        Index("task_by_subject", "tenant_id", "subject_id"),
+    )
+
+
 def table(row: type[SQLModel]) -> Table:
     """The Core table of a row class, for inserts without the object layer."""
     found = SQLModel.metadata.tables[str(row.__tablename__)]
@@ -421,6 +459,7 @@ def table(row: type[SQLModel]) -> Table:
     RUN,
     RUN_STEP,
     RUN_EFFECT,
+    TASK,
 ) = (
     table(row)
     for row in (
@@ -448,6 +487,7 @@ def table(row: type[SQLModel]) -> Table:
         RunRow,
         RunStepRow,
         RunEffectRow,
+        TaskRow,
     )
 )
 CONTENT_TABLES = (SUBJECT, EPISODE, MEMORY, MEMORY_SUBJECT, EMBEDDING, EDGE)
@@ -458,5 +498,7 @@ ACCESS_TABLES = (CARE_TEAM, CONSENT, EMERGENCY)
 """Tables of what a decision about it depends on, beside the rules."""
 RUN_TABLES = (RUN, RUN_STEP, RUN_EFFECT)
 """Tables of how far runs came: ids, numbers and fixed words."""
-WALLED_TABLES = (*CONTENT_TABLES, *LIFE_TABLES, *ACCESS_TABLES, *RUN_TABLES)
+QUEUE_TABLES = (TASK,)
+"""Tables of work that was put off."""
+WALLED_TABLES = (*CONTENT_TABLES, *LIFE_TABLES, *ACCESS_TABLES, *RUN_TABLES, *QUEUE_TABLES)
 """Tables behind the row-level tenant wall."""

@@ -300,6 +300,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "memory_id"),
     )
     op.create_table(
+        "task",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("task_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("principal_id", sa.String(length=64), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("assurance", sa.String(length=16), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("priority", sa.BigInteger(), nullable=False),
+        sa.Column("rank", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("queued", sa.BigInteger(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("finished", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("seal", sa.LargeBinary(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "task_id"),
+    )
+    op.create_index("task_by_rank", "task", ["tenant_id", "state", "rank"], unique=False)
+    op.create_index("task_by_key", "task", ["tenant_id", "key"], unique=True)
+    op.create_index("task_by_subject", "task", ["tenant_id", "subject_id"], unique=False)
+    op.create_table(
         "run",
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("run_id", sa.String(length=64), nullable=False),
