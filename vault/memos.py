@@ -27,6 +27,7 @@ from policies.model import AccessTier, Action, Principal, Purpose, Resource, Rol
 from vault.bundles.following import Following
 from vault.context_path import Context, ContextPath, ContextQuestion
 from vault.crypto.aead import MAX_SUBJECTS
+from vault.engineered.view import PipelineView
 from vault.errors import IdentifierInvalidError, InputInvalidError
 from vault.journal import Call
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
@@ -60,7 +61,7 @@ class _Paths:
         self.context: Final = ContextPath(self.read, parts.windows)
 
 
-class MemOS(TierView, AbstractContextManager["MemOS"]):
+class MemOS(PipelineView, TierView, AbstractContextManager["MemOS"]):
     """One principal's memory, and its view of the log.
 
     Args:

@@ -38,10 +38,11 @@ from vault.engineered.marks import StepMark
 from vault.engineered.stepping import StepMemory, View
 from vault.engineered.working import REFUSALS, Ended, RefusedError, reason_of, work_in_time
 from vault.errors import (
+    ConflictError,
     ContractError,
 )
 from vault.grant import EVERY_MEMORY, Grant, authorise
-from vault.ids import IdKind, new_id
+from vault.ids import IdKind, check_vault_id, new_id
 from vault.journal import Call
 from vault.operators.catalogue import Catalogue
 from vault.parts import Parts
@@ -59,6 +60,8 @@ from vault.storage.run_rows import (
     finish,
     put_step,
     run_row,
+    stored_run,
+    stored_steps,
 )
 
 if TYPE_CHECKING:
@@ -190,6 +193,33 @@ class Executor:
         parts.store.submit(WriteSet(drafts=[draft], rows=[run_row(stored, grant.tenant)]))
         parts.probe("run-begun")
         return run
+
+    def resume(self, run_id: str, terms: RunTerms) -> Run:
+        """Go on with a run that failed, or whose process ended; whoever was at it writes nothing any more.
+
+        Raises:
+            DeniedError: as for `begin`.
+            NotFoundError: the principal has no such run.
+            ConflictError: it ended, or is of another definition, purpose or input.
+            LeaseLostError: somebody else went on with it at the same moment.
+        """
+        parts = self._parts
+        check_vault_id(IdKind.RUN, run_id)
+        grant = self.authorised(terms)
+        with parts.store.log_connection(grant.tenant) as connection:
+            stored = stored_run(connection, grant.tenant, run_id, grant.principal.id)
+        _expect_same(stored, terms)
+        place, token = RunPlace(grant.tenant, run_id, stored.token + 1), stored.token
+
+        def change(connection: Connection, _leaves: "Sequence[Leaf]") -> None:
+            change_run(connection, place, token, RunState.RUNNING)
+
+        draft = parts.journal.allowed(grant, _told(terms, "resumed"), resource=run_id, event=terms.event)
+        parts.store.submit(WriteSet(drafts=[draft], changes=[change]))
+        with parts.store.log_connection(grant.tenant) as connection:
+            steps = stored_steps(connection, place)
+        done = {name: step for name, step in steps.items() if step.state is StepState.DONE}
+        return Run(place, grant, terms, done)
 
     def authorised(self, terms: RunTerms) -> Grant:
         """Return the grant for a run's own entries, where all that it needs is allowed.
@@ -356,6 +386,21 @@ _OUTCOMES: Final = {
     StepState.FAILED: Outcome.FAILED,
     StepState.TIMED_OUT: Outcome.FAILED,
 }
+
+
+def _expect_same(stored: StoredRun, terms: RunTerms) -> None:
+    """See that what goes on is what was begun.
+
+    Raises:
+        ConflictError: it is not, or it ended.
+    """
+    if stored.state not in {RunState.RUNNING, RunState.FAILED}:
+        raise ConflictError(f"the run is {stored.state}: nothing of it is left to do")
+    same = (stored.name, stored.version, stored.definition, stored.purpose)
+    if same != (terms.name, terms.version, terms.definition, terms.purpose.value):
+        raise ConflictError("expected the pipeline that the run was begun with: it has changed")
+    if stored.inputs != terms.inputs:
+        raise ConflictError("expected what the run was given when it was begun")
 
 
 def _told(terms: RunTerms, state: str) -> dict[str, JsonValue]:

@@ -164,6 +164,7 @@ class Operator(ABC, Generic[In, Out]):
         version: Grows with every change of what it does: a pipeline names it.
         actions: What it does; the executor lets it do nothing else.
         destructive: Whether what it does cannot be taken back: an orchestrated call of it is confirmed first.
+        stops: Whether it is there to stop a run that has not got what it needs: nobody has to use what it gives.
         input: Closed, frozen contract of what goes in.
         output: And of what comes out: ids, numbers and fixed words, and content only where it is marked `SHOWN`.
         about: One sentence for whoever chooses it, a model among them.
@@ -173,6 +174,7 @@ class Operator(ABC, Generic[In, Out]):
     version: int
     actions: frozenset[Action]
     destructive: bool = False
+    stops: bool = False
     input: type[In]
     output: type[Out]
     about: str = ""
