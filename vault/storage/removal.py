@@ -31,6 +31,7 @@ from sqlalchemy import (
 from audit.driver import BatchInsert, DriverStatement, ListStatement
 from audit.log import Leaf
 from vault.errors import ErasedError, HeldError, InputInvalidError
+from vault.storage.run_rows import forget
 from vault.storage.schema import (
     CARE_TEAM,
     CONSENT,
@@ -149,6 +150,7 @@ class Removal:
             for statement in _BESIDE:
                 statement.change(connection, of, ids)
             removed.memories = _MEMORIES.change(connection, of, ids)
+            forget(connection, tenant, ids)
         if episodes:
             removed.episodes = _EPISODES.change(connection, {"tenant": tenant}, sorted(set(episodes)))
         if self.subjects:
