@@ -26,6 +26,7 @@ from vault.storage.group_commit import WriteSet
 from vault.storage.run_rows import Effect, RunPlace, add_effect, expect_running
 
 Answered = TypeVar("Answered")
+_MAX_WINDOW: Final = 64
 
 
 class StepMark:
@@ -45,6 +46,11 @@ class StepMark:
         self._calls = 0
         self._lock = threading.Lock()
         self._given_up = threading.Event()
+
+    @property
+    def window(self) -> str:
+        """Name of a context window that no other step has: what others asked for does not stand in it."""
+        return f"{self._place.run_id}.{self._step}"[:_MAX_WINDOW]
 
     def give_up(self) -> None:
         """Refuse every call from here on; one that is under way is refused where it commits."""

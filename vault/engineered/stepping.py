@@ -5,18 +5,20 @@ call after the step was given up are refused here, before the facade is asked. E
 screens, seals and logs as for any caller. It has no way to reveal originals, to erase, or to export.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from policies.model import AccessTier, Action, Purpose
 from vault.engineered.marks import StepMark
 from vault.errors import ContractError, NotFoundError
-from vault.model import Answer, Memory, Receipt, Source
+from vault.model import Answer, EdgeKind, Memory, Receipt, Source
 from vault.pipeline.contracts import AnyOperator, Capability, Linked
 from vault.storage.run_rows import Effect
 
 if TYPE_CHECKING:
     from vault.context_path import Context
+    from vault.engineered.screening import Screening
     from vault.memos import MemOS
 
 SETTLE_SECONDS: Final = 5.0
@@ -80,12 +82,17 @@ class StepMemory:
     def context(
         self, query: str, *, tokens: int = 2_000, k: int = 8, window: str = "", subject: str | None = None
     ) -> "Context":
-        """As the facade; not for a run that is narrowed to some access tiers."""
+        """As the facade, in a window of the step's own; not for a run that is narrowed to some access tiers."""
         self._expect(Action.SEARCH)
         self._expect_wide()
         self._settle()
         return self._memory.context(
-            query, tokens=tokens, k=k, window=window, subject=subject, purpose=self._purpose
+            query,
+            tokens=tokens,
+            k=k,
+            window=window or self._mark.window,
+            subject=subject,
+            purpose=self._purpose,
         )
 
     def get(self, memory_id: str) -> Memory:
@@ -116,6 +123,22 @@ class StepMemory:
             ),
             self._receipt,
         )
+
+    def link(self, source: str, kind: EdgeKind, targets: Sequence[str]) -> Receipt:
+        """As the facade; done once in a run."""
+        self._expect(Action.ORGANIZE)
+        for memory_id in (source, *targets):
+            self._expect_within(memory_id)
+        return self._mark.once(
+            Action.ORGANIZE,
+            lambda: self._memory.link(source, kind, targets, purpose=self._purpose),
+            self._receipt,
+        )
+
+    def screen(self, text: str) -> "Screening":
+        """As the facade."""
+        self._expect(Action.WRITE)
+        return self._memory.screen(text, purpose=self._purpose)
 
     def _expect(self, action: Action, access_tier: AccessTier | None = None) -> None:
         self._mark.expect_alive()

@@ -17,13 +17,16 @@ from policies.errors import DeniedError
 from policies.model import Action, Purpose
 from vault.engineered.checking import Checked, check
 from vault.engineered.declared import Pipeline
+from vault.engineered.linking import link_memories
 from vault.engineered.reading import read_pipeline_file, ready_pipeline
 from vault.engineered.runner import PlannedStep, Runner, RunReport
+from vault.engineered.screening import Screening, screen_only
 from vault.errors import InputInvalidError
 from vault.grant import EVERY_MEMORY, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
 from vault.log_view import LogView
+from vault.model import EdgeKind, Receipt
 from vault.operators.catalogue import Catalogue, built_in
 from vault.storage.run_rows import (
     MAX_LISTED,
@@ -107,6 +110,29 @@ class PipelineView(LogView):
         """
         runner, checked = self._runner(pipeline, catalogue)
         return runner.dry_run(checked, inputs)
+
+    def link(
+        self, source: str, kind: EdgeKind, targets: Sequence[str], *, purpose: Purpose | None = None
+    ) -> Receipt:
+        """Write typed edges from one memory to others of the same owner and access tier.
+
+        Raises:
+            NotFoundError: one of them is not there, or out of reach.
+            ConflictError: they are of several owners or access tiers.
+            DeniedError: nothing may be organized for this purpose; the denial is logged.
+        """
+        return link_memories(
+            self._parts, self._principal, purpose or Purpose.OPERATIONS, (source, kind, targets)
+        )
+
+    def screen(self, text: str, *, purpose: Purpose | None = None) -> Screening:
+        """Say what the privacy gate would do to a text, were it written; nothing of it is kept.
+
+        Raises:
+            DeniedError: nothing may be written for this purpose; the denial is logged.
+            InputInvalidError: the text is empty, too long, or no text.
+        """
+        return screen_only(self._parts, self._principal, purpose or Purpose.OPERATIONS, text)
 
     def pipeline_runs(self, *, limit: int = 20, purpose: Purpose = Purpose.OPERATIONS) -> list[StoredRun]:
         """Return this principal's runs, newest first; that it looked is an entry.

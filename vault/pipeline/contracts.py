@@ -15,7 +15,7 @@ Owns these forms and the check that a type keeps to them. Running is `vault.engi
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,10 +40,11 @@ from audit.canonical import JsonValue
 from audit.payload_keys import is_identifying
 from policies.model import AccessTier, Action, Purpose
 from vault.errors import ContractError
-from vault.model import Answer, Memory, Receipt, Source
+from vault.model import Answer, EdgeKind, Memory, Receipt, Source
 
 if TYPE_CHECKING:
     from vault.context_path import Context
+    from vault.engineered.screening import Screening
 
 MAX_TEXT: Final = 1_000_000
 MAX_IDS: Final = 10_000
@@ -144,6 +145,14 @@ class Memories(Protocol):
 
     def promote(self, memory_id: str, to: AccessTier, *, expected_version: int | None = None) -> Receipt:
         """As `vault.memos.MemOS.promote`."""
+        ...
+
+    def link(self, source: str, kind: EdgeKind, targets: Sequence[str]) -> Receipt:
+        """As `vault.engineered.view.PipelineView.link`."""
+        ...
+
+    def screen(self, text: str) -> "Screening":
+        """As `vault.engineered.view.PipelineView.screen`."""
         ...
 
 
