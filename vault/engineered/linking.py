@@ -9,7 +9,7 @@ from typing import Final
 
 from audit.event import Outcome
 from policies.errors import DeniedError
-from policies.model import Action, Principal, Purpose
+from policies.model import AccessTier, Action, Principal, Purpose
 from vault.errors import ConflictError, InputInvalidError, NotFoundError, TamperedError
 from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.ids import IdKind, check_vault_id
@@ -61,6 +61,35 @@ def link_memories(
     unit.entry(parts.journal.allowed(grant, {"links": links, "edges": len(links), "examined": len(ids)}))
     leaf = unit.commit()[0]
     return Receipt((), None, parts.origin(grant.tenant), leaf.index, leaf.hash, grant.bundle_digest)
+
+
+def own_private(
+    parts: Parts, principal: Principal, purpose: Purpose, memory_ids: Sequence[str]
+) -> tuple[str, ...]:
+    """Return those of the memories that are the principal's own and private, in their order; an entry says so.
+
+    Raises:
+        DeniedError: nothing may be read for this purpose; the denial is logged.
+        InputInvalidError: too many, or no ids.
+    """
+    ids = [check_vault_id(IdKind.MEMORY, one) for one in dict.fromkeys(memory_ids)]
+    if len(ids) > MAX_TARGETS:
+        raise InputInvalidError(f"expected at most {MAX_TARGETS} memories")
+    call = Call(principal, Action.READ, purpose)
+    try:
+        grant = authorise(parts.policy, principal, call.action, purpose, over=EVERY_MEMORY)
+    except DeniedError:
+        parts.journal.deny(call)
+        raise
+    with parts.store.read(grant) as unit:
+        rows = unit.memories(ids)
+    own = tuple(
+        one
+        for one in ids
+        if one in rows and (rows[one].owner, rows[one].access_tier) == (principal.id, AccessTier.PRIVATE)
+    )
+    parts.journal.note(grant, {"memories": list(own), "count": len(own)})
+    return own
 
 
 def _expect_one_scope(parts: Parts, grant: Grant, call: Call, ids: Sequence[str]) -> None:

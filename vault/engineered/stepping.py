@@ -135,6 +135,13 @@ class StepMemory:
             self._receipt,
         )
 
+    def own(self, memory_ids: Sequence[str]) -> tuple[str, ...]:
+        """As the facade; none where the run may not see what is private."""
+        self._expect(Action.READ)
+        if AccessTier.PRIVATE not in self._capability.access_tiers:
+            return ()
+        return self._memory.own(memory_ids, purpose=self._purpose)
+
     def screen(self, text: str) -> "Screening":
         """As the facade."""
         self._expect(Action.WRITE)

@@ -17,7 +17,7 @@ from policies.errors import DeniedError
 from policies.model import Action, Purpose
 from vault.engineered.checking import Checked, check
 from vault.engineered.declared import Pipeline
-from vault.engineered.linking import link_memories
+from vault.engineered.linking import link_memories, own_private
 from vault.engineered.reading import read_pipeline_file, ready_pipeline
 from vault.engineered.runner import PlannedStep, Runner, RunReport
 from vault.engineered.screening import Screening, screen_only
@@ -124,6 +124,14 @@ class PipelineView(LogView):
         return link_memories(
             self._parts, self._principal, purpose or Purpose.OPERATIONS, (source, kind, targets)
         )
+
+    def own(self, memory_ids: Sequence[str], *, purpose: Purpose | None = None) -> tuple[str, ...]:
+        """Return those of the memories that are this principal's own and private, in their order.
+
+        Raises:
+            DeniedError: nothing may be read for this purpose; the denial is logged.
+        """
+        return own_private(self._parts, self._principal, purpose or Purpose.OPERATIONS, memory_ids)
 
     def screen(self, text: str, *, purpose: Purpose | None = None) -> Screening:
         """Say what the privacy gate would do to a text, were it written; nothing of it is kept.

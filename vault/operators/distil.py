@@ -7,7 +7,7 @@ from pydantic import Field
 
 from policies.model import Action
 from vault.errors import ContractError
-from vault.model import Document, EdgeKind, Memory, TrustState
+from vault.model import Chat, EdgeKind, Memory, SpeakerRole, TrustState, Turn
 from vault.pipeline.contracts import Contract, Count, MemoryId, Operator, Scope, SubjectName, Text
 from vault.pipeline.keyphrases import keyphrases
 from vault.pipeline.sentences import split_statements
@@ -33,7 +33,10 @@ class Distilled(Contract):
 class Distil(Operator[Sources, Distilled]):
     """Extractive: chooses sentences by the keyphrases that they share, and changes no word of them.
 
-    What was revoked is left out. The sources stay as they are: whether they may go is retention's affair.
+    Of the principal's own private memories alone, for the result is one: what others own, or share, is not copied
+    into it. What was revoked or is disputed is left out. The result is a candidate, whoever said its sources: nobody
+    has confirmed that these sentences tell the whole. The sources stay as they are: whether they may go is
+    retention's affair.
     """
 
     name, version = "distil", 1
@@ -43,17 +46,16 @@ class Distil(Operator[Sources, Distilled]):
 
     def run(self, scope: Scope, value: Sources) -> Distilled:
         """Read, choose, write, link."""
-        read = [scope.memory.get(one) for one in dict.fromkeys(value.memories)]
-        usable = [memory for memory in read if memory.trust is not TrustState.REVOKED]
+        read = [scope.memory.get(one) for one in scope.memory.own(value.memories)]
+        usable = [memory for memory in read if memory.trust in {TrustState.VERIFIED, TrustState.CANDIDATE}]
         chosen = telling(usable, value.sentences)
         if not chosen:
             raise ContractError("expected memories with at least one statement")
         text = " ".join(sentence for _, sentence in chosen)
         sources = tuple(dict.fromkeys(memory_id for memory_id, _ in chosen))
-        receipt = scope.memory.extract(Document(text=text, title=value.title), subject=value.subject)
-        made = receipt.memory_ids[0]
-        for memory_id in receipt.memory_ids:
-            scope.memory.link(memory_id, EdgeKind.DERIVED_FROM, sources)
+        chat = Chat((Turn(self.reference, text, SpeakerRole.ASSISTANT),), title=value.title)
+        (made,) = scope.memory.extract(chat, subject=value.subject).memory_ids
+        scope.memory.link(made, EdgeKind.DERIVED_FROM, sources)
         return Distilled(memory=made, sentences=len(chosen), sources=len(sources))
 
     def after(self, value: Sources, result: Distilled) -> None:

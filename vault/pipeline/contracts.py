@@ -151,6 +151,10 @@ class Memories(Protocol):
         """As `vault.engineered.view.PipelineView.link`."""
         ...
 
+    def own(self, memory_ids: Sequence[str]) -> tuple[str, ...]:
+        """As `vault.engineered.view.PipelineView.own`."""
+        ...
+
     def screen(self, text: str) -> "Screening":
         """As `vault.engineered.view.PipelineView.screen`."""
         ...
