@@ -105,6 +105,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
             "vault-in-use", 503, "Another process has the vault open", Exit.CONFLICT, retry_after=5
         ),
         vault.OverloadedError: Problem("overloaded", 503, "Too much at one time", retry_after=1),
+        vault.QueueFullError: Problem("queue-full", 429, "So much waits already: try again later", retry_after=30),
         vault.LogQueryTooDearError: Problem(
             "log-query-too-dear", 503, "The question takes too long: narrow it"
         ),

@@ -111,6 +111,7 @@ PAYLOAD_KEYS: Final[Mapping[str, str]] = {
     "subjects": "vault ids of subjects",
     "suppressed": "how many rows of a snapshot were not put back",
     "targets": "vault ids that a hold names, or that a repair is about",
+    "task": "id of work that was put off",
     "tests": "tests after an erasure: name, result, how many, reason",
     "tier": "memory tier to which memories moved",
     "to_version": "version of a key that follows",

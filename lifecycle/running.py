@@ -28,6 +28,7 @@ from lifecycle.job import BATCH, Counts, Job, JobRun
 from lifecycle.terms import Term
 from vault.checking.finding import Finding
 from vault.clock import microseconds, monotonic
+from vault.error_words import kind_of
 from vault.errors import LeaseLostError, VaultError
 from vault.grant import Grant
 from vault.parts import Parts
@@ -343,9 +344,3 @@ def jittered(due: datetime, now: datetime, jitter: Callable[[float], float]) -> 
     """Return a time a little later, so that many vaults do not ask one server at one second."""
     most = min(MAX_JITTER_SECONDS, _JITTER_SHARE * (due - now).total_seconds())
     return due + timedelta(seconds=jitter(most))
-
-
-def kind_of(error: BaseException) -> str:
-    """Return the kind of an error as a fixed word, such as `storage-full`: its message may hold content."""
-    name = type(error).__name__.removesuffix("Error")
-    return "".join(f"-{char.lower()}" if char.isupper() else char for char in name).strip("-_")[:64]

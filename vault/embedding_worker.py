@@ -83,6 +83,11 @@ class EmbeddingWorker:
         """How many memories wait for their vector."""
         return self._unfinished
 
+    def backlog_of(self, tenant: str) -> int:
+        """How many memories of a tenant wait for their vector."""
+        with self._changed:
+            return sum(one.tenant == tenant for one in (*self._queue, *self._at_work))
+
     @property
     def failed(self) -> int:
         """How many got none; words still find them."""

@@ -25,6 +25,7 @@ VaultError
 ├── BusyError                    retry later, or elsewhere
 │   ├── VaultInUseError          another process has this vault open
 │   ├── OverloadedError          a queue or a time limit was reached
+│   ├── QueueFullError           so much work waits already that no more is taken
 │   ├── LogQueryTooDearError     a question to the log takes too long: narrow it
 │   ├── LogIndexBehindError      the log's index cannot answer for the whole tree yet
 │   └── IndexStaleError          the search index lacks a change and could not be built anew
@@ -171,6 +172,10 @@ class VaultInUseError(BusyError):
 
 class OverloadedError(BusyError):
     """A queue or time limit was reached."""
+
+
+class QueueFullError(BusyError):
+    """So much work waits already that no more is taken."""
 
 
 class LogQueryTooDearError(BusyError):

@@ -30,6 +30,7 @@ class IdKind(StrEnum):
     SNAPSHOT = "snp"
     EMERGENCY = "emg"
     RUN = "run"
+    TASK = "tsk"
 
 
 _PATTERNS: Final = {kind: re.compile(rf"{kind}_[{_ALPHABET}]{{26}}", re.ASCII) for kind in IdKind}

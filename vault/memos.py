@@ -34,6 +34,7 @@ from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
 from vault.parts import Parts
 from vault.promotion import Promotion, Promotions
+from vault.queueing.view import QueueView
 from vault.read_path import Question, ReadPath
 from vault.tiers.context import CountTokens, estimated_tokens
 from vault.tiers.view import TierView
@@ -61,7 +62,7 @@ class _Paths:
         self.context: Final = ContextPath(self.read, parts.windows)
 
 
-class MemOS(PipelineView, TierView, AbstractContextManager["MemOS"]):
+class MemOS(PipelineView, QueueView, TierView, AbstractContextManager["MemOS"]):
     """One principal's memory, and its view of the log.
 
     Args:

@@ -323,11 +323,22 @@ class Sealers:
             TamperedError: it is another's, or was changed.
             KeyAccessError: or one of its kinds.
         """
+        self.subject_name(tenant, subject, name)
+
+    def subject_name(self, tenant: str, subject: str, name: Sealed) -> str:
+        """Return the caller's name of a subject, as it is normal.
+
+        Raises:
+            TamperedError: it is another's, or was changed.
+            KeyAccessError: or one of its kinds.
+        """
         place = Binding(
             tenant, subject, FIRST_VERSION, (subject,), AccessTier.PRIVATE, SealedField.SUBJECT_NAME
         )
-        if self._keyring.tenant(tenant).subject_id(self._unseal(place, name).decode()) != subject:
+        opened = self._unseal(place, name).decode()
+        if self._keyring.tenant(tenant).subject_id(opened) != subject:
             raise TamperedError(f"the name of {subject} is not the one that its id was made of")
+        return opened
 
     def open_episode(self, tenant: str, row: StoredEpisode, *, at_hand: bool = False) -> EpisodeAttributes:
         """Open an episode's attributes; keep them in activation memory where that is asked for.

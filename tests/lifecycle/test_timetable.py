@@ -12,13 +12,14 @@ import pytest
 from audit.event import EventType, Outcome, parse_header
 from audit.selection import entries_of
 from lifecycle.job import Counts, JobRun
-from lifecycle.running import MAX_RETRY_SECONDS, Runner, RunOutcome, Scheduled, kind_of, retry_seconds
+from lifecycle.running import MAX_RETRY_SECONDS, Runner, RunOutcome, Scheduled, retry_seconds
 from lifecycle.terms import parse_term
 from lifecycle.timetable import Timetable
 from tests.lifecycle.conftest import ScriptedJob
 from tests.simulators.clinic import BANK, CLINIC
 from tests.simulators.fakes import FrozenClock, fake_options
 from vault.clock import from_microseconds
+from vault.error_words import kind_of
 from vault.errors import StorageFullError
 from vault.opening import Vault
 from vault.storage.group_commit import WriteSet

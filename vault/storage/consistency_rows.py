@@ -34,6 +34,7 @@ from vault.storage.schema import (
     RESTRICTION,
     REVIEW,
     SUBJECT,
+    TASK,
     TOMBSTONE,
     USAGE,
 )
@@ -197,7 +198,7 @@ def persons(connection: Connection, tenant: str) -> dict[str, list[str]]:
     """Return whom rows are about, with the names of their tables; without those whose erasure is under way."""
     under_way = select(ERASURE.c.subject_id).where(ERASURE.c.tenant_id == tenant, ERASURE.c.state != "done")
     found: dict[str, list[str]] = {}
-    for table in (SUBJECT, MEMORY_SUBJECT, RESTRICTION, CARE_TEAM, CONSENT):
+    for table in (SUBJECT, MEMORY_SUBJECT, RESTRICTION, CARE_TEAM, CONSENT, TASK):
         about = table.c.subject_id
         query = select(about).distinct().where(table.c.tenant_id == tenant, about.not_in(under_way))
         for one in connection.execute(query).scalars():

@@ -46,6 +46,7 @@ from vault.storage.schema import (
     RESTRICTION,
     REVIEW,
     SUBJECT,
+    TASK,
     TOMBSTONE,
     USAGE,
 )
@@ -156,7 +157,7 @@ class Removal:
         if self.subjects:
             removed.subjects = _delete(connection, SUBJECT, tenant, SUBJECT.c.subject_id.in_(self.subjects))
             # Also what says that a memory is about them that was lost, or whose id is damaged there.
-            for table in (MEMORY_SUBJECT, RESTRICTION, CARE_TEAM, CONSENT):
+            for table in (MEMORY_SUBJECT, RESTRICTION, CARE_TEAM, CONSENT, TASK):
                 _delete(connection, table, tenant, table.c.subject_id.in_(self.subjects))
 
 

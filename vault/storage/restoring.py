@@ -30,6 +30,7 @@ from vault.storage.schema import (
     RESTRICTION,
     REVIEW,
     SUBJECT,
+    TASK,
     USAGE,
 )
 
@@ -105,7 +106,7 @@ class Replacement:
                 EPISODE.delete().where(EPISODE.c.tenant_id == self.tenant, EPISODE.c.episode_id.in_(ids))
             )
         for ids in _pieces(self.subjects_dropped):
-            for table in (SUBJECT, RESTRICTION, CARE_TEAM, CONSENT):
+            for table in (SUBJECT, RESTRICTION, CARE_TEAM, CONSENT, TASK):
                 connection.execute(
                     table.delete().where(table.c.tenant_id == self.tenant, table.c.subject_id.in_(ids))
                 )

@@ -132,6 +132,8 @@ def test_a_column_without_a_seal_holds_ids_words_and_numbers_only() -> None:
         "run": "tenant_id run_id principal_id name version definition inputs purpose state token started finished"
         " leaf_index",
         "run_step": "tenant_id run_id step_id operator state reason took kept leaf_index",
+        "task": "tenant_id task_id kind subject_id principal_id roles assurance purpose state priority rank key queued"
+        " due attempts holder token until finished reason seal leaf_index",
         "run_effect": "tenant_id run_id step_id call told leaf_index",
     }
     assert clear == {(table, name) for table, names in expected.items() for name in names.split()}

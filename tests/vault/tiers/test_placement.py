@@ -18,7 +18,8 @@ from vault.hold_terms import Placing, Targets
 from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
 from vault.model import Chat, MemoryTier, Turn
-from vault.storage.group_commit import WriteSet
+from vault.storage.group_commit import Change, WriteSet
+from vault.storage.placing import TierRow, tier_page
 from vault.storage.schema import ERASURE
 from vault.tiers import placement
 from vault.tiers.placement import Placed, Placement
@@ -116,10 +117,9 @@ def test_an_erasure_that_begins_meanwhile_stands_against_it(
 ) -> None:
     (memory,) = vault.write(LONG, subject="anna")
     (other,) = vault.write(LONG, subject="berta")
-    seen = placement.tier_page
 
-    def then_erased(connection: Connection, *args: object) -> list[placement.TierRow]:
-        found = seen(connection, *args)  # type: ignore[arg-type]
+    def then_erased(connection: Connection, *args: object) -> list[TierRow]:
+        found = tier_page(connection, *args)  # type: ignore[arg-type]
         if found:
             begin_erasure(vault)
         return found
@@ -147,9 +147,7 @@ def begin_erasure(vault: Clinic) -> None:
         "begun": 1,
         "intent_leaf": 1,
     }
-    vault.vault.parts.store.submit(
-        WriteSet(changes=[lambda connection, _: connection.execute(ERASURE.insert(), row) and None])
-    )
+    vault.vault.parts.store.submit(WriteSet(rows=[(ERASURE, row)]))
 
 
 def test_a_bad_row_keeps_no_other_from_moving(vault: RetentionVault) -> None:
@@ -170,7 +168,7 @@ def test_a_run_that_is_stopped_goes_on_from_its_place(
     looks, places = iter([True, False]), list[str]()
     place = Placement(vault.vault.parts)
 
-    def save(at: str) -> placement.Change:
+    def save(at: str) -> Change:
         places.append(at)
         return lambda _connection, _leaves: None
 
@@ -286,7 +284,9 @@ def test_the_status_counts_what_is_the_tenants_own(clinic: Clinic) -> None:
 
 
 def test_an_episode_is_shown_as_it_was_written_masked_and_logged(clinic: Clinic) -> None:
-    receipt = clinic.mem(OWNER).extract(said("Anna Keller has a bad knee.", "The hip is fine."), subject="anna")
+    receipt = clinic.mem(OWNER).extract(
+        said("Anna Keller has a bad knee.", "The hip is fine."), subject="anna"
+    )
     assert receipt.episode_id is not None
     clinic.mem(OWNER).update(receipt.memory_ids[1], "The hip hurts.")
     shown = clinic.mem(OWNER).episode(receipt.episode_id)

@@ -1,0 +1,1 @@
+"""Work that is put off: a durable queue of tasks, and who works it."""
