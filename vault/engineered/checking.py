@@ -85,7 +85,7 @@ def check(pipeline: Pipeline, catalogue: Catalogue) -> Checked:
     if not 1 <= len(pipeline.steps) <= MAX_STEPS or len(pipeline.inputs) > MAX_INPUTS:
         _refuse(pipeline.place(), f"expected 1 to {MAX_STEPS} steps, and at most {MAX_INPUTS} inputs")
     if not 1 <= pipeline.version <= MAX_VERSION:
-        _refuse(pipeline.place(), f"expected a version from 1 to {MAX_VERSION}")
+        _refuse(pipeline.place("version"), f"expected a version from 1 to {MAX_VERSION}")
     for name, given in pipeline.inputs.items():
         if given.type not in INPUT_TYPES:
             _refuse(pipeline.place("inputs", name), f"expected a type: one of {', '.join(INPUT_TYPES)}")

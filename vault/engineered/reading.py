@@ -126,6 +126,7 @@ class _Reader:
         known = ("pipeline", "version", "purpose", "about", "inputs", "steps", "outputs")
         parts = self._mapping(node, (), known, ("pipeline", "version", "purpose", "steps"))
         name = self._name(parts["pipeline"])
+        self._note(("version",), parts["version"])
         return Pipeline(
             name=name,
             version=self._integer(parts["version"]),
