@@ -33,6 +33,9 @@ from vault.storage.store import IndexRow
 
 _LOGGER: Final = logging.getLogger(__name__)
 
+_REVOKED: Final = (TrustState.REVOKED,)
+_UNSURE: Final = (TrustState.CANDIDATE, TrustState.DISPUTED)
+
 Vector = NDArray[np.float32]
 Take = Callable[[IndexRow, bytes, Vector | None], None]
 """Takes a row, its packed term record and its vector into an index that is being built."""
@@ -65,6 +68,8 @@ class _TenantState:
     scopes: set[Scope] = field(default_factory=set)
     subjects: dict[str, tuple[str, ...]] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
+    unsure: set[str] = field(default_factory=set)
+    """Those on which nobody should stand: candidates and disputed ones."""
     openness: Openness = field(default_factory=Openness)
 
     def scope(self, access_tier: AccessTier, owner: str, subjects: Sequence[str]) -> Scope:
@@ -120,6 +125,7 @@ class Indexes:
             for memory_id in memory_ids:
                 state.subjects.pop(memory_id, None)
                 state.revoked.discard(memory_id)
+                state.unsure.discard(memory_id)
             if tidy:
                 state.index.close_holes()
 
@@ -206,9 +212,22 @@ class Indexes:
             yield state.openness, take
 
     def search(
-        self, grant: Grant, prepared: PreparedQuery, *, subjects: frozenset[str], k: int
+        self,
+        grant: Grant,
+        prepared: PreparedQuery,
+        *,
+        subjects: frozenset[str],
+        k: int,
+        verified: bool = False,
     ) -> list[Match]:
         """Return the memories within the grant's reach that fit best, best first.
+
+        Args:
+            grant: Whose reach.
+            prepared: What is asked.
+            subjects: Only memories about these; none means all.
+            k: How many.
+            verified: Whether to leave out what is a candidate or disputed.
 
         Raises:
             IndexStaleError: the index lacks something that is durable.
@@ -222,7 +241,7 @@ class Indexes:
         vector = self._embedder.embed([prepared.embedding_text])[0]
 
         def accept(memory_id: str) -> bool:
-            if memory_id in state.revoked:
+            if memory_id in state.revoked or (verified and memory_id in state.unsure):
                 return False
             return not subjects or not subjects.isdisjoint(state.subjects.get(memory_id, ()))
 
@@ -256,10 +275,11 @@ class Indexes:
         return scope
 
     def _trust(self, state: _TenantState, memory_id: str, trust: TrustState) -> None:
-        if trust is TrustState.REVOKED:
-            state.revoked.add(memory_id)
-        else:
-            state.revoked.discard(memory_id)
+        for those, states in ((state.revoked, _REVOKED), (state.unsure, _UNSURE)):
+            if trust in states:
+                those.add(memory_id)
+            else:
+                those.discard(memory_id)
 
     def _state(self, tenant: str) -> _TenantState:
         state = self._tenants.get(tenant)

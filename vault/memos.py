@@ -205,6 +205,7 @@ class MemOS(PipelineView, QueueView, TierView, AbstractContextManager["MemOS"]):
         subject: str | Iterable[str] | None = None,
         purpose: Purpose | None = None,
         reveal: bool = False,
+        verified: bool = False,
     ) -> Answer:
         """Find the memories that answer a question best, masked.
 
@@ -214,12 +215,15 @@ class MemOS(PipelineView, QueueView, TierView, AbstractContextManager["MemOS"]):
             subject: Only memories about these; None means whatever is within reach.
             purpose: Why it is read.
             reveal: Show originals where the reveal action is allowed for this purpose.
+            verified: Leave out candidates and what is disputed: others take their places.
 
         Raises:
             DeniedError: nothing may be searched, or revealed, for this purpose; the denial is logged.
             InputInvalidError: the query is empty or too long, or `k` out of range.
         """
-        question = Question(query, k, purpose or self._purpose, _names(subject), reveal, self._emergency)
+        question = Question(
+            query, k, purpose or self._purpose, _names(subject), reveal, self._emergency, verified
+        )
         return self._read.retrieve(self._principal, question)
 
     def context(

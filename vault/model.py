@@ -141,6 +141,8 @@ class Passage:
     role: SpeakerRole = SpeakerRole.OTHER
     at: datetime | None = None
     ref: str | None = None
+    taken_back: bool = False
+    """Whether its speaker says in the same breath that it was wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ class Question:
     reveal: bool = False
     emergency: str | None = None
     """Id of the emergency under which it is asked."""
+    verified: bool = False
+    """Whether only what is verified may answer: no candidate, nothing disputed."""
 
 
 class ReadPath:
@@ -109,7 +111,9 @@ class ReadPath:
         # 3. Search
         prepared = prepare_query(parts.sealers.hasher(grant.tenant), screened)
         freshen(parts, grant.tenant)
-        found = parts.indexes.search(grant, prepared, subjects=frozenset(subject_ids), k=question.k)
+        found = parts.indexes.search(
+            grant, prepared, subjects=frozenset(subject_ids), k=question.k, verified=question.verified
+        )
         # 4. Open
         ids = list(dict.fromkeys([match.memory_id for match in found] + list(also)))
         memories = self._open_found(grant, revealing, ids)

@@ -41,7 +41,7 @@ from vault.journal import Call
 from vault.model import Chat, MemoryTier, Passage, Receipt, Screened, Source, SourceKind
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
-from vault.pipeline.guard import first_trust
+from vault.pipeline.guard import trust_of
 from vault.pipeline.segment import segment
 from vault.privacy.names import screen_name
 from vault.privacy.public import open_to
@@ -257,7 +257,7 @@ class WritePath:
             position=passage.position,
             access_tier=work.request.access_tier,
             memory_tier=MemoryTier.PLAINTEXT,
-            trust=first_trust(passage.role, kind_of(work.request.source)),
+            trust=trust_of(passage, kind_of(work.request.source), screened.text),
             recorded=recorded,
             purpose=work.request.purpose,
             retention=classify(self._parts.retention, Written(kept, recorded, passage.at), screened),

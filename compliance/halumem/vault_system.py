@@ -55,7 +55,7 @@ class VaultSystem:
     def recall(self, query: str, k: int) -> Sequence[str]:
         """Return the verified ones among what is found."""
         answer = self._memory.retrieve(
-            query[:MAX_QUERY], k=k, subject=self._subject, purpose=self._purpose, reveal=True
+            query[:MAX_QUERY], k=k, subject=self._subject, purpose=self._purpose, reveal=True, verified=True
         )
         return [hit.memory.text for hit in answer.hits if _stands(hit.memory)]
 

@@ -1,16 +1,18 @@
 """The write-time guard: how far a new memory may be relied on, by whose word it is.
 
 Owns the first trust state of a passage. It leaves later changes, by the user's confirmations,
-denials and corrections, to `vault.pipeline.organize`.
+denials and corrections, to `vault.pipeline.organize`, and what a text looks like to `vault.guarding`.
 
-The rule answers a measured failure: the false memories that systems swallow are mostly false facts
-asserted by the *assistant*. So what only the assistant said waits as a candidate until the user
-confirms it, and so does the word of a third speaker whose standing is unknown.
+The rules answer measured failures: the false memories that systems swallow are mostly false facts
+asserted by the *assistant*; next come what a user only wonders about, and slips of the tongue. So what only
+the assistant said waits as a candidate until the user confirms it, and so does the word of a third speaker
+whose standing is unknown, and a turn that asserts nothing. What is taken back in the same breath is disputed.
 """
 
 from typing import Final
 
-from vault.model import SourceKind, SpeakerRole, TrustState
+from vault.model import Passage, SourceKind, SpeakerRole, TrustState
+from vault.pipeline.assertions import asserts
 
 _FIRST_TRUST: Final = {
     SpeakerRole.USER: TrustState.VERIFIED,
@@ -20,8 +22,24 @@ _FIRST_TRUST: Final = {
 
 
 def first_trust(role: SpeakerRole, kind: SourceKind) -> TrustState:
-    """Return the trust state with which a passage of a source is written.
+    """Return how far a source's word may be relied on: the ranking of sources.
 
     A document of record is verified whoever wrote it; in a chat the speaker's role decides.
     """
     return _FIRST_TRUST[role] if kind is SourceKind.CHAT else TrustState.VERIFIED
+
+
+def trust_of(passage: Passage, kind: SourceKind, masked: str) -> TrustState:
+    """Return the trust state with which a passage is written.
+
+    Args:
+        passage: Of a source.
+        kind: What the source is.
+        masked: The passage's text as it was screened.
+    """
+    if passage.taken_back:
+        return TrustState.DISPUTED
+    trust = first_trust(passage.role, kind)
+    if kind is SourceKind.CHAT and trust is TrustState.VERIFIED and not asserts(masked):
+        return TrustState.CANDIDATE
+    return trust

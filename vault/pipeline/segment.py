@@ -1,6 +1,7 @@
 r"""Extraction, first half: a raw source becomes passages, each of which will become one memory.
 
-Owns the granularity: a chat turn is one passage, a document becomes passages of paragraph size that
+Owns the granularity: a chat turn is one passage, unless its speaker takes back at once what it says: then what
+was wrong is a passage of its own, and so is the rest; a document becomes passages of paragraph size that
 tile its text: their spans are in order, do not overlap, and leave out white space alone. Each passage
 names the exact place that it came from. It leaves the cutting rules to `vault.pipeline.blocks`, the
 limits of a whole source to `vault.pipeline.limits`, and sentences to `vault.pipeline.annotate`, which
@@ -19,6 +20,7 @@ from itertools import islice
 
 from vault.errors import InputTooLargeError, TextEmptyError
 from vault.model import Chat, Document, Passage, Source, SourceKind, Span, SpeakerRole
+from vault.pipeline.assertions import parts_of
 from vault.pipeline.blocks import cut_text, markdown_runs, text_runs
 from vault.pipeline.json_leaves import Leaf, decoded_places, read_leaves
 from vault.pipeline.limits import InputLimits, check_source
@@ -46,20 +48,22 @@ def episode_text(source: Source) -> str:
 
 
 def _chat_passages(chat: Chat) -> tuple[Passage, ...]:
-    passages = []
+    passages: list[Passage] = []
     start = 0
-    for position, turn in enumerate(chat.turns):
-        passages.append(
-            Passage(
-                text=turn.text,
-                position=position,
-                source=Span(start, start + len(turn.text)),
-                speaker=turn.speaker,
-                role=turn.role,
-                at=turn.at if turn.at is not None else chat.started,
-                ref=turn.ref,
+    for turn in chat.turns:
+        for span, taken_back in parts_of(turn.text):
+            passages.append(
+                Passage(
+                    text=turn.text[span.start : span.end],
+                    position=len(passages),
+                    source=Span(start + span.start, start + span.end),
+                    speaker=turn.speaker,
+                    role=turn.role,
+                    at=turn.at if turn.at is not None else chat.started,
+                    ref=turn.ref,
+                    taken_back=taken_back,
+                )
             )
-        )
         start += len(turn.text) + 1
     return tuple(passages)
 
