@@ -29,7 +29,7 @@ from api.errors import (
 )
 from api.middleware import OPENAPI_PATH, BodyLimits, Entrance
 from api.problems import EXPECTED, outline
-from api.routes import audit_query, audit_stream, health, log, memories, policy, tlog
+from api.routes import audit_query, audit_stream, health, log, memories, policy, tiers, tlog
 from api.routes.audit_lookup import router as lookup_router
 from api.routes.finality import router as finality_router
 from api.schemas import bodies
@@ -77,6 +77,7 @@ def create_app(vault: Vault, settings: Settings, options: AppOptions | None = No
     app.state.vault = vault
     for router in (
         memories.router,
+        tiers.router,
         log.router,
         audit_query.router,
         audit_stream.router,

@@ -13,6 +13,7 @@ from api.errors import SettingsInvalidError
 from api.settings import Settings
 from audit.signing import VerifierKey
 from lifecycle.catalogue import catalogue
+from lifecycle.queue_worker import QueueWorkers
 from lifecycle.running import Scheduled
 from lifecycle.timetable import Timetable
 from policies.bundle import Bundle
@@ -124,6 +125,16 @@ def start_timetable(vault: Vault, settings: Settings) -> Timetable | None:
     vault.before_close(timetable.end)
     timetable.start()
     return timetable
+
+
+def start_workers(vault: Vault, settings: Settings) -> QueueWorkers | None:
+    """Have what was put off done until an open vault is closed; None where the settings say not to."""
+    if not settings.workers:
+        return None
+    workers = QueueWorkers(lambda: vault.parts, threads=settings.workers)
+    vault.before_close(workers.end)
+    workers.start()
+    return workers
 
 
 def transit_of(settings: Settings) -> TransitPlace | None:

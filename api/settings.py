@@ -107,6 +107,8 @@ class Settings:
     """Days for which you keep backups of the vault: certificates of erasure name it; unknown if not set."""
     timetable: bool = True
     """Whether `memvault serve` runs the jobs of the timetable when they are due."""
+    workers: int = 1
+    """Threads of `memvault serve` that do what was put off, such as organizing; 0: `memvault queue run` does it."""
     jobs: Mapping[str, str] = field(default_factory=dict)
     """When jobs run: `name=term`, separated by `;`: `expiry=6h; anchor=off; consistency=23 3 * * sun`."""
     snapshot_folder: Path | None = None
@@ -223,6 +225,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "transit_certificate_key_file": _path,
     "transit_seconds": _whole(1, 60),
     "timetable": _switch,
+    "workers": _whole(0, 16),
     "jobs": _jobs,
     "backup_horizon_days": _whole(0, 36_500),
 }

@@ -32,6 +32,7 @@ from api.cli import (
     consent,
     demo,
     emergency,
+    halumem,
     hold,
     jobs,
     keys,
@@ -46,11 +47,13 @@ from api.cli import (
     policy_sign,
     policy_simulate,
     principals,
+    queue,
     retention,
     serve,
     snapshot,
     start,
     subject,
+    tiers,
     witness,
 )
 from api.cli.audit_finality import finality
@@ -182,6 +185,11 @@ policy.app.command("reload")(policy_pin.reload_policy)
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(queue.app, name="queue")
+app.add_typer(tiers.app, name="tiers")
+app.command("context")(tiers.context)
+app.command("episode")(tiers.episode)
+app.add_typer(halumem.app, name="halumem")
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(principals.app, name="principal")
 app.command("doctor")(operate.doctor)

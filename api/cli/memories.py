@@ -73,7 +73,7 @@ def extract(
     from api.cli.sources import FileKind  # noqa: PLC0415  # loads the vault; `--help` does not
 
     limits = call.limits()
-    names = _subjects(subject, subject_file, limits)
+    names = subjects_of(subject, subject_file, limits)
     piped = _examine(files, limits)
     with call.session() as opened:
         plan = _Plan(opened, FileKind(kind), names, tier, piped, quiet=call.as_json)
@@ -152,7 +152,8 @@ def _sources(plan: _Plan, file: str) -> "tuple[Source, ...]":
     return read_sources(Path(file).name, read_bytes(Path(file), limits), plan.kind, limits)
 
 
-def _subjects(named: list[str] | None, file: Path | None, limits: "InputLimits") -> tuple[str, ...]:
+def subjects_of(named: list[str] | None, file: Path | None, limits: "InputLimits") -> tuple[str, ...]:
+    """Return whom `--subject` and `--subject-file` name."""
     from api.cli.sources import read_bytes  # noqa: PLC0415
     from vault.pipeline.documents import decode  # noqa: PLC0415
 
@@ -211,7 +212,7 @@ def retrieve(
     from api.schemas.views import AnswerView  # noqa: PLC0415
 
     limits = call.limits()
-    names = _subjects(subject, subject_file, limits)
+    names = subjects_of(subject, subject_file, limits)
     text = _text(limits) if query == STDIN else query
     with call.session() as opened:
         memory = opened.memory_under(emergency)
@@ -345,7 +346,7 @@ def organize(
     """Link, correct and confirm what is known about a subject, by rule."""
     from api.schemas.views import OrganizedView  # noqa: PLC0415
 
-    names = _subjects([subject] if subject else None, subject_file, call.limits())
+    names = subjects_of([subject] if subject else None, subject_file, call.limits())
     with call.session() as opened:
         done = opened.memory.organize(subject=names[0] if names else None)
     if call.as_json:

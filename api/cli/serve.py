@@ -25,7 +25,7 @@ def serve(
     """
     with reported(as_json=as_json):
         from api.app import create_app  # noqa: PLC0415  # loads the vault; `--help` does not
-        from api.assembly import open_vault, start_timetable, vault_path  # noqa: PLC0415
+        from api.assembly import open_vault, start_timetable, start_workers, vault_path  # noqa: PLC0415
         from api.cli.session import settings_for  # noqa: PLC0415
         from api.serving import check_exposure, listen  # noqa: PLC0415
         from api.serving import serve as run  # noqa: PLC0415
@@ -49,4 +49,5 @@ def serve(
             shown = f"[{address}]" if ":" in address else address
             app = create_app(opened, settings)
             start_timetable(opened, settings)
+            start_workers(opened, settings)
             run(app, settings, bound, lambda: note(f"serving at {scheme}://{shown}:{number}"))

@@ -166,6 +166,21 @@ class RetrieveBody(Body):
     purpose: PurposeField = None
 
 
+class ContextBody(Body):
+    """A question, and the budget of what a model is shown for it."""
+
+    query: str
+    tokens: Whole = 2_000
+    """Budget of the whole block."""
+    k: Whole = 8
+    """How many memories the question may bring into it, 1 to 200."""
+    window: str = ""
+    """Name of the conversation; each keeps an order of its own."""
+    subject: Subject = None
+    """Only memories about these are looked for."""
+    purpose: PurposeField = None
+
+
 class UpdateBody(Body):
     """A new version of a memory's text."""
 

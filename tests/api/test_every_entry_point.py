@@ -19,6 +19,8 @@ from policies.model import Role
 from tests.api.conftest import Memvault
 
 NO_MEMORY, NO_HOLD, NO_EMERGENCY = "mem_" + "0" * 26, "hld_" + "0" * 26, "emg_" + "0" * 26
+NO_EPISODE = "epi_" + "0" * 26
+NO_TASK = "tsk_" + "0" * 26
 DENIED = 4
 LATER = "2090-01-01"
 OWNER, MEMBER, CLINICIAN, ADVISER = Role.OWNER_AGENT, Role.MEMBER, Role.CLINICIAN, Role.ADVISER
@@ -30,6 +32,8 @@ NOBODY: dict[str, str] = {
     "serve": "its callers are authenticated one by one (tests/api/test_http_walls.py)",
     "demo": "makes a vault of its own",
     "bench": "makes vaults of its own",
+    "halumem generate": "writes made-up conversations, of no vault",
+    "halumem run": "makes a vault of its own",
     "audit verify": "reads a bundle, or the vault as `audit export` does (below)",
     "audit verifier": "prints a public key",
     "audit forensics": "for a vault that does not open any more",
@@ -97,6 +101,14 @@ class House:
         with closing(sqlite3.connect(self.scratch / "vault" / "vault.db")) as file:
             found = file.execute(told, ('"decision":"denied"', '"principal":"somebody"')).fetchone()
         return int(found[0])
+
+    def episode(self) -> str:
+        """Return the id of the memory's episode."""
+        with closing(sqlite3.connect(self.scratch / "vault" / "vault.db")) as file:
+            told = file.execute(
+                "SELECT episode_id FROM memory WHERE memory_id = ?", (self.memory,)
+            ).fetchone()
+        return str(told[0])
 
     def snapshot(self) -> str:
         """Return the folder of a snapshot, made by an administrator when it is first asked for."""
@@ -246,6 +258,19 @@ ENTRIES: dict[str, Entry] = {
     "keys rewrap": Entry(RUNNING),
     "keys re-encrypt": Entry(RUNNING),
     "keys migrate": Entry(RUNNING, lambda _: ["--to", "file"], not_run=RUNNING),
+    "context": Entry(READING - by(CLINICIAN, ADVISER), lambda _: ["knee"], lambda _: ["zebra"]),
+    "episode": Entry(
+        READING - by(CLINICIAN, ADVISER), lambda house: [house.episode()], lambda _: [NO_EPISODE]
+    ),
+    "tiers status": Entry(RUNNING),
+    "tiers move": Entry(
+        RUNNING, lambda house: [house.memory, "activation"], lambda _: [NO_MEMORY, "activation"]
+    ),
+    "queue status": Entry(RUNNING),
+    "queue dead": Entry(RUNNING),
+    "queue retry": Entry(RUNNING, lambda _: [NO_TASK], lambda _: [NO_TASK]),
+    "queue discard": Entry(RUNNING, lambda _: [NO_TASK], lambda _: [NO_TASK]),
+    "queue run": Entry(RUNNING),
     "jobs list": Entry(RUNNING),
     "jobs run": Entry(RUNNING, lambda _: ["checkpoint"]),
     "jobs pause": Entry(RUNNING, lambda _: ["checkpoint"]),

@@ -47,6 +47,14 @@ EXPECTED: dict[tuple[str, str], dict[str, int]] = {
         "clinician": 200,
         "adviser": 200,
     },
+    ("POST", "/v1/context"): {
+        "owner": 200,
+        "other owner": 200,
+        "member": 200,
+        "clinician": 200,
+        "adviser": 200,
+    },
+    ("GET", "/v1/tiers"): {"administrator": 200},
     ("POST", "/v1/organize"): {"owner": 200, "other owner": 200, "member": 200, "service": 200},
     ("GET", "/v1/audit/entries"): {"auditor": 200},
     ("GET", "/v1/audit/checkpoint"): {"auditor": 200},
@@ -65,6 +73,7 @@ QUERIES = {("GET", "/v1/audit/finality"): {"leaf_index": "0", "leaf_hash": "A" *
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/extract"): {"document": {"text": "tea at four"}},
     ("POST", "/v1/retrieve"): {"query": "phone"},
+    ("POST", "/v1/context"): {"query": "phone"},
     ("PATCH", "/v1/memories/{memory_id}"): {"text": "a new text"},
     ("POST", "/v1/audit/lookup"): {"value": "maria"},
 }

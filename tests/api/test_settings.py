@@ -76,6 +76,7 @@ def test_every_field_can_be_set() -> None:
         "MEMVAULT_SNAPSHOTS_KEPT": "30",
         "MEMVAULT_BACKUP_HORIZON_DAYS": "30",
         "MEMVAULT_TIMETABLE": "false",
+        "MEMVAULT_WORKERS": "2",
         "MEMVAULT_JOBS": "rescan=6h; anchor = off ;consistency=23 3 * * sun",
         "MEMVAULT_LIMIT_TAGS": "9",
     }

@@ -16,13 +16,16 @@ from audit.event import EventType, Outcome
 from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import Action, Principal, Purpose, Relation, SystemResource
-from vault.clock import from_microseconds, microseconds
+from vault.clock import from_microseconds, microseconds, monotonic
 from vault.errors import NotFoundError
 from vault.grant import Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
 from vault.parts import Parts
+from vault.queueing.deriving import Deriving
+from vault.queueing.queue import Queue
 from vault.queueing.task import QueueLimits
+from vault.queueing.work import Worker
 from vault.storage.group_commit import WriteSet
 from vault.storage.task_rows import QueueCounts, count_open, dead_tasks, decide, queue_counts
 
@@ -135,6 +138,25 @@ class QueueDesk:
         told: dict[str, JsonValue] = {"task": task_id, "reason": verdict.value}
         draft = journal.allowed(grant, told, resource=task_id, event=event)
         return self._parts.store.submit(WriteSet(drafts=[draft], changes=[change]))[0]
+
+    def work(self, principal: Principal, purpose: Purpose, seconds: float) -> int:
+        """Queue what follows from what was written, and do what is due, in this thread; return how much was done.
+
+        Each task is done under whom it was put off by. What fails waits for its next attempt.
+
+        Raises:
+            DeniedError: not allowed; the denial is logged.
+        """
+        parts, event = self._parts, EventType.TASK_DECIDE
+        grant = self._authorise(principal, purpose, event, _VAULT)
+        derive = Deriving(parts, Queue(parts, self._limits))
+        while derive.step(grant.tenant):
+            pass
+        worker, done, until = Worker(lambda: parts, self._limits), 0, monotonic() + seconds
+        while monotonic() < until and worker.step(grant.tenant) is not None:
+            done += 1
+        parts.journal.note(grant, {"count": done, "reason": "work"}, resource=_VAULT, event=event)
+        return done
 
     def _authorise(self, principal: Principal, purpose: Purpose, event: EventType, resource: str) -> Grant:
         over = ((SystemResource.VAULT, Relation.INSTITUTION),)

@@ -1,0 +1,27 @@
+"""Routes of the memory tiers: how they stand, and the context block for a model."""
+
+from fastapi import APIRouter
+
+from api.routes.call import CallParameter, ParsedRoute
+from api.routes.described import ANSWERS
+from api.schemas.bodies import ContextBody
+from api.schemas.tier_views import ContextView, TiersView
+
+router = APIRouter(prefix="/v1", tags=["tiers"], responses=ANSWERS, route_class=ParsedRoute)
+
+
+@router.get("/tiers", operation_id="getTiers", summary="How the memory tiers stand, in numbers")
+def tiers(call: CallParameter) -> TiersView:
+    """Count memories and bytes by tier, what activation memory was good for, and what context blocks spared."""
+    return TiersView.of(call.memory().tiers())
+
+
+@router.post("/context", operation_id="context", summary="Memories for a model's prompt")
+def context(body: ContextBody, call: CallParameter) -> ContextView:
+    """Search as `retrieve` does, and return a block within a budget whose beginning changes seldom; masked."""
+    memory = call.memory(body.purpose)
+    made = ContextView.of(
+        memory.context(body.query, tokens=body.tokens, k=body.k, window=body.window, subject=body.subject)
+    )
+    call.receipt(made.receipt)
+    return made
