@@ -39,6 +39,7 @@ from api.cli import (
     log,
     memories,
     operate,
+    pipeline,
     policy,
     policy_diff,
     policy_explain,
@@ -183,6 +184,7 @@ policy.app.command("verify")(policy_sign.verify)
 policy.app.command("pin")(policy_pin.pin)
 policy.app.command("reload")(policy_pin.reload_policy)
 app.add_typer(policy.app, name="policy")
+app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queue.app, name="queue")

@@ -17,8 +17,11 @@ from api.cli.main import app
 from policies.bundle import SHIPPED
 from policies.model import Role
 from tests.api.conftest import Memvault
+from vault.engineered.reading import READY
 
 NO_MEMORY, NO_HOLD, NO_EMERGENCY = "mem_" + "0" * 26, "hld_" + "0" * 26, "emg_" + "0" * 26
+NO_RUN = "run_" + "0" * 26
+SAMPLE = str(READY / "samples" / "clinical-notes.json")
 NO_EPISODE = "epi_" + "0" * 26
 NO_TASK = "tsk_" + "0" * 26
 DENIED = 4
@@ -50,6 +53,9 @@ NOBODY: dict[str, str] = {
     "policy reload": "its server authenticates the caller (tests/api/test_policy_reload.py)",
     "policy who-can": "the same",
     "policy what-can": "the same",
+    "pipeline list": "reads what comes with the vault",
+    "pipeline check": "reads a pipeline, and no vault",
+    "pipeline dry-run": "asks the rules what they would say, and does nothing (tests/vault/engineered)",
     "principal add": "acts as the operator of the folder, for whom no role can be named",
     "principal list": "the same",
     "principal revoke": "the same",
@@ -190,6 +196,9 @@ ENTRIES: dict[str, Entry] = {
     ),
     "hold ask-release": Entry(JUDGING, lambda house: [house.hold], lambda _: [NO_HOLD], JUDGING),
     "hold release": Entry(JUDGING, lambda house: [house.hold], lambda _: [NO_HOLD], JUDGING),
+    "pipeline run": Entry(by(OWNER, MEMBER), lambda _: ["clinical-notes", "--inputs", SAMPLE]),
+    "pipeline resume": Entry(by(OWNER, MEMBER), lambda _: [NO_RUN, "clinical-notes", "--inputs", SAMPLE]),
+    "pipeline runs": Entry(by(OWNER, MEMBER), lambda _: [NO_RUN]),
     "promote": Entry(
         by(OWNER),
         lambda house: [house.memory, "--to", "institutional"],

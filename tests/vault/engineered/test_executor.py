@@ -206,6 +206,7 @@ def test_a_write_that_is_under_way_when_its_step_is_given_up_is_refused_where_it
     clinic = Clinic(template, tmp_path / "held", fake_options(probe=probe))
     try:
         clinic.mem(OWNER).extract("what made the key", subject="anna")
+        assert clinic.vault.wait(20)
         before = clinic.state()
         executor, run = begun(clinic, badly(Under()))
         probe.armed.set()
