@@ -69,13 +69,12 @@ class AddTask:
         same = and_(TASK.c.kind == row["kind"], TASK.c.subject_id == row["subject_id"])
         under = and_(TASK.c.principal_id == row["principal_id"], TASK.c.roles == row["roles"])
         alike = and_(same, under, TASK.c.purpose == row["purpose"], TASK.c.state == WAITING)
-        query = select(TASK.c.task_id).where(
-            TASK.c.tenant_id == self.tenant, or_(TASK.c.key == row["key"], alike)
-        )
-        there = connection.execute(query.limit(1)).scalar()
-        if there is not None:
-            self.found.append(str(there))
-            return
+        for there in (TASK.c.key == row["key"], alike):  # one after the other: each has an index of its own
+            query = select(TASK.c.task_id).where(TASK.c.tenant_id == self.tenant, there)
+            known = connection.execute(query.limit(1)).scalar()
+            if known is not None:
+                self.found.append(str(known))
+                return
         erased = select(ERASURE.c.erasure_id).where(
             ERASURE.c.tenant_id == self.tenant, ERASURE.c.subject_id == row["subject_id"]
         )
