@@ -189,7 +189,7 @@ class Executor:
             finished=None,
         )
         run = Run(place, grant, terms)
-        draft = parts.journal.allowed(grant, _told(terms, "begun"), resource=run.id, event=terms.event)
+        draft = parts.journal.allowed(grant, _run_payload(terms, "begun"), resource=run.id, event=terms.event)
         parts.store.submit(WriteSet(drafts=[draft], rows=[run_row(stored, grant.tenant)]))
         parts.probe("run-begun")
         return run
@@ -214,7 +214,9 @@ class Executor:
         def change(connection: Connection, _leaves: "Sequence[Leaf]") -> None:
             change_run(connection, place, token, RunState.RUNNING)
 
-        draft = parts.journal.allowed(grant, _told(terms, "resumed"), resource=run_id, event=terms.event)
+        draft = parts.journal.allowed(
+            grant, _run_payload(terms, "resumed"), resource=run_id, event=terms.event
+        )
         parts.store.submit(WriteSet(drafts=[draft], changes=[change]))
         with parts.store.log_connection(grant.tenant) as connection:
             steps = stored_steps(connection, place)
@@ -299,7 +301,11 @@ class Executor:
 
         outcome = Outcome.OK if state is RunState.DONE else Outcome.FAILED
         draft = parts.journal.allowed(
-            run.grant, _told(run.terms, state.value), resource=run.id, outcome=outcome, event=run.terms.event
+            run.grant,
+            _run_payload(run.terms, state.value),
+            resource=run.id,
+            outcome=outcome,
+            event=run.terms.event,
         )
         parts.store.submit(WriteSet(drafts=[draft], changes=[change]))
         place.token = token + 1
@@ -403,7 +409,7 @@ def _expect_same(stored: StoredRun, terms: RunTerms) -> None:
         raise ConflictError("expected what the run was given when it was begun")
 
 
-def _told(terms: RunTerms, state: str) -> dict[str, JsonValue]:
+def _run_payload(terms: RunTerms, state: str) -> dict[str, JsonValue]:
     return {
         "pipeline": terms.name,
         "version": terms.version,

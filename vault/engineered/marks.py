@@ -101,7 +101,7 @@ class _Marking:
         if self._marked is None:
             self._marked = work
         first = self._marked is work
-        told = _told(self._action, work)
+        told = _answer_of(self._action, work)
 
         def change(connection: Connection, leaves: Sequence[Leaf]) -> None:
             expect_running(connection, self._place, self._token)
@@ -112,7 +112,7 @@ class _Marking:
         work.changes.append(change)
 
 
-def _told(action: Action, work: WriteSet) -> dict[str, JsonValue]:
+def _answer_of(action: Action, work: WriteSet) -> dict[str, JsonValue]:
     """Return what a call's entries say that its answer needs: ids and numbers."""
     first = work.drafts[0]
     written = first.payload.get("written")

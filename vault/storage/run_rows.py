@@ -203,24 +203,13 @@ def stored_runs(connection: Connection, tenant: str, principal: str, limit: int)
 def stored_steps(connection: Connection, place: RunPlace) -> dict[str, StoredStep]:
     """Return the steps of a run that ended, in the order in which they did."""
     query = select(RUN_STEP).where(_this(RUN_STEP, place)).order_by(RUN_STEP.c.leaf_index)
-    return {
-        row.step_id: StoredStep(
-            row.step_id,
-            row.operator,
-            StepState(row.state),
-            row.reason,
-            row.took,
-            None if row.kept is None else _told(row.kept),
-            row.leaf_index,
-        )
-        for row in connection.execute(query)
-    }
+    return {row.step_id: _step(row) for row in connection.execute(query)}
 
 
 def effects_of(connection: Connection, place: RunPlace, step: str) -> dict[int, Effect]:
     """Return what a step did, by the number of its call."""
     query = select(RUN_EFFECT).where(_this(RUN_EFFECT, place), RUN_EFFECT.c.step_id == step)
-    return {row.call: Effect(_told(row.told), row.leaf_index) for row in connection.execute(query)}
+    return {row.call: Effect(_parsed(row.told), row.leaf_index) for row in connection.execute(query)}
 
 
 def forget(connection: Connection, tenant: str, memory_ids: Sequence[str]) -> None:
@@ -262,7 +251,16 @@ def _run(row: Row[tuple[object, ...]]) -> StoredRun:
     )
 
 
-def _told(text: object) -> Mapping[str, JsonValue]:
+def _step(row: Row[tuple[object, ...]]) -> StoredStep:
+    try:
+        state = StepState(row.state)
+    except ValueError:
+        raise TamperedError("the row of a run's step is not of the form of one") from None
+    kept = None if row.kept is None else _parsed(row.kept)
+    return StoredStep(row.step_id, row.operator, state, row.reason, row.took, kept, row.leaf_index)
+
+
+def _parsed(text: object) -> Mapping[str, JsonValue]:
     try:
         told = parse_canonical(str(text))
     except MalformedError:
