@@ -7,6 +7,7 @@ Owns the methods. A pipeline is named (one that comes with the vault), given as 
 Python; each is checked before anything of it runs.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,9 @@ class RunShown:
 
 class PipelineView(LogView):
     """One principal's pipelines; `MemOS` inherits it."""
+
+    @abstractmethod
+    def _call(self, action: Action, purpose: Purpose | None) -> Call: ...
 
     def run_pipeline(
         self,
@@ -121,9 +125,7 @@ class PipelineView(LogView):
             ConflictError: they are of several owners or access tiers.
             DeniedError: nothing may be organized for this purpose; the denial is logged.
         """
-        return link_memories(
-            self._parts, self._principal, purpose or Purpose.OPERATIONS, (source, kind, targets)
-        )
+        return link_memories(self._parts, self._principal, self._why(purpose), (source, kind, targets))
 
     def own(self, memory_ids: Sequence[str], *, purpose: Purpose | None = None) -> tuple[str, ...]:
         """Return those of the memories that are this principal's own and private, in their order.
@@ -131,7 +133,7 @@ class PipelineView(LogView):
         Raises:
             DeniedError: nothing may be read for this purpose; the denial is logged.
         """
-        return own_private(self._parts, self._principal, purpose or Purpose.OPERATIONS, memory_ids)
+        return own_private(self._parts, self._principal, self._why(purpose), memory_ids)
 
     def screen(self, text: str, *, purpose: Purpose | None = None) -> Screening:
         """Say what the privacy gate would do to a text, were it written; nothing of it is kept.
@@ -140,9 +142,9 @@ class PipelineView(LogView):
             DeniedError: nothing may be written for this purpose; the denial is logged.
             InputInvalidError: the text is empty, too long, or no text.
         """
-        return screen_only(self._parts, self._principal, purpose or Purpose.OPERATIONS, text)
+        return screen_only(self._parts, self._principal, self._why(purpose), text)
 
-    def pipeline_runs(self, *, limit: int = 20, purpose: Purpose = Purpose.OPERATIONS) -> list[StoredRun]:
+    def pipeline_runs(self, *, limit: int = 20, purpose: Purpose | None = None) -> list[StoredRun]:
         """Return this principal's runs, newest first; that it looked is an entry.
 
         Raises:
@@ -152,13 +154,13 @@ class PipelineView(LogView):
         if type(limit) is not int or not 1 <= limit <= MAX_LISTED:
             raise InputInvalidError(f"expected a limit from 1 to {MAX_LISTED}")
         parts, tenant, me = self._parts, self._principal.tenant, self._principal.id
-        note = self._looking(purpose)
+        note = self._looking(self._why(purpose))
         with parts.store.log_connection(tenant) as connection:
             found = stored_runs(connection, tenant, me, limit)
         note(len(found))
         return found
 
-    def pipeline_run(self, run: str, *, purpose: Purpose = Purpose.OPERATIONS) -> RunShown:
+    def pipeline_run(self, run: str, *, purpose: Purpose | None = None) -> RunShown:
         """Return one of this principal's runs with its steps; that it looked is an entry.
 
         Raises:
@@ -167,12 +169,15 @@ class PipelineView(LogView):
         """
         check_vault_id(IdKind.RUN, run)
         parts, tenant, me = self._parts, self._principal.tenant, self._principal.id
-        note = self._looking(purpose)
+        note = self._looking(self._why(purpose))
         with parts.store.log_connection(tenant) as connection:
             found = stored_run(connection, tenant, run, me)
             steps = stored_steps(connection, RunPlace(tenant, run, found.token))
         note(1)
         return RunShown(found, tuple(steps.values()))
+
+    def _why(self, purpose: Purpose | None) -> Purpose:
+        return self._call(Action.READ, purpose).purpose
 
     def _looking(self, purpose: Purpose) -> Callable[[int], object]:
         parts, call = self._parts, Call(self._principal, Action.READ, purpose)
