@@ -142,6 +142,18 @@ class ErasedError(ConflictError):
     """What is to be written was erased: it is not written again."""
 
 
+class EchoedError(ConflictError):
+    """What is written says again what was corrected or retracted, from an older source; the write path marks it.
+
+    Args:
+        places: Of the memories among those that are written.
+    """
+
+    def __init__(self, places: frozenset[int]) -> None:
+        super().__init__("what was taken back comes from an older source again")
+        self.places = places
+
+
 class ErasureIncompleteError(ConflictError):
     """A test after an erasure got something back: nothing is certified, and the next run tries again."""
 

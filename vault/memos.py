@@ -29,6 +29,8 @@ from vault.context_path import Context, ContextPath, ContextQuestion
 from vault.crypto.aead import MAX_SUBJECTS
 from vault.engineered.view import PipelineView
 from vault.errors import IdentifierInvalidError, InputInvalidError
+from vault.feedback import Feedback
+from vault.feedback_view import FeedbackView
 from vault.journal import Call
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
@@ -60,6 +62,7 @@ class _Paths:
         self.organizer: Final = Organizer(parts)
         self.promotions: Final = Promotions(parts)
         self.context: Final = ContextPath(self.read, parts.windows)
+        self.feedback: Final = Feedback(parts)
 
 
 class MemOS(PipelineView, QueueView, TierView, AbstractContextManager["MemOS"]):
@@ -312,6 +315,11 @@ class MemOS(PipelineView, QueueView, TierView, AbstractContextManager["MemOS"]):
         """
         promotion = Promotion(memory_id, to, expected_version, purpose or self._purpose)
         return self._promotions.promote(self._principal, promotion)
+
+    @property
+    def feedback(self) -> FeedbackView:
+        """Verdicts on memories: `confirm`, `correct`, `retract`, `rate`."""
+        return FeedbackView(lambda: self._paths.now().feedback, self._call)
 
     def may(self, action: Action, resource: Resource, purpose: Purpose | None = None) -> bool:
         """Say whether the rules allow an action on the principal's own tenant; not an access, not logged."""

@@ -20,9 +20,13 @@ from typing import Final
 
 from vault.crypto.encoding import frame
 from vault.model import Screened
+from vault.pipeline.assertions import bare, supposed
+from vault.pipeline.sentences import split_statements
 from vault.storage.removal import Tombstone, TombstoneKind
 
 _DIGEST_BYTES: Final = 32
+_LEAST_SPACES: Final = 2
+"""Of a statement that is known again: "no" and "thank you" say nothing that could be taken back."""
 
 
 class Tombstones:
@@ -60,6 +64,18 @@ class Tombstones:
         for text in texts:
             made += self.facts(about, text)
         return {one.digest: one.kind for one in made}
+
+    def echoes(self, subjects: Iterable[str], text: Screened) -> Iterator[Tombstone]:
+        """Yield what each statement of a memory is known by once it is taken back; none of one that only asks."""
+        about = tuple(subjects)
+        original = original_text(text)
+        for one in split_statements(original):
+            stated = original[one.span.start : one.span.end]
+            normal = normal_fact(bare(stated))
+            if one.question or normal.count(" ") < _LEAST_SPACES or supposed(stated):
+                continue
+            for subject in about:
+                yield self._made(TombstoneKind.ECHO, subject, normal)
 
     def _made(self, kind: TombstoneKind, *parts: str) -> Tombstone:
         framed = frame(*(part.encode("utf-8", "surrogatepass") for part in (kind.value, *parts)))

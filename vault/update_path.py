@@ -3,6 +3,7 @@
 Older versions stay: what the agent's memory held when it acted has an answer (law 9).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.ids import IdKind, check_vault_id
 from vault.indexes import Indexed
 from vault.journal import Call
-from vault.model import Receipt, Screened
+from vault.model import Receipt, Screened, TrustState
 from vault.opened import ScreenedAgain
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
@@ -34,6 +35,7 @@ from vault.pipeline.limits import check_visible
 from vault.privacy.kept import with_kept_tokens
 from vault.privacy.public import open_to
 from vault.storage.rows import StoredMemory
+from vault.storage.write_unit import WriteUnit
 from vault.subject_sealer import MemoryContent, RecordPlace, SubjectSealer
 
 
@@ -47,6 +49,12 @@ class Change:
     purpose: Purpose
     reason: str | None = None
     """A fixed word: why it was not right, where a person asked for it to be put right."""
+    trust: TrustState | None = None
+    """Trust of the new version; None carries on that of the one before."""
+
+
+Also = Callable[[Grant, WriteUnit, StoredMemory, Screened, Screened], dict[str, JsonValue]]
+"""Adds to the unit of an update, given the version before and both texts; returns what its entry says of that."""
 
 
 class UpdatePath:
@@ -55,8 +63,13 @@ class UpdatePath:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def update(self, principal: Principal, change: Change) -> Receipt:
+    def update(self, principal: Principal, change: Change, also: Also | None = None) -> Receipt:
         """Write the next version of one memory.
+
+        Args:
+            principal: Who asks.
+            change: What is asked.
+            also: What is done in the same transaction.
 
         Raises:
             DeniedError: the principal may update nothing for this purpose.
@@ -73,17 +86,21 @@ class UpdatePath:
         sealer = parts.sealers.of_row(grant.tenant, before)
         text = self._screen(grant, change.text, _Former(before, source, former), sealer)
         parts.probe("screened")
-        after = self._seal(grant, _Former(before, source, former), text, sealer)
+        after = self._seal(grant, _Former(before, source, former), text, sealer, change.trust)
         parts.probe("sealed")
         unit = parts.store.write(grant)
         tombstones = parts.sealers.tombstones(grant.tenant)
         unit.refuse_erased(lambda: tombstones.of_write(before.subjects, [text]))
-        unit.add_version(after.stored)
+        unit.add_version(after.stored, before.trust)
         payload: dict[str, JsonValue] = {
             "memories": [change.memory_id],
             "version": after.stored.version,
             "digests": [after.stored.digest()],
         }
+        if after.stored.trust is not before.trust:
+            payload["trust"] = [after.stored.trust.value]
+        if also is not None:
+            payload |= also(grant, unit, before, former.text, text)
         if change.reason is not None:
             payload["reason"] = change.reason
         unit.entry(parts.journal.allowed(grant, payload, resource=change.memory_id))
@@ -118,7 +135,8 @@ class UpdatePath:
         if unit.damaged:
             self._parts.journal.note(grant, {"unreadable": list(unit.damaged)}, outcome=Outcome.FAILED)
             raise TamperedError(f"the row of {change.memory_id} is not of the form of a memory")
-        if stored is None:
+        # What was retracted is kept for the record, and written anew by nobody.
+        if stored is None or stored.trust is TrustState.REVOKED:
             self._parts.journal.deny(call, resource=change.memory_id)
             raise NotFoundError("there is no such memory here")
         if change.expected_version is not None and stored.version != change.expected_version:
@@ -137,7 +155,14 @@ class UpdatePath:
             self._parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
             raise
 
-    def _seal(self, grant: Grant, former: "_Former", text: Screened, sealer: SubjectSealer) -> Indexed:
+    def _seal(
+        self,
+        grant: Grant,
+        former: "_Former",
+        text: Screened,
+        sealer: SubjectSealer,
+        trust: TrustState | None,
+    ) -> Indexed:
         before, attributes = former.stored, former.content.attributes
         recorded = microseconds(self._parts.clock())
         kept = Place(grant.tenant, former.source, before.purpose, before.access_tier)
@@ -160,7 +185,7 @@ class UpdatePath:
             position=before.position,
             access_tier=before.access_tier,
             memory_tier=before.memory_tier,
-            trust=before.trust,
+            trust=trust or before.trust,
             recorded=recorded,
             purpose=before.purpose,
             retention=classify_again(self._parts.retention, written, text, before.retention),

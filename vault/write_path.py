@@ -11,13 +11,16 @@
 The dense vector follows from a background worker; until then words find the memory.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 from audit.canonical import JsonValue
 from audit.event import EventType, Outcome
+from audit.log import Leaf
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose, Relation
 from policies.retention_model import Place
@@ -26,6 +29,7 @@ from vault.clock import Stock, microseconds
 from vault.crypto.subject_name import normal_name
 from vault.embedding_worker import Pending
 from vault.errors import (
+    EchoedError,
     ErasedError,
     IdentifierInvalidError,
     InputInvalidError,
@@ -38,7 +42,7 @@ from vault.ids import IdKind, new_id
 from vault.indexes import Indexed
 from vault.intents import Effects
 from vault.journal import Call
-from vault.model import Chat, MemoryTier, Passage, Receipt, Screened, Source, SourceKind
+from vault.model import Chat, MemoryTier, Passage, Receipt, Screened, Source, SourceKind, TrustState
 from vault.parts import Parts
 from vault.pipeline.annotate import annotate
 from vault.pipeline.guard import trust_of
@@ -46,6 +50,7 @@ from vault.pipeline.segment import segment
 from vault.privacy.names import screen_name
 from vault.privacy.public import open_to
 from vault.privacy.tokens import SubjectTokens
+from vault.storage.echoes import Said, refuse_echoes
 from vault.storage.rows import StoredEpisode
 from vault.storage.write_unit import WriteUnit
 from vault.subject_sealer import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
@@ -93,6 +98,8 @@ class _Work:
     recorded: datetime
     written: list[Indexed] = field(default_factory=list)
     """Its memories, once they are sealed."""
+    echoes: frozenset[int] = frozenset()
+    """Places of memories that say what was taken back after it was said."""
 
 
 class WritePath:
@@ -133,10 +140,9 @@ class WritePath:
         work = _Work(
             grant, request, passages, screens, sealer, stock, new_id(IdKind.EPISODE, now, stock), now
         )
-        unit = parts.store.write(grant)
         # 4. Guard, 5. Seal, 6. Commit, by whichever writer leads: for all who wait, one after another
         try:
-            (leaf,) = unit.commit(prepare=lambda: self._seal(unit, work), finish=lambda: self._index(work))
+            leaf = self._commit(work)
         except (ErasedError, KeyDestroyedError):
             parts.journal.note(grant, {}, outcome=Outcome.REFUSED)
             raise
@@ -149,6 +155,21 @@ class WritePath:
             leaf_hash=leaf.hash,
             bundle_digest=grant.bundle_digest,
         )
+
+    def _commit(self, work: _Work) -> Leaf:
+        """Commit a source; again, where the transaction sees that some of it was taken back, with that disputed."""
+        while True:
+            unit = self._parts.store.write(work.grant)
+            try:
+                (leaf,) = unit.commit(
+                    prepare=partial(self._seal, unit, work), finish=lambda: self._index(work)
+                )
+            except EchoedError as echoed:
+                if echoed.places <= work.echoes:
+                    raise
+                work.echoes |= echoed.places
+            else:
+                return leaf
 
     def _authorise(self, principal: Principal, request: WriteRequest) -> Grant:
         over = ((request.access_tier, Relation.OWNER),)
@@ -257,7 +278,9 @@ class WritePath:
             position=passage.position,
             access_tier=work.request.access_tier,
             memory_tier=MemoryTier.PLAINTEXT,
-            trust=trust_of(passage, kind_of(work.request.source), screened.text),
+            trust=TrustState.DISPUTED
+            if passage.position in work.echoes
+            else trust_of(passage, kind_of(work.request.source), screened.text),
             recorded=recorded,
             purpose=work.request.purpose,
             retention=classify(self._parts.retention, Written(kept, recorded, passage.at), screened),
@@ -277,6 +300,7 @@ class WritePath:
         unit.refuse_erased(
             lambda: parts.sealers.tombstones(grant.tenant).of_write(work.sealer.subjects, work.screens.texts)
         )
+        unit.also(refuse_echoes(grant.tenant, partial(self._said, work)))
         for subject_id, name in parts.sealers.unrecorded(grant.tenant, work.sealer).items():
             unit.add_subject(subject_id, name, microseconds(work.recorded))
         payload: dict[str, JsonValue] = {
@@ -289,6 +313,19 @@ class WritePath:
         }
         unit.entry(parts.journal.allowed(grant, payload, resource=episode.episode_id))
         parts.probe("sealed")
+
+    def _said(self, work: _Work) -> dict[bytes, list[Said]]:
+        """Return what each statement would be known by if it had been taken back; not of what is disputed as such."""
+        tombstones, made = (
+            self._parts.sealers.tombstones(work.grant.tenant),
+            defaultdict[bytes, list[Said]](list),
+        )
+        for passage, text in zip(work.passages, work.screens.texts, strict=True):
+            if passage.position not in work.echoes:
+                said = Said(passage.position, None if passage.at is None else microseconds(passage.at))
+                for one in tombstones.echoes(work.sealer.subjects, text):
+                    made[one.digest].append(said)
+        return made
 
     def _index(self, work: _Work) -> None:
         """Let words find at once what is durable, and queue it for its vector."""

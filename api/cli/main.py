@@ -32,6 +32,7 @@ from api.cli import (
     consent,
     demo,
     emergency,
+    feedback,
     halumem,
     hold,
     jobs,
@@ -189,6 +190,7 @@ app.add_typer(keys.keys, name="keys")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queue.app, name="queue")
 app.add_typer(tiers.app, name="tiers")
+app.add_typer(feedback.app, name="feedback")
 app.command("context")(tiers.context)
 app.command("episode")(tiers.episode)
 app.add_typer(halumem.app, name="halumem")

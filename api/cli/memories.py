@@ -213,7 +213,7 @@ def retrieve(
 
     limits = call.limits()
     names = subjects_of(subject, subject_file, limits)
-    text = _text(limits) if query == STDIN else query
+    text = piped_text(limits) if query == STDIN else query
     with call.session() as opened:
         memory = opened.memory_under(emergency)
         answer = memory.retrieve(text, k=k, subject=names or None, reveal=show_originals)
@@ -242,7 +242,7 @@ def _origin(memory: "Memory") -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _text(limits: "InputLimits") -> str:
+def piped_text(limits: "InputLimits") -> str:
     """Return standard input as text, without its last newline."""
     from api.cli.sources import read_stream  # noqa: PLC0415
     from vault.pipeline.documents import decode  # noqa: PLC0415
@@ -324,7 +324,7 @@ def update(
     if file is not None:
         text = decode(read_bytes(file, limits), limits.document_bytes).removesuffix("\n")
     elif text == STDIN:
-        text = _text(limits)
+        text = piped_text(limits)
     with call.session() as opened:
         receipt = opened.memory.update(memory_id, text, expected_version=expect_version)
         _wait(opened, quiet=call.as_json)

@@ -275,6 +275,21 @@ ENTRIES: dict[str, Entry] = {
     "tiers move": Entry(
         RUNNING, lambda house: [house.memory, "activation"], lambda _: [NO_MEMORY, "activation"]
     ),
+    "feedback confirm": Entry(
+        by(OWNER, MEMBER, SERVICE), lambda house: [house.memory], lambda _: [NO_MEMORY], by(OWNER)
+    ),
+    "feedback correct": Entry(
+        by(OWNER, MEMBER, SERVICE), lambda house: [house.memory, "so"], lambda _: [NO_MEMORY, "so"], by(OWNER)
+    ),
+    "feedback retract": Entry(
+        by(OWNER, MEMBER, SERVICE), lambda house: [house.memory], lambda _: [NO_MEMORY], by(OWNER)
+    ),
+    "feedback rate": Entry(
+        by(OWNER, MEMBER, SERVICE),
+        lambda house: [house.memory, "useful"],
+        lambda _: [NO_MEMORY, "useful"],
+        by(OWNER),
+    ),
     "queue status": Entry(RUNNING),
     "queue dead": Entry(RUNNING),
     "queue retry": Entry(RUNNING, lambda _: [NO_TASK], lambda _: [NO_TASK]),

@@ -23,6 +23,7 @@ _LEAD: Final = (
     r"(?:(?:oh|ah|um+|uh|hm+|well|ok|okay|so|and|but|also|by the way|just so you know|honestly|sometimes|lately|still)"
     r"\b[\s,.:;\u2014\u2013-]{0,8}){0,6}"
 )
+_LEADING: Final = re.compile(rf"^{_LEAD}", re.IGNORECASE)
 _SUPPOSED: Final = re.compile(
     rf"{_LEAD}(?:"
     r"what if|if (?:only )?(?:i|we|my|our)\b|maybe|perhaps|possibly|suppos(?:e|ing)\b|imagin(?:e|ing)\b|picture\b"
@@ -83,6 +84,11 @@ def supposed(statement: str) -> bool:
     if _ASSERTED.match(start):
         return False
     return _SUPPOSED.match(start) is not None or _SOFTLY.search(start) is not None
+
+
+def bare(statement: str) -> str:
+    """Return a statement without the words that only lead to it: "by the way", "oh, and"."""
+    return _LEADING.sub("", statement, count=1)
 
 
 def parts_of(text: str) -> tuple[Part, ...]:

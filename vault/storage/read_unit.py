@@ -24,6 +24,7 @@ from sqlalchemy import (
 from policies.model import AccessTier, Purpose, Relation
 from vault.errors import TamperedError
 from vault.grant import Grant
+from vault.model import EdgeKind
 from vault.storage.care_rows import ON_TEAM
 from vault.storage.restricting import usable
 from vault.storage.rows import StoredMemory, stored_memory
@@ -99,6 +100,18 @@ class ReadUnit:
             )
             found.extend((row.kind, row.source_id, row.target_id) for row in self._connection.execute(query))
         return found
+
+    def derived_from(self, memory_ids: Sequence[str]) -> list[str]:
+        """Return the ids of what was derived from these memories; `memories` says which of it is within reach."""
+        found: set[str] = set()
+        for start in range(0, len(memory_ids), _CHUNK):
+            query = select(EDGE.c.source_id).where(
+                EDGE.c.tenant_id == self._grant.tenant,
+                EDGE.c.kind == EdgeKind.DERIVED_FROM.value,
+                EDGE.c.target_id.in_(memory_ids[start : start + _CHUNK]),
+            )
+            found.update(self._connection.execute(query).scalars())
+        return sorted(found)
 
     def reaches(self, subject_id: str) -> bool:
         """Say whether any current memory about a subject is within reach."""

@@ -71,6 +71,8 @@ class TombstoneKind(StrEnum):
     SUBJECT = "subject"
     MEMORY = "memory"
     FACT = "fact"
+    ECHO = "echo"
+    """A statement that was corrected or retracted: nothing was removed, and nothing is refused for it."""
 
 
 class Tombstone(NamedTuple):

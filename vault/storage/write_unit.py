@@ -19,7 +19,7 @@ from vault.errors import ConflictError
 from vault.grant import Grant
 from vault.model import EdgeKind, TrustState
 from vault.storage.beside import BESIDE
-from vault.storage.group_commit import GroupCommit, Row, WriteSet
+from vault.storage.group_commit import Change, GroupCommit, Row, WriteSet
 from vault.storage.read_unit import within
 from vault.storage.removal import TombstoneKind, expect_not_erased, has_tombstones
 from vault.storage.rows import StoredEpisode, StoredMemory, episode_digest, row_digest
@@ -70,6 +70,10 @@ class WriteUnit:
 
         self._work.changes.append(check)
 
+    def also(self, *changes: Change) -> None:
+        """Do this in the same transaction; what it touches, its maker answers for."""
+        self._work.changes.extend(changes)
+
     def add_subject(self, subject_id: str, name: Sealed, created: int) -> None:
         """Add a subject; one that is there already, by another thread, is left as it is."""
         self._expect(Action.WRITE)
@@ -97,14 +101,18 @@ class WriteUnit:
             self._work.rows.append((MEMORY_SUBJECT, about))
         return row_digest(row)
 
-    def add_version(self, memory: StoredMemory) -> None:
+    def add_version(self, memory: StoredMemory, former: TrustState | None = None) -> None:
         """Add a later version, which replaces the one before it as the current one.
 
+        Args:
+            memory: The version.
+            former: Trust of the one before; None: the same.
+
         Threat: a memory is disputed or revoked while its new version is being sealed. A version is
-        written only if the one before it still has the trust that the new one carries on.
+        written only if the one before it still has the trust that the caller saw.
         """
         self._expect(Action.UPDATE, Action.PROMOTE)
-        trusted = MEMORY.c.trust == memory.trust.value
+        trusted = MEMORY.c.trust == (former or memory.trust).value
         before = and_(self._current(memory.memory_id, memory.version - 1), trusted)
 
         def retire(connection: Connection, _leaves: Sequence[Leaf]) -> None:
@@ -121,8 +129,8 @@ class WriteUnit:
         self._work.rows.append((MEMORY, memory.row(self._grant.tenant)))
 
     def set_trust(self, memory_id: str, version: int, trust: TrustState) -> None:
-        """Change how far a memory may be relied on."""
-        self._expect(Action.ORGANIZE)
+        """Change how far a memory may be relied on; feedback that corrects or retracts changes what it said."""
+        self._expect(Action.ORGANIZE, Action.UPDATE)
         current = self._current(memory_id, version)
 
         def change(connection: Connection, _leaves: Sequence[Leaf]) -> None:
