@@ -26,6 +26,8 @@ class TaskKind(StrEnum):
 
     ORGANIZE = "organize"
     """Link, supersede, verify and dispute, by rule."""
+    DISTIL = "distil"
+    """Put near-duplicates together into one memory, by rule."""
 
 
 class TaskState(StrEnum):

@@ -16,6 +16,7 @@ from vault.errors import ErasedError, IdentifierInvalidError, QueueFullError
 from vault.grant import EVERY_MEMORY, authorise
 from vault.journal import Call
 from vault.log_view import LogView
+from vault.queueing.distilling import Distiller
 from vault.queueing.queue import Queue
 from vault.queueing.task import Order, Priority, TaskKind
 from vault.queueing.work import Worker
@@ -61,6 +62,50 @@ class QueueView(LogView):
             ErasedError: whom it is about was erased; the refusal is logged.
             QueueFullError: too much waits; the refusal is logged. Try again later.
         """
+        return self._put_off(TaskKind.ORGANIZE, subject, priority, key, purpose)
+
+    def distil_later(
+        self,
+        *,
+        subject: str | None = None,
+        priority: Priority = Priority.LOW,
+        key: str | None = None,
+        purpose: Purpose | None = None,
+    ) -> PutOff:
+        """Have near-duplicates about a subject put together into one memory each, off the write path.
+
+        Only verified ones of one owner and access tier; they are retired, and `take_back_distilled` has them back.
+
+        Args:
+            subject: None: the principal's own notes.
+            priority: How urgent it is.
+            key: The same key puts the same work off once.
+            purpose: Why.
+
+        Raises:
+            DeniedError, IdentifierInvalidError, ErasedError, QueueFullError: as for `organize_later`.
+        """
+        return self._put_off(TaskKind.DISTIL, subject, priority, key, purpose)
+
+    def take_back_distilled(self, memory_id: str, *, purpose: Purpose | None = None) -> tuple[str, ...]:
+        """Have the sources of a distilled memory back, and revoke it; return their ids.
+
+        Raises:
+            DeniedError: nothing may be organized for this purpose; the denial is logged.
+            NotFoundError: there is no such distilled memory within reach, or no source of it is left.
+            ConflictError: one of them was changed meanwhile.
+        """
+        call = self._call(Action.ORGANIZE, purpose)
+        return Distiller(self._parts).take_back(call.principal, memory_id, call.purpose)
+
+    def _put_off(
+        self,
+        kind: TaskKind,
+        subject: str | None,
+        priority: Priority,
+        key: str | None,
+        purpose: Purpose | None,
+    ) -> PutOff:
         if not isinstance(subject, str | None):
             raise IdentifierInvalidError("expected a subject as text, or None")
         if key is not None and not (type(key) is str and 1 <= len(key) <= MAX_KEY):
@@ -74,7 +119,7 @@ class QueueView(LogView):
             raise
         name = own_subject(call.principal) if subject is None else subject
         (subject_id,) = parts.sealers.subject_ids(grant.tenant, (name,))
-        order = Order(TaskKind.ORGANIZE, subject_id, call.principal, call.purpose, priority, key)
+        order = Order(kind, subject_id, call.principal, call.purpose, priority, key)
         added = Queue(parts).order(order)
         told: dict[str, JsonValue] = {"kind": order.kind.value, "count": 1}
         draft = parts.journal.allowed(grant, told, event=event)

@@ -30,6 +30,7 @@ from vault.errors import (
 )
 from vault.organizer import Organizer
 from vault.parts import Parts
+from vault.queueing.distilling import Distiller
 from vault.queueing.queue import Queue, Taken
 from vault.queueing.task import QueueLimits, TaskKind, TaskState
 from vault.storage.beside import BESIDE
@@ -65,7 +66,12 @@ def _organize(parts: Parts, taken: Taken, name: str) -> object:
     return Organizer(parts).organize(taken.task.principal, name, taken.task.purpose)
 
 
-DOING: Final[Mapping[TaskKind, Doing]] = {TaskKind.ORGANIZE: _organize}
+def _distil(parts: Parts, taken: Taken, name: str) -> object:
+    """Distil; done a second time it finds no near-duplicates."""
+    return Distiller(parts).distil(taken.task.principal, name, taken.task.purpose)
+
+
+DOING: Final[Mapping[TaskKind, Doing]] = {TaskKind.ORGANIZE: _organize, TaskKind.DISTIL: _distil}
 
 
 class Worker:
