@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, o
 
 from vault.storage.engine import reading
 from vault.storage.removal import expect_not_held
+from vault.storage.run_rows import forget
 from vault.storage.schema import (
     CARE_TEAM,
     CONSENT,
@@ -92,6 +93,7 @@ class Replacement:
         with reading(snapshot, tenant) as source:
             self._put(connection, source)
         self._link(connection)
+        forget(connection, tenant, sorted({place.memory_id for place in (*self.dropped, *self.suppressed)}))
         for table in (USAGE, REVIEW, QUARANTINE, EMBEDDING, MEMORY_SUBJECT):
             connection.execute(table.delete().where(table.c.tenant_id == tenant, ~_has_memory(table)))
 
