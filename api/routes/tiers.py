@@ -1,11 +1,12 @@
-"""Routes of the memory tiers: how they stand, and the context block for a model."""
+"""Routes of the memory tiers and the queue: how tiers stand, the context block for a model, work that is put off."""
 
 from fastapi import APIRouter
 
 from api.routes.call import CallParameter, ParsedRoute
 from api.routes.described import ANSWERS
-from api.schemas.bodies import ContextBody
-from api.schemas.tier_views import ContextView, TiersView
+from api.schemas.bodies import ContextBody, TaskBody
+from api.schemas.tier_views import ContextView, PutOffView, TiersView
+from vault.queueing.task import TaskKind
 
 router = APIRouter(prefix="/v1", tags=["tiers"], responses=ANSWERS, route_class=ParsedRoute)
 
@@ -25,3 +26,11 @@ def context(body: ContextBody, call: CallParameter) -> ContextView:
     )
     call.receipt(made.receipt)
     return made
+
+
+@router.post("/tasks", operation_id="putOff", status_code=202, summary="Organize or distil later")
+def put_off(body: TaskBody, call: CallParameter) -> PutOffView:
+    """Queue work about a subject, to be done under the caller; 429 with Retry-After where too much waits already."""
+    memory = call.memory(body.purpose)
+    later = memory.distil_later if body.kind is TaskKind.DISTIL else memory.organize_later
+    return PutOffView.of(later(subject=body.subject, priority=body.priority, key=body.key))

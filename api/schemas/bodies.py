@@ -13,6 +13,7 @@ from policies.model import AccessTier, Purpose
 from vault.model import Chat, Document, Source, SourceKind, SpeakerRole, Turn
 from vault.pipeline.chats import read_time
 from vault.pipeline.limits import MEMORIES_OF_A_WRITE
+from vault.queueing.task import Priority, TaskKind
 
 Whole = Annotated[int, Field(strict=True)]
 # Lists end at their first faulty entry: a million faults would cost seconds to tell.
@@ -193,6 +194,18 @@ class UpdateBody(Body):
 class RevealBody(Body):
     """Why originals are to be shown."""
 
+    purpose: PurposeField = None
+
+
+class TaskBody(Body):
+    """Work that is to be put off."""
+
+    kind: TaskKind = TaskKind.ORGANIZE
+    subject: str | None = None
+    """None is your own notes."""
+    priority: Priority = Priority.NORMAL
+    key: str | None = None
+    """The same key puts the same work off once."""
     purpose: PurposeField = None
 
 

@@ -9,6 +9,7 @@ from api.schemas.views import MemoryView, ReceiptView, View
 from vault.context_path import Context
 from vault.episodes import Episode
 from vault.queueing.desk import DeadTask, QueueStatus
+from vault.queueing.view import PutOff
 from vault.tiers.status import TiersStatus
 
 
@@ -120,6 +121,18 @@ class EpisodeView(View):
             turns=[MemoryView.of(turn) for turn in episode.turns],
             receipt=ReceiptView.of(episode.receipt),
         )
+
+
+class PutOffView(View):
+    """Work that was put off, or that waits already."""
+
+    task: str
+    leaf_index: int
+
+    @classmethod
+    def of(cls, put_off: PutOff) -> Self:
+        """Show a task."""
+        return cls(task=put_off.task_id, leaf_index=put_off.leaf_index)
 
 
 class QueueCountView(View):

@@ -55,6 +55,7 @@ EXPECTED: dict[tuple[str, str], dict[str, int]] = {
         "adviser": 200,
     },
     ("GET", "/v1/tiers"): {"administrator": 200},
+    ("POST", "/v1/tasks"): {"owner": 202, "other owner": 202, "member": 202, "service": 202},
     ("POST", "/v1/organize"): {"owner": 200, "other owner": 200, "member": 200, "service": 200},
     ("GET", "/v1/audit/entries"): {"auditor": 200},
     ("GET", "/v1/audit/checkpoint"): {"auditor": 200},
@@ -74,6 +75,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/extract"): {"document": {"text": "tea at four"}},
     ("POST", "/v1/retrieve"): {"query": "phone"},
     ("POST", "/v1/context"): {"query": "phone"},
+    ("POST", "/v1/tasks"): {"kind": "distil", "subject": "maria"},
     ("PATCH", "/v1/memories/{memory_id}"): {"text": "a new text"},
     ("POST", "/v1/audit/lookup"): {"value": "maria"},
 }

@@ -105,7 +105,7 @@ class Queue:
             "state": TaskState.WAITING.value,
             "priority": list(Priority).index(order.priority),
             "rank": at + order.priority.behind,
-            "key": key_digest(key, tenant, order.kind, task_id if order.key is None else order.key),
+            "key": key_digest(key, tenant, order, task_id if order.key is None else order.key),
             "queued": at,
             "due": at + int(after_seconds * SECOND),
             "attempts": 0,

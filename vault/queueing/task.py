@@ -108,11 +108,14 @@ def sealed(key: bytes, row: "TaskWords") -> bytes:
     return hmac.digest(key, frame(_DOMAIN, *(word.encode() for word in row.words())), "sha256")
 
 
-def key_digest(key: bytes, tenant: str, kind: TaskKind, text: str) -> str:
-    """Return by which keyed digest the same work is known; a caller's key may say something of a person."""
-    framed = frame(
-        _KEY_DOMAIN, *(word.encode("utf-8", "surrogatepass") for word in (tenant, kind.value, text))
-    )
+def key_digest(key: bytes, tenant: str, order: Order, text: str) -> str:
+    """Return by which keyed digest the same work is known; a caller's key may say something of a person.
+
+    Threat: by a key that two principals happen to use, or one that guesses, one would keep the other's work from
+    being queued and learn of it. So it is the same key only for the same work, under the same principal.
+    """
+    words = (tenant, order.kind.value, order.subject, order.principal.id, order.purpose.value, text)
+    framed = frame(_KEY_DOMAIN, *(word.encode("utf-8", "surrogatepass") for word in words))
     return hmac.digest(key, framed, "sha256").hex()
 
 

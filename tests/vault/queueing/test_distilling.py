@@ -27,7 +27,7 @@ SAID = (
 
 def say(clinic: Clinic, *texts: str, role: SpeakerRole = SpeakerRole.USER, name: str = "anna") -> list[str]:
     assert isinstance(clinic.options.clock, FrozenClock)
-    written = []
+    written: list[str] = []
     for text in texts:
         clinic.options.clock.advance()
         written += clinic.mem(OWNER).extract(Chat((Turn("Ana", text, role),)), subject=name).memory_ids

@@ -183,9 +183,12 @@ def test_the_same_key_queues_the_same_work_once(clinic: Clinic, clock: FrozenClo
     assert put(clinic, "anna", key="visit 12") != first
 
 
-def test_two_principals_are_not_put_together(clinic: Clinic) -> None:
-    wrote(clinic, "anna")
+def test_two_principals_are_not_put_together_and_no_key_keeps_anothers_work_back(clinic: Clinic) -> None:
+    wrote(clinic, "anna", "berta")
     assert put(clinic, "anna") != put(clinic, "anna", principal=SERVICE)
+    mine = put(clinic, "berta", key="visit 12")
+    assert put(clinic, "berta", key="visit 12", principal=SERVICE) != mine
+    assert put(clinic, "anna", key="visit 12") != mine
 
 
 def test_a_full_queue_refuses_and_other_tenants_are_not_told(clinic: Clinic) -> None:
