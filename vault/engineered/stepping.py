@@ -5,7 +5,7 @@ call after the step was given up are refused here, before the facade is asked. E
 screens, seals and logs as for any caller. It has no way to reveal originals, to erase, or to export.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -13,12 +13,13 @@ from policies.model import AccessTier, Action, Purpose
 from vault.engineered.marks import StepMark
 from vault.errors import ContractError, NotFoundError
 from vault.model import Answer, EdgeKind, Memory, Receipt, Source
-from vault.pipeline.contracts import AnyOperator, Capability, Linked
+from vault.pipeline.contracts import AnyOperator, Capability, Judged, Linked
 from vault.storage.run_rows import Effect
 
 if TYPE_CHECKING:
     from vault.context_path import Context
     from vault.engineered.screening import Screening
+    from vault.feedback import Rating, Verdict
     from vault.memos import MemOS
 
 SETTLE_SECONDS: Final = 5.0
@@ -135,6 +136,50 @@ class StepMemory:
             self._receipt,
         )
 
+    def confirm(self, memory_id: str) -> Judged:
+        """As the facade's feedback; done once in a run."""
+        return self._judge(
+            Action.ORGANIZE,
+            memory_id,
+            lambda: self._memory.feedback.confirm(memory_id, purpose=self._purpose),
+        )
+
+    def correct(self, memory_id: str, text: str, *, expected_version: int | None = None) -> Judged:
+        """As the facade's feedback; done once in a run."""
+        return self._judge(
+            Action.UPDATE,
+            memory_id,
+            lambda: self._memory.feedback.correct(
+                memory_id, text, expected_version=expected_version, purpose=self._purpose
+            ),
+        )
+
+    def retract(self, memory_id: str) -> Judged:
+        """As the facade's feedback; done once in a run."""
+        return self._judge(
+            Action.UPDATE,
+            memory_id,
+            lambda: self._memory.feedback.retract(memory_id, purpose=self._purpose),
+        )
+
+    def rate(self, memory_id: str, rating: "Rating") -> Judged:
+        """As the facade's feedback; done once in a run."""
+        return self._judge(
+            Action.ORGANIZE,
+            memory_id,
+            lambda: self._memory.feedback.rate(memory_id, rating, purpose=self._purpose),
+        )
+
+    def _judge(self, action: Action, memory_id: str, verdict: Callable[[], "Verdict"]) -> Judged:
+        self._expect(action)
+        self._expect_within(memory_id)
+
+        def call() -> Judged:
+            given = verdict()
+            return Judged(given.disputed, given.receipt)
+
+        return self._mark.once(action, call, self._judged)
+
     def own(self, memory_ids: Sequence[str]) -> tuple[str, ...]:
         """As the facade; none where the run may not see what is private."""
         self._expect(Action.READ)
@@ -180,6 +225,10 @@ class StepMemory:
             leaf_hash=bytes.fromhex(cast("str", done.told["hash"])),
             bundle_digest=cast("str", done.told["policy"]),
         )
+
+    def _judged(self, done: Effect) -> Judged:
+        receipt = self._receipt(done)
+        return Judged(receipt.memory_ids[1:], replace(receipt, memory_ids=receipt.memory_ids[:1]))
 
     def _linked(self, done: Effect) -> Linked:
         receipt = self._receipt(done)

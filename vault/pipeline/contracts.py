@@ -45,6 +45,7 @@ from vault.model import Answer, EdgeKind, Memory, Receipt, Source
 if TYPE_CHECKING:
     from vault.context_path import Context
     from vault.engineered.screening import Screening
+    from vault.feedback import Rating
 
 MAX_TEXT: Final = 1_000_000
 MAX_IDS: Final = 10_000
@@ -108,6 +109,15 @@ class Linked:
     receipt: Receipt
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What feedback on a memory came to."""
+
+    disputed: tuple[str, ...]
+    """Ids of memories that were derived from it, and are disputed since."""
+    receipt: Receipt
+
+
 class Memories(Protocol):
     """The part of the facade that an operator may call: masked, under the principal and purpose of the run."""
 
@@ -149,6 +159,22 @@ class Memories(Protocol):
 
     def link(self, source: str, kind: EdgeKind, targets: Sequence[str]) -> Receipt:
         """As `vault.engineered.view.PipelineView.link`."""
+        ...
+
+    def confirm(self, memory_id: str) -> Judged:
+        """As `vault.memos.MemOS.feedback`."""
+        ...
+
+    def correct(self, memory_id: str, text: str, *, expected_version: int | None = None) -> Judged:
+        """As `vault.memos.MemOS.feedback`."""
+        ...
+
+    def retract(self, memory_id: str) -> Judged:
+        """As `vault.memos.MemOS.feedback`."""
+        ...
+
+    def rate(self, memory_id: str, rating: "Rating") -> Judged:
+        """As `vault.memos.MemOS.feedback`."""
         ...
 
     def own(self, memory_ids: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The operators that come with the vault: what each takes, gives and refuses."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from importlib import import_module
@@ -14,14 +15,16 @@ from jsonschema import Draft202012Validator
 
 from policies.model import AccessTier, Action, Principal, Purpose
 from tests.simulators.clinic import MEMBER, OTHER_OWNER, OWNER, Clinic
+from tests.vault.erased_people import erase
 from vault.engineered.executor import Executor, OperatorCall, RunTerms, StepResult
 from vault.errors import ConflictError, ContractError, InputInvalidError, NotFoundError, TamperedError
 from vault.model import EdgeKind, SpeakerRole, TrustState
 from vault.operators.catalogue import Catalogue, built_in
 from vault.operators.extract_chat import MAX_TURNS, Transcript, turns_of
+from vault.operators.retract import Retracted, Which
 from vault.operators.retrieve import OPERATOR as RETRIEVE
 from vault.operators.retrieve import Retrieve
-from vault.pipeline.contracts import Capability, is_shown
+from vault.pipeline.contracts import Capability, Operator, Scope, is_shown
 from vault.storage.run_rows import RunState, StepState
 
 
@@ -304,6 +307,73 @@ def test_a_summary_says_its_sources_words_is_linked_and_trusted_no_further(
     assert call("distil", memories=[shared]).reason == "contract"
     (question,) = wrote(call, "What now?")
     assert call("distil", memories=[question]).reason == "contract"
+
+
+def test_feedback_verifies_corrects_retracts_and_rates(clinic: Clinic, call: Calls) -> None:
+    kept = call.kept(
+        "extract-chat", transcript="Bot: it is the left knee", assistants=["Bot"], subject="anna"
+    )
+    (said,) = cast("list[str]", kept["memories"])
+    memory = clinic.mem(OWNER)
+    assert call.kept("confirm", memory=said) == {"memory": said}
+    assert memory.get(said).trust is TrustState.VERIFIED
+    summary = str(call.kept("distil", memories=[said], subject="anna")["memory"])
+    told = call.kept("correct", memory=said, text="it is the right knee", expected_version=1)
+    assert told == {"memory": said, "disputed": [summary]}
+    assert memory.get(summary).trust is TrustState.DISPUTED
+    assert call("correct", memory=said, text="it is the left knee", expected_version=1).reason == "conflict"
+    assert call.kept("rate", memory=said, rating="useless") == {"memory": said}
+    assert call("rate", memory=said, rating="odd").reason == "input-invalid"
+    assert call.kept("retract", memory=said) == {"memory": said, "disputed": []}
+    assert call.kept("retrieve", query="right knee")["memories"] == [summary]
+    for operator in ("confirm", "retract"):
+        assert call(operator, memory=said).reason == "not-found"
+    assert call("correct", memory=said, text="so").reason == "not-found"
+    assert clinic.audit().verify().passed
+
+
+def test_feedback_on_an_erased_memory_finds_none(clinic: Clinic, call: Calls) -> None:
+    (memory,) = clinic.mem(OWNER).extract("the knee hurts", subject="anna").memory_ids
+    erase(clinic, "anna")
+    for operator in ("confirm", "retract", "get"):
+        assert call(operator, memory=memory).reason == "not-found"
+    assert call("correct", memory=memory, text="so").reason == "not-found"
+    assert call("rate", memory=memory, rating="useful").reason == "not-found"
+
+
+def test_feedback_is_given_once_in_a_step_that_is_run_again(clinic: Clinic) -> None:
+    class Judges(Operator[Which, Retracted]):
+        name, version = "judges", 1
+        actions = frozenset({Action.UPDATE, Action.ORGANIZE, Action.WRITE, Action.PROMOTE})
+        input, output = Which, Retracted
+        broken = True
+
+        def run(self, scope: Scope, value: Which) -> Retracted:
+            scope.memory.confirm(value.memory)
+            disputed = scope.memory.correct(value.memory, "it is the right knee").disputed
+            linked = scope.memory.organize(subject="anna")
+            scope.memory.promote(value.memory, AccessTier.INSTITUTIONAL)
+            if self.broken:
+                raise RuntimeError
+            assert linked.examined == 2  # of what was there
+            return Retracted(memory=value.memory, disputed=disputed)
+
+    judges = Judges()
+    memory = clinic.mem(OWNER)
+    (said,) = memory.extract("it is the left knee", subject="anna").memory_ids
+    calls = Calls(clinic)
+    summary = str(calls.kept("distil", memories=[said], subject="anna")["memory"])
+    catalogue = built_in().also([judges])
+    calls.executor = Executor(clinic.vault.parts, memory, catalogue)
+    granted = Capability(frozenset(one.reference for one in catalogue), destructive=True)
+    calls.run.terms = replace(calls.run.terms, capability=granted)
+    assert calls("judges", memory=said).reason == "raised"
+    entries = len(clinic.log())
+    judges.broken = False
+    calls.count -= 1
+    assert calls.kept("judges", memory=said) == {"memory": said, "disputed": [summary]}
+    assert len(clinic.log()) == entries + 1
+    assert memory.get(said).version == 3
 
 
 def test_nothing_is_organized_found_or_read_for_another(clinic: Clinic, call: Calls) -> None:
