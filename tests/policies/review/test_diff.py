@@ -348,6 +348,8 @@ def test_the_order_of_rules_and_the_clock_are_said() -> None:
     assert note.startswith("medium the rules are asked in another order (medical-numbers, treatment")
     (clock,) = said((RETENTION_RULES, "longest-gap: P30D", "longest-gap: P40D"))
     assert clock == "medium the clock is doubted after P40D, was P30D"
+    (placed,) = said((RETENTION_RULES, "unused-for: P30D", "unused-for: P31D"))
+    assert placed == "low memories move between memory tiers by other rules"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from tests.simulators.clinic import (
     person,
 )
 from tests.simulators.fakes import FrozenClock
+from vault.checking.finding import Check
+from vault.consistency import Consistency
 from vault.erasure import Erasures
 from vault.errors import (
     ConflictError,
@@ -447,6 +449,20 @@ def test_an_erasure_takes_the_tasks_of_the_person_and_lets_none_come(clinic: Cli
     with pytest.raises(ErasedError):
         clinic.mem(OWNER).organize_later(subject="anna")
     assert clinic.last().outcome == "refused"
+
+
+def test_the_consistency_job_finds_a_task_about_somebody_who_was_erased(clinic: Clinic) -> None:
+    wrote(clinic, "anna", "berta")
+    put(clinic, "anna")
+    about = subject(clinic, "anna")
+    (row,) = clinic.sql("SELECT * FROM task")
+    erase(clinic, "anna")
+    marks = ", ".join("?" for _ in row)
+    clinic.sql(f"INSERT INTO task VALUES ({marks})", *row)  # noqa: S608  # as if an old copy of the table came back
+    found = Consistency(clinic.vault.parts).run(CLINIC, repair=False)
+    assert [(one.where, one.got) for one in found.found if one.check is Check.TOMBSTONE] == [
+        (about, "rows of task")
+    ]
 
 
 def test_a_task_about_nobody_known_ends_quietly(clinic: Clinic) -> None:
