@@ -174,7 +174,8 @@ class Executor:
         parts = self._parts
         grant = self.authorised(terms)
         now = parts.clock()
-        place = RunPlace(grant.tenant, new_id(IdKind.RUN, now, parts.entropy), 1)
+        key = parts.sealers.credential_key(grant.tenant)
+        place = RunPlace(grant.tenant, new_id(IdKind.RUN, now, parts.entropy), 1, key)
         stored = StoredRun(
             run_id=place.run_id,
             principal=grant.principal.id,
@@ -209,7 +210,8 @@ class Executor:
         with parts.store.log_connection(grant.tenant) as connection:
             stored = stored_run(connection, grant.tenant, run_id, grant.principal.id)
         _expect_same(stored, terms)
-        place, token = RunPlace(grant.tenant, run_id, stored.token + 1), stored.token
+        key = parts.sealers.credential_key(grant.tenant)
+        place, token = RunPlace(grant.tenant, run_id, stored.token + 1, key), stored.token
 
         def change(connection: Connection, _leaves: "Sequence[Leaf]") -> None:
             change_run(connection, place, token, RunState.RUNNING)

@@ -12,10 +12,12 @@ from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Principal, Purpose
 from vault.errors import ConflictError, InputInvalidError, NotFoundError, TamperedError
 from vault.grant import EVERY_MEMORY, Grant, authorise
+from vault.guarding.held_back import HeldBack
 from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
 from vault.model import EdgeKind, Receipt
 from vault.parts import Parts
+from vault.storage.rows import StoredMemory
 
 MAX_TARGETS: Final = 200
 
@@ -52,7 +54,10 @@ def link_memories(
     except DeniedError:
         parts.journal.deny(call, resource=source)
         raise
-    _expect_one_scope(parts, grant, call, ids)
+    rows = _of_one_scope(parts, grant, call, ids)
+    if kind is EdgeKind.DERIVED_FROM:
+        # Before it is linked: what is not borne out is served to nobody, whatever happens in between.
+        HeldBack(parts).look_at(grant, rows[source], [rows[target] for target in targets])
     unit = parts.store.write(grant)
     unit.expect_present(ids)
     for target in targets:
@@ -92,7 +97,7 @@ def own_private(
     return own
 
 
-def _expect_one_scope(parts: Parts, grant: Grant, call: Call, ids: Sequence[str]) -> None:
+def _of_one_scope(parts: Parts, grant: Grant, call: Call, ids: Sequence[str]) -> dict[str, StoredMemory]:
     with parts.store.read(grant) as unit:
         rows = unit.memories(ids)
     if unit.damaged:
@@ -104,3 +109,4 @@ def _expect_one_scope(parts: Parts, grant: Grant, call: Call, ids: Sequence[str]
     if len({(row.access_tier, row.owner) for row in rows.values()}) != 1:
         parts.journal.note(grant, {}, resource=ids[0], outcome=Outcome.REFUSED)
         raise ConflictError("expected memories of one owner and one access tier")
+    return rows

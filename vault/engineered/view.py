@@ -169,10 +169,10 @@ class PipelineView(LogView):
         """
         check_vault_id(IdKind.RUN, run)
         parts, tenant, me = self._parts, self._principal.tenant, self._principal.id
-        note = self._looking(self._why(purpose))
+        note, key = self._looking(self._why(purpose)), parts.sealers.credential_key(tenant)
         with parts.store.log_connection(tenant) as connection:
             found = stored_run(connection, tenant, run, me)
-            steps = stored_steps(connection, RunPlace(tenant, run, found.token))
+            steps = stored_steps(connection, RunPlace(tenant, run, found.token, key))
         note(1)
         return RunShown(found, tuple(steps.values()))
 

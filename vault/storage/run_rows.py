@@ -1,11 +1,16 @@
 """Rows of runs: how a run stands, what its steps left for those after them, and what they did.
 
+Threat: whoever can write to the database, and has no key, puts another memory's id where a step that is to come takes
+one: the caller's own run would then open, change or promote it. So what steps left is sealed with its place, by
+HMAC-SHA256 under a key of the tenant, and checked whenever it is read.
+
 Owns the statements. Who may see or go on with a run is `vault.engineered.runs`'; whatever stands here is ids, numbers
 and fixed words, and goes when the run ends (`finish`) or a memory that it names is removed (`forget`).
 """
 
+import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -13,10 +18,12 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, select, upda
 
 from audit.canonical import JsonValue, canonical, parse_canonical
 from audit.errors import MalformedError
-from vault.errors import LeaseLostError, NotFoundError, TamperedError
+from vault.errors import ConflictError, LeaseLostError, NotFoundError, TamperedError
 from vault.storage.schema import RUN, RUN_EFFECT, RUN_STEP
 
 MAX_LISTED: Final = 200
+_DOMAIN: Final = "memos-vault/run/1"
+_NO_STEP: Final = "the row of a run's step is not what was written"
 
 
 class RunState(StrEnum):
@@ -48,6 +55,8 @@ class RunPlace:
     tenant: str
     run_id: str
     token: int
+    key: bytes | None = field(default=None, repr=False)
+    """Of the tenant's seals; None: nothing of what its steps left is read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +165,7 @@ def put_step(connection: Connection, place: RunPlace, step: StoredStep) -> None:
         "state": step.state.value,
         "reason": step.reason,
         "took": step.took,
-        "kept": None if step.kept is None else canonical(step.kept),
+        "kept": None if step.kept is None else _closed(place, _step_words(step), step.kept),
         "leaf_index": step.leaf_index,
     }
     connection.execute(RUN_STEP.insert(), [row])
@@ -173,7 +182,7 @@ def add_effect(connection: Connection, place: RunPlace, step: str, call: int, ef
         "run_id": place.run_id,
         "step_id": step,
         "call": call,
-        "told": canonical(effect.told),
+        "told": _closed(place, _effect_words(step, call), effect.told),
         "leaf_index": effect.leaf_index,
     }
     connection.execute(RUN_EFFECT.insert(), [row])
@@ -203,13 +212,16 @@ def stored_runs(connection: Connection, tenant: str, principal: str, limit: int)
 def stored_steps(connection: Connection, place: RunPlace) -> dict[str, StoredStep]:
     """Return the steps of a run that ended, in the order in which they did."""
     query = select(RUN_STEP).where(_this(RUN_STEP, place)).order_by(RUN_STEP.c.leaf_index)
-    return {row.step_id: _step(row) for row in connection.execute(query)}
+    return {row.step_id: _step(place, row) for row in connection.execute(query)}
 
 
 def effects_of(connection: Connection, place: RunPlace, step: str) -> dict[int, Effect]:
     """Return what a step did, by the number of its call."""
     query = select(RUN_EFFECT).where(_this(RUN_EFFECT, place), RUN_EFFECT.c.step_id == step)
-    return {row.call: Effect(_parsed(row.told), row.leaf_index) for row in connection.execute(query)}
+    return {
+        row.call: Effect(_opened(place, _effect_words(step, row.call), row.told), row.leaf_index)
+        for row in connection.execute(query)
+    }
 
 
 def forget(connection: Connection, tenant: str, memory_ids: Sequence[str]) -> None:
@@ -251,20 +263,50 @@ def _run(row: Row[tuple[object, ...]]) -> StoredRun:
     )
 
 
-def _step(row: Row[tuple[object, ...]]) -> StoredStep:
+def _step(place: RunPlace, row: Row[tuple[object, ...]]) -> StoredStep:
     try:
         state = StepState(row.state)
     except ValueError:
-        raise TamperedError("the row of a run's step is not of the form of one") from None
-    kept = None if row.kept is None else _parsed(row.kept)
-    return StoredStep(row.step_id, row.operator, state, row.reason, row.took, kept, row.leaf_index)
+        raise TamperedError(_NO_STEP) from None
+    step = StoredStep(row.step_id, row.operator, state, row.reason, row.took, None, row.leaf_index)
+    if row.kept is None:
+        return step
+    return replace(step, kept=_opened(place, _step_words(step), row.kept))
 
 
-def _parsed(text: object) -> Mapping[str, JsonValue]:
+def _step_words(step: StoredStep) -> tuple[str, ...]:
+    return "step", step.step, step.operator, step.state.value
+
+
+def _effect_words(step: str, call: int) -> tuple[str, ...]:
+    return "effect", step, str(call)
+
+
+def _closed(place: RunPlace, words: tuple[str, ...], value: Mapping[str, JsonValue]) -> str:
+    """Return what a row holds: a value, and the seal over it and its place."""
+    return canonical({"value": value, "seal": _seal(place, words, value)})
+
+
+def _opened(place: RunPlace, words: tuple[str, ...], text: object) -> Mapping[str, JsonValue]:
+    """Return a row's value.
+
+    Raises:
+        TamperedError: it is not what was written there.
+    """
     try:
-        told = parse_canonical(str(text))
+        row = parse_canonical(str(text))
     except MalformedError:
-        told = None
-    if not isinstance(told, Mapping):
-        raise TamperedError("the row of a run's step is not of the form of one")
-    return told
+        row = None
+    value, seal = (row.get("value"), row.get("seal")) if isinstance(row, Mapping) else (None, None)
+    if not isinstance(value, Mapping) or not isinstance(seal, str):
+        raise TamperedError(_NO_STEP)
+    if not hmac.compare_digest(seal.encode(), _seal(place, words, value).encode()):
+        raise TamperedError(_NO_STEP)
+    return value
+
+
+def _seal(place: RunPlace, words: tuple[str, ...], value: Mapping[str, JsonValue]) -> str:
+    if place.key is None:
+        raise ConflictError("expected the key of the tenant's seals")
+    sealed = canonical([_DOMAIN, place.tenant, place.run_id, *words, value])
+    return hmac.digest(place.key, sealed.encode(), "sha256").hex()

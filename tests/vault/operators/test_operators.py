@@ -389,20 +389,46 @@ def test_nothing_is_organized_found_or_read_for_another(clinic: Clinic, call: Ca
         clinic.mem(OWNER).own(["mem_" + "0" * 26] * 1 + [f"mem_{number:026d}" for number in range(300)])
 
 
-@pytest.mark.parametrize(("column", "value"), [("kept", "[1]"), ("kept", "no json"), ("state", "odd")])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("kept", "[1]"),
+        ("kept", "{}"),
+        ("kept", "no json"),
+        ("state", "odd"),
+        ("state", "failed"),
+        ("operator", "get/1"),
+        ("step_id", "s2"),
+    ],
+)
 def test_an_altered_row_of_a_step_is_refused(clinic: Clinic, call: Calls, column: str, value: str) -> None:
     wrote(call, "the knee hurts")
     (before,) = clinic.sql(f"SELECT {column} FROM run_step")[0]  # noqa: S608
     clinic.sql(f"UPDATE run_step SET {column} = ?", value)  # noqa: S608
-    with pytest.raises(TamperedError, match="the row of a run's step is not of the form of one"):
+    with pytest.raises(TamperedError, match="the row of a run's step is not what was written"):
         clinic.mem(OWNER).pipeline_run(call.run.id)
     clinic.sql(f"UPDATE run_step SET {column} = ?", before)  # noqa: S608
+
+
+def test_an_id_that_somebody_else_put_into_a_row_is_not_taken(clinic: Clinic) -> None:
+    calls, memory = Calls(clinic), clinic.mem(OWNER)
+    (private,) = memory.extract("what is to stay private", subject="anna").memory_ids
+    (written,) = wrote(calls, "the knee hurts")
+    for table, column in (("run_step", "kept"), ("run_effect", "told")):
+        assert clinic.count(table, f"instr({column}, '{written}')") == 1
+        clinic.sql(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", written, private)  # noqa: S608
+    with pytest.raises(TamperedError, match="is not what was written"):
+        memory.pipeline_run(calls.run.id)
+    with pytest.raises(TamperedError, match="is not what was written"):
+        calls.executor.run(OperatorCall("s1", "extract-text", {"text": "again"}), calls.run)
+    with pytest.raises(TamperedError, match="is not what was written"):
+        calls.executor.resume(calls.run.id, calls.run.terms)
 
 
 def test_an_altered_row_of_an_effect_or_a_run_is_refused(clinic: Clinic, call: Calls) -> None:
     (memory,) = wrote(call, "the knee hurts")
     clinic.sql("UPDATE run_effect SET told = '[]'")
-    with pytest.raises(TamperedError, match="the row of a run's step is not of the form of one"):
+    with pytest.raises(TamperedError, match="the row of a run's step is not what was written"):
         call.executor.run(OperatorCall("s1", "get", {"memory": memory}), call.run)
     clinic.sql("UPDATE run SET state = 'odd'")
     with pytest.raises(TamperedError, match="the row of a run is not of the form of one"):
