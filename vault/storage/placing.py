@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, text, update
 
 from audit.log import Leaf
 from vault.errors import ConflictError
 from vault.model import MemoryTier
-from vault.storage.schema import ERASURE, MEMORY, MEMORY_SUBJECT, USAGE
+from vault.storage.schema import ERASURE, IN_ACTIVATION, MEMORY, MEMORY_SUBJECT, USAGE
 from vault.storage.served import NOT_SERVED
 
 BEING_ERASED: Final[ColumnElement[bool]] = exists().where(
@@ -123,7 +123,7 @@ def to_warm(connection: Connection, tenant: str, limit: int) -> list[str]:
         .select_from(MEMORY.outerjoin(USAGE, _USED))
         .where(
             MEMORY.c.tenant_id == tenant,
-            MEMORY.c.memory_tier == MemoryTier.ACTIVATION.value,
+            text(IN_ACTIVATION),
             MEMORY.c.is_current == 1,
             ~NOT_SERVED,
             ~BEING_ERASED,

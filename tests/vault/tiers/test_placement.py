@@ -145,7 +145,9 @@ def begin_erasure(vault: Clinic) -> None:
         "subject_id": subject,
         "state": "begun",
         "begun": 1,
+        "finished": None,
         "intent_leaf": 1,
+        "certificate": None,
     }
     vault.vault.parts.store.submit(WriteSet(rows=[(ERASURE, row)]))
 
@@ -246,6 +248,13 @@ def test_what_stands_in_activation_is_at_hand_when_the_vault_is_opened(clinic: C
     before = at_hand.status(CLINIC).hits
     clinic.mem(OWNER).get(memories[0])
     assert at_hand.status(CLINIC).hits == before + 2
+
+
+def test_what_is_opened_beforehand_is_found_by_an_index_of_its_own(clinic: Clinic) -> None:
+    query = (
+        "EXPLAIN QUERY PLAN SELECT memory_id FROM memory WHERE tenant_id = ? AND memory_tier = 'activation'"
+    )
+    assert "memory_in_activation" in str(clinic.sql(query, CLINIC))
 
 
 def test_a_bad_row_keeps_no_vault_from_opening(clinic: Clinic) -> None:

@@ -257,6 +257,13 @@ def upgrade() -> None:
     )
     op.create_index("memory_by_episode", "memory", ["tenant_id", "episode_id", "position"], unique=False)
     op.create_index(
+        "memory_in_activation",
+        "memory",
+        ["tenant_id", "memory_id"],
+        unique=False,
+        sqlite_where=sa.text("memory_tier = 'activation'"),
+    )
+    op.create_index(
         "memory_by_term",
         "memory",
         ["tenant_id", "retention", "is_current", "term_start", "memory_id"],
