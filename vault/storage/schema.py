@@ -109,7 +109,9 @@ class MemoryRow(_Row, table=True):
         Index("memory_by_episode", "tenant_id", "episode_id", "position"),
         Index("memory_by_term", "tenant_id", "retention", "is_current", "term_start", "memory_id"),
         # Of the rows that an opening opens beforehand alone: what is written does not stand there, and costs nothing.
-        Index("memory_in_activation", "tenant_id", "memory_id", sqlite_where=words(IN_ACTIVATION)),
+        Index(
+            "memory_in_activation", "tenant_id", "is_current", "memory_id", sqlite_where=words(IN_ACTIVATION)
+        ),
     )
 
 

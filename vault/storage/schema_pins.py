@@ -34,7 +34,7 @@ PINS: Final[Mapping[str, Mapping[str, str]]] = {
         "index ix_audit_leaf_time": "a2e0bd509eed93197397254934ca3d4d",
         "index memory_by_episode": "8a72bd590bef7535b074c206cfab0ca5",
         "index memory_by_term": "aaf4bf7a7c134319b54d8f09052c3ccc",
-        "index memory_in_activation": "23bdedb72b64bb41b82aeda735a884b5",
+        "index memory_in_activation": "613d954ffdf64a9fee75a94275486a83",
         "index memory_subject_by_memory": "cb2ef3138507722c3c9353713d250044",
         "index run_by_principal": "bc6a71cda1eba687b356b825c4ca1ca3",
         "index task_by_key": "2a6d9c8cd4aede92f4c5d231c7a245d2",

@@ -251,10 +251,8 @@ def test_what_stands_in_activation_is_at_hand_when_the_vault_is_opened(clinic: C
 
 
 def test_what_is_opened_beforehand_is_found_by_an_index_of_its_own(clinic: Clinic) -> None:
-    query = (
-        "EXPLAIN QUERY PLAN SELECT memory_id FROM memory WHERE tenant_id = ? AND memory_tier = 'activation'"
-    )
-    assert "memory_in_activation" in str(clinic.sql(query, CLINIC))
+    query = "EXPLAIN QUERY PLAN SELECT memory_id FROM memory WHERE tenant_id = ? AND is_current = ? AND memory_tier = 'activation'"
+    assert "memory_in_activation" in str(clinic.sql(query, CLINIC, 1))
 
 
 def test_a_bad_row_keeps_no_vault_from_opening(clinic: Clinic) -> None:

@@ -259,7 +259,7 @@ def upgrade() -> None:
     op.create_index(
         "memory_in_activation",
         "memory",
-        ["tenant_id", "memory_id"],
+        ["tenant_id", "is_current", "memory_id"],
         unique=False,
         sqlite_where=sa.text("memory_tier = 'activation'"),
     )
