@@ -31,6 +31,7 @@ from vault.engineered.view import PipelineView
 from vault.errors import IdentifierInvalidError, InputInvalidError
 from vault.feedback import Feedback
 from vault.feedback_view import FeedbackView
+from vault.guarding.view import GuardView
 from vault.journal import Call
 from vault.model import Answer, Chat, Document, Memory, Receipt, Source, Turn
 from vault.organizer import Organized, Organizer
@@ -65,7 +66,7 @@ class _Paths:
         self.feedback: Final = Feedback(parts)
 
 
-class MemOS(PipelineView, QueueView, TierView, AbstractContextManager["MemOS"]):
+class MemOS(GuardView, PipelineView, QueueView, TierView, AbstractContextManager["MemOS"]):
     """One principal's memory, and its view of the log.
 
     Args:

@@ -282,6 +282,8 @@ class Memory:
     """Audit leaf index of the entry that wrote this version."""
     receipt: Receipt | None = None
     """Of the entry that says it was read by its id; what a search found has the answer's receipt."""
+    labels: tuple[str, ...] = ()
+    """What its text looks like, as `vault.guarding.labels` names it: not to be taken for instructions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from vault.errors import (
     TamperedError,
 )
 from vault.grant import Grant, authorise
+from vault.guarding.labels import labels_of
 from vault.ids import IdKind, check_vault_id
 from vault.indexes import Indexed
 from vault.journal import Call
@@ -94,6 +95,7 @@ class Promotions:
         except (ScreeningRefusedError, InputInvalidError):
             parts.journal.note(grant, {}, resource=promotion.memory_id, outcome=Outcome.REFUSED)
             raise
+        self._expect_unlabelled(grant, promotion, content)
         after = self._sealed(grant, promotion.to, present, content, sealer)
         unit = parts.store.write(grant)
         tombstones = parts.sealers.tombstones(grant.tenant)
@@ -122,6 +124,18 @@ class Promotions:
             leaf_hash=leaf.hash,
             bundle_digest=grant.bundle_digest,
         )
+
+    def _expect_unlabelled(self, grant: Grant, promotion: Promotion, content: MemoryContent) -> None:
+        """See that nothing that looks like an injection is opened to other principals' agents.
+
+        Raises:
+            ScreeningRefusedError: it does; the refusal is logged.
+        """
+        labels = labels_of(original_text(content.text))
+        if labels:
+            told: dict[str, JsonValue] = {"reasons": [label.value for label in labels]}
+            self._parts.journal.note(grant, told, resource=promotion.memory_id, outcome=Outcome.REFUSED)
+            raise ScreeningRefusedError("it looks like an instruction to a model, and is opened no wider")
 
     def _present(self, principal: Principal, promotion: Promotion) -> tuple[Grant, _Present]:
         parts, call = self._parts, Call(principal, Action.PROMOTE, promotion.purpose)

@@ -26,6 +26,7 @@ from vault.parts import Parts
 from vault.storage.consistency_rows import VersionRow, version_at
 from vault.storage.group_commit import Change, WriteSet
 from vault.storage.schema import QUARANTINE
+from vault.storage.served import UNSUPPORTED
 
 RELEASED: Final = "released"
 
@@ -43,6 +44,8 @@ class QuarantineReason(StrEnum):
     """It opens, and is not the row that the log tells of."""
     REMOVED = "removed"
     """It was removed for good, and is there again."""
+    UNSUPPORTED = UNSUPPORTED
+    """Nothing is wrong with the row: it says what its sources do not (`vault.guarding.held_back`)."""
 
 
 @dataclass(frozen=True, slots=True)

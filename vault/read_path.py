@@ -32,6 +32,7 @@ from vault.errors import (
     VaultError,
 )
 from vault.grant import EVERY_MEMORY, Grant, authorise
+from vault.guarding.labels import labels_of
 from vault.ids import IdKind, check_vault_id
 from vault.journal import Call
 from vault.model import Answer, Hit, Memory, Provenance, Receipt
@@ -275,4 +276,5 @@ def _memory(row: StoredMemory, opened: OpenedMemory, episode: EpisodeAttributes 
         recorded=from_microseconds(row.recorded),
         revealed=opened.revealed,
         written_in=row.leaf_index,
+        labels=tuple([label.value for label in labels_of(opened.text)]),
     )

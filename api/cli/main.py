@@ -33,6 +33,7 @@ from api.cli import (
     demo,
     emergency,
     feedback,
+    guard,
     halumem,
     hold,
     jobs,
@@ -147,6 +148,7 @@ app.command("show")(memories.show)
 app.command("reveal")(memories.reveal)
 app.command("update")(memories.update)
 app.command("organize")(memories.organize)
+app.command("supported")(guard.supported)
 app.command("promote")(promote)
 log.app.command("verify")(audit_export.verify)
 log.app.command("export")(audit_export.export)
@@ -191,6 +193,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(queue.app, name="queue")
 app.add_typer(tiers.app, name="tiers")
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(guard.app, name="guard")
 app.command("context")(tiers.context)
 app.command("episode")(tiers.episode)
 app.add_typer(halumem.app, name="halumem")

@@ -183,7 +183,7 @@ class RowChecks:
             self._shredded(Check.ROW, shown(row.memory_id))
             return False
         if reason is None:
-            if place in known:
+            if place in known and known[place] != QuarantineReason.UNSUPPORTED.value:
                 self._release(row)
             return True
         if place in known:

@@ -1,6 +1,6 @@
 r"""Extraction, first half: a raw source becomes passages, each of which will become one memory.
 
-Owns the granularity: a chat turn is one passage, unless its speaker takes back at once what it says: then what
+Owns the granularity: a chat turn is one passage, unless the user takes back at once what it says: then what
 was wrong is a passage of its own, and so is the rest; a document becomes passages of paragraph size that
 tile its text: their spans are in order, do not overlap, and leave out white space alone. Each passage
 names the exact place that it came from. It leaves the cutting rules to `vault.pipeline.blocks`, the
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from vault.errors import InputTooLargeError, TextEmptyError
-from vault.model import Chat, Document, Passage, Source, SourceKind, Span, SpeakerRole
-from vault.pipeline.assertions import parts_of
+from vault.model import Chat, Document, Passage, Source, SourceKind, Span, SpeakerRole, Turn
+from vault.pipeline.assertions import Part, parts_of
 from vault.pipeline.blocks import cut_text, markdown_runs, text_runs
 from vault.pipeline.json_leaves import Leaf, decoded_places, read_leaves
 from vault.pipeline.limits import InputLimits, check_source
@@ -51,7 +51,7 @@ def _chat_passages(chat: Chat) -> tuple[Passage, ...]:
     passages: list[Passage] = []
     start = 0
     for turn in chat.turns:
-        for span, taken_back in parts_of(turn.text):
+        for span, taken_back in _parts(turn):
             passages.append(
                 Passage(
                     text=turn.text[span.start : span.end],
@@ -66,6 +66,13 @@ def _chat_passages(chat: Chat) -> tuple[Passage, ...]:
             )
         start += len(turn.text) + 1
     return tuple(passages)
+
+
+def _parts(turn: Turn) -> tuple[Part, ...]:
+    """Return a user's turn in parts; what others say is one, and a candidate anyway."""
+    if turn.role is SpeakerRole.USER:
+        return parts_of(turn.text)
+    return (Part(Span(0, len(turn.text)), taken_back=False),)
 
 
 def _document_passages(document: Document, limits: InputLimits) -> tuple[Passage, ...]:

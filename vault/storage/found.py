@@ -23,7 +23,7 @@ from vault.storage.read_unit import Reach, within
 from vault.storage.restricting import usable
 from vault.storage.rows import StoredEpisode, StoredMemory, stored_episode, stored_memory
 from vault.storage.schema import EPISODE, MEMORY
-from vault.storage.served import NOT_SERVED
+from vault.storage.served import UNSUPPORTED, WHY_NOT_SERVED
 
 _LEAST: Final = 8
 _SEALED: Final = SealedColumn()
@@ -81,7 +81,7 @@ _MEMORY_COLUMNS: Final = len(_MemoryRow._fields)
 _COLUMNS: Final = [
     *(MEMORY.c[name] for name in _MemoryRow._fields),
     *(EPISODE.c[name] for name in _EpisodeRow._fields),
-    NOT_SERVED.label("not_served"),
+    WHY_NOT_SERVED.label("why_not_served"),
 ]
 
 
@@ -102,8 +102,9 @@ def found_rows(connection: Connection, grant: Grant, memory_ids: Sequence[str]) 
         except TamperedError:
             found.damaged.append(str(memory.memory_id))
             continue
-        if row[-1]:
-            found.damaged.append(stored.memory_id)
+        if row[-1] is not None:
+            if row[-1] != UNSUPPORTED:  # with which nothing is wrong: it is as if it were not there
+                found.damaged.append(stored.memory_id)
             continue
         found.memories[stored.memory_id] = stored
         of_episode = row[_MEMORY_COLUMNS:-1]

@@ -85,6 +85,7 @@ def rendered(memory: Memory, count: CountTokens) -> Rendered:
         "trust": memory.trust.value,
         "from": told.role.value,
         "speaker": told.speaker,
+        "looks-like": " ".join(memory.labels),
         "at": "" if told.at is None else told.at.isoformat(timespec="minutes"),
     }
     named = "".join(f" {name}={_quoted(value)}" for name, value in marks.items() if value)
