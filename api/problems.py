@@ -86,6 +86,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
         ),
         vault.NotFoundError: Problem("not-found", 404, "There is no such thing", Exit.NOT_FOUND),
         vault.ConflictError: Problem("conflict", 409, "The state does not allow the change", Exit.CONFLICT),
+        vault.EchoedError: Problem("taken-back", 409, "It was corrected or retracted since", Exit.CONFLICT),
         vault.HeldError: Problem("held", 409, "A legal hold forbids it", Exit.CONFLICT),
         vault.HoldTooLateError: Problem("hold-too-late", 409, "An erasure was begun before", Exit.CONFLICT),
         vault.ErasedError: Problem("erased", 409, "It was erased, and is not written again", Exit.CONFLICT),
@@ -105,7 +106,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = MappingProxyType(
             "vault-in-use", 503, "Another process has the vault open", Exit.CONFLICT, retry_after=5
         ),
         vault.OverloadedError: Problem("overloaded", 503, "Too much at one time", retry_after=1),
-        vault.QueueFullError: Problem("queue-full", 429, "So much waits already: try again later", retry_after=30),
+        vault.QueueFullError: Problem(
+            "queue-full", 429, "So much waits already: try again later", retry_after=30
+        ),
         vault.LogQueryTooDearError: Problem(
             "log-query-too-dear", 503, "The question takes too long: narrow it"
         ),

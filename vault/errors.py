@@ -17,6 +17,7 @@ VaultError
 │   ├── HeldError                a legal hold forbids it: nothing was removed
 │   ├── HoldTooLateError         an erasure of it was begun before: nothing was placed
 │   ├── ErasedError              it was erased, and is not written again
+│   ├── EchoedError              it was taken back: the write path keeps it as disputed
 │   ├── ClockUntrustedError      the clock jumped: nothing expires until somebody confirms it
 │   ├── RetainedError            a floor of the retention rules keeps it
 │   ├── ErasureIncompleteError   what was erased could still be got back: it is not certified

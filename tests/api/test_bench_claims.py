@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.bench.run import SUITES
+from compliance.halumem.__main__ import _parser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLAIMS = REPOSITORY / "docs" / "claims.md"
@@ -29,11 +30,13 @@ def test_every_claim_names_a_command_that_exists() -> None:
         suite = re.fullmatch(r"memvault bench --only (\w+)", command)
         target = re.fullmatch(r"make (\w+)", command)
         module = re.fullmatch(r"python -m (tests[\w.]+)", command)
+        halumem = re.fullmatch(r"python -m compliance\.halumem (run [\w -]+)", command)
         tested = re.fullmatch(r"memvault policy test (policies/bundles/[\w-]+)", command)
         known = (
             (suite and suite[1] in SUITES)
             or (target and target[1] in targets)
             or (module and (REPOSITORY / f"{module[1].replace('.', '/')}.py").is_file())
+            or (halumem and _parser().parse_args(halumem[1].split()).command == "run")
             or (tested and (REPOSITORY / tested[1] / "privacy.yaml").is_file())
         )
         assert known, f"{claim}: {command}"
