@@ -1,10 +1,12 @@
 """Commands about work that was put off: how the queue stands, dead tasks, and a round of work by hand."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.options import Invocation, administrator, called_by
+from api.cli.memories import IdArgument, SubjectFileOption, subjects_of
+from api.cli.options import Invocation, administrator, agent, called_by
 from api.cli.output import counted, note, print_json, say
 
 if TYPE_CHECKING:
@@ -17,6 +19,66 @@ app = typer.Typer(
 )
 
 _Task = Annotated[str, typer.Argument(metavar="ID", help="A dead task's id: see `queue dead`.")]
+
+
+class Work(StrEnum):
+    """Work that may be put off, as the command line names it."""
+
+    ORGANIZE = "organize"
+    DISTIL = "distil"
+
+
+class Urgency(StrEnum):
+    """How urgent it is."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@app.command("put")
+@called_by(agent)
+def put(
+    call: Invocation,
+    *,
+    work: Annotated[Work, typer.Argument(help="What is to be done.")],
+    subject: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whom it is about; none is your own notes.")
+    ] = None,
+    subject_file: SubjectFileOption = None,
+    priority: Annotated[Urgency, typer.Option(help="How urgent it is.")] = Urgency.NORMAL,
+    key: Annotated[str | None, typer.Option(help="The same key puts the same work off once.")] = None,
+) -> None:
+    """Put work off: link and verify what is known about a subject, or put its near-duplicates together."""
+    from api.schemas.tier_views import PutOffView  # noqa: PLC0415  # loads the vault; `--help` does not
+    from vault.queueing.task import Priority  # noqa: PLC0415
+
+    names = subjects_of([subject] if subject else None, subject_file, call.limits())
+    about, urgency = names[0] if names else None, Priority(priority.value)
+    with call.session() as opened:
+        memory = opened.memory
+        later = memory.distil_later if work is Work.DISTIL else memory.organize_later
+        found = later(subject=about, priority=urgency, key=key)
+    if call.as_json:
+        print_json(PutOffView.of(found))
+        return
+    say(found.task_id)
+    note(f"written at {found.leaf_index}")
+
+
+@app.command("take-back")
+@called_by(agent)
+def take_back(call: Invocation, *, memory_id: IdArgument) -> None:
+    """Have the sources of a distilled memory back, and revoke it."""
+    from api.schemas.tier_views import TakenBackView  # noqa: PLC0415  # as above
+
+    with call.session() as opened:
+        found = opened.memory.take_back_distilled(memory_id)
+    if call.as_json:
+        print_json(TakenBackView(memories=list(found)))
+        return
+    for one in found:
+        say(one)
 
 
 @app.command("status")

@@ -135,6 +135,12 @@ class PutOffView(View):
         return cls(task=put_off.task_id, leaf_index=put_off.leaf_index)
 
 
+class TakenBackView(View):
+    """The sources of a distilled memory, verified again."""
+
+    memories: list[str]
+
+
 class QueueCountView(View):
     """Tasks of one kind that stand alike."""
 

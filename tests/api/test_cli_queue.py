@@ -44,6 +44,27 @@ def test_the_queue_is_shown_worked_and_decided_about(memvault: Memvault, dead: s
     assert memvault("queue", "discard", dead).exit_code == 6
 
 
+def test_work_is_put_off_done_and_taken_back(memvault: Memvault, memory_id: str, tmp_path: Path) -> None:
+    text = tmp_path / "note.txt"
+    text.write_text("The left knee hurts every morning before breakfast at home.")
+    first, second = (
+        memvault.json("extract", str(text), "--subject", "berta")["sources"][0]["memory_ids"][0]
+        for _ in range(2)
+    )
+    put = memvault.json("queue", "put", "distil", "--subject", "berta", "--key", "visit 12")
+    again = memvault("queue", "put", "distil", "--subject", "berta", "--key", "visit 12")
+    assert again.stdout == f"{put['task']}\n"
+    assert memvault.json("queue", "run")["done"] == 1
+    (made,) = (
+        hit["memory"]["id"]
+        for hit in memvault.json("retrieve", "left knee breakfast", "--subject", "berta")["hits"]
+    )
+    assert made not in {first, second, memory_id}
+    assert set(memvault.json("queue", "take-back", made)["memories"]) == {first, second}
+    assert memvault("queue", "take-back", made).exit_code == 6
+    assert memvault("queue", "put", "organize").stdout.startswith("tsk_")
+
+
 def test_tiers_are_shown_and_a_memory_moves(memvault: Memvault, memory_id: str) -> None:
     assert memvault("tiers", "move", memory_id, "reference").stderr.startswith("written at ")
     assert memvault.json("tiers", "move", memory_id, "activation")["leaf_index"] > 0

@@ -293,6 +293,8 @@ ENTRIES: dict[str, Entry] = {
     "supported": Entry(READING - by(CLINICIAN, ADVISER), lambda _: ["The knee hurts."], lambda _: ["Zebra."]),
     "guard list": Entry(JUDGING),
     "guard release": Entry(JUDGING, lambda _: [NO_MEMORY], lambda _: [NO_MEMORY]),
+    "queue put": Entry(by(OWNER, MEMBER, SERVICE), lambda _: ["organize"]),
+    "queue take-back": Entry(by(OWNER, MEMBER, SERVICE), lambda house: [house.memory], lambda _: [NO_MEMORY]),
     "queue status": Entry(RUNNING),
     "queue dead": Entry(RUNNING),
     "queue retry": Entry(RUNNING, lambda _: [NO_TASK], lambda _: [NO_TASK]),
