@@ -280,7 +280,9 @@ class WritePath:
             memory_tier=MemoryTier.PLAINTEXT,
             trust=TrustState.DISPUTED
             if passage.position in work.echoes
-            else trust_of(passage, kind_of(work.request.source), screened.text),
+            else trust_of(
+                passage, kind_of(work.request.source), screened.text, content.annotations.statements
+            ),
             recorded=recorded,
             purpose=work.request.purpose,
             retention=classify(self._parts.retention, Written(kept, recorded, passage.at), screened),

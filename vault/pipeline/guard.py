@@ -9,9 +9,10 @@ the assistant said waits as a candidate until the user confirms it, and so does 
 whose standing is unknown, and a turn that asserts nothing. What is taken back in the same breath is disputed.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
-from vault.model import Passage, SourceKind, SpeakerRole, TrustState
+from vault.model import Passage, SourceKind, SpeakerRole, Statement, TrustState
 from vault.pipeline.assertions import asserts
 
 _FIRST_TRUST: Final = {
@@ -29,17 +30,20 @@ def first_trust(role: SpeakerRole, kind: SourceKind) -> TrustState:
     return _FIRST_TRUST[role] if kind is SourceKind.CHAT else TrustState.VERIFIED
 
 
-def trust_of(passage: Passage, kind: SourceKind, masked: str) -> TrustState:
+def trust_of(
+    passage: Passage, kind: SourceKind, masked: str, statements: Sequence[Statement] | None = None
+) -> TrustState:
     """Return the trust state with which a passage is written.
 
     Args:
         passage: Of a source.
         kind: What the source is.
         masked: The passage's text as it was screened.
+        statements: Of that, where they are known already.
     """
     if passage.taken_back:
         return TrustState.DISPUTED
     trust = first_trust(passage.role, kind)
-    if kind is SourceKind.CHAT and trust is TrustState.VERIFIED and not asserts(masked):
+    if kind is SourceKind.CHAT and trust is TrustState.VERIFIED and not asserts(masked, statements):
         return TrustState.CANDIDATE
     return trust

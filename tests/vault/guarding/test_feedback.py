@@ -1,6 +1,7 @@
 """Feedback: what a verdict does to a memory, to what was derived from it, and to its echo."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from tests.simulators.clinic import (
     Clinic,
 )
 from tests.simulators.fakes import START
+from tests.vault.erased_people import erase
 from vault.errors import ConflictError, IdentifierInvalidError, InputInvalidError, NotFoundError
 from vault.feedback import Rating
 from vault.grant import EVERY_MEMORY, authorise
@@ -120,6 +122,36 @@ def test_who_may_not_update_may_not_correct(clinic: Clinic) -> None:
         clinic.mem(AUDITOR, Purpose.AUDIT).feedback.retract(one)
     assert clinic.last().decision == "denied"
     assert clinic.count("memory") == before
+
+
+def test_feedback_on_what_was_erased_is_the_same_error(clinic: Clinic) -> None:
+    memory = clinic.mem(OWNER)
+    (one,) = _say(memory, DOSE, who="anna")
+    erase(clinic, "anna")
+    for call in (memory.feedback.confirm, memory.feedback.retract):
+        with pytest.raises(NotFoundError, match="there is no such memory here"):
+            call(one)
+    with pytest.raises(NotFoundError, match="there is no such memory here"):
+        memory.feedback.correct(one, OTHER)
+
+
+def test_of_contradictory_corrections_at_once_one_stands(clinic: Clinic) -> None:
+    memory = clinic.mem(OWNER)
+    (one,) = _say(memory, DOSE)
+    texts = [f"She takes {number} mg of the red tablets." for number in range(30, 38)]
+
+    def correct(text: str) -> str | None:
+        try:
+            clinic.mem(OWNER).feedback.correct(one, text, expected_version=1)
+        except ConflictError:
+            return None
+        return text
+
+    with ThreadPoolExecutor(8) as pool:
+        stood = [text for text in pool.map(correct, texts) if text is not None]
+    assert [memory.get(one).text] == stood
+    assert memory.get(one).version == 2
+    assert clinic.audit().verify().passed
 
 
 def test_a_useless_memory_comes_up_for_review(clinic: Clinic) -> None:

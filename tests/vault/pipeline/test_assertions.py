@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.model import Chat, SourceKind, SpeakerRole, TrustState, Turn
-from vault.pipeline.assertions import asserts, parts_of
+from vault.pipeline import assertions
+from vault.pipeline.assertions import asserts, parts_of, supposed
 from vault.pipeline.guard import trust_of
 from vault.pipeline.limits import InputLimits
 from vault.pipeline.segment import episode_text, segment
@@ -107,6 +108,19 @@ def test_parts_lose_nothing_but_white_space(text: str) -> None:
         end = part.span.end
     assert not text[end:].strip()
     assert sum(one.taken_back for one in parts_of(text)) <= len(parts_of(text)) // 2
+
+
+@given(
+    _SPOKEN,
+    st.sampled_from(["Maybe ", "what IF ", "I\u2019d ", "Let\u2019s say ", "Wir ", "Had I ", "Who knows "]),
+)
+def test_what_is_spared_the_patterns_is_what_they_would_not_find(text: str, lead: str) -> None:
+    statement = lead + text
+    with pytest.MonkeyPatch.context() as patched:
+        hinted = supposed(statement), parts_of(statement)
+        patched.setattr(assertions, "_HINTS_OF_SUPPOSING", ("",))
+        patched.setattr(assertions, "_HINTS_OF_TAKING_BACK", ("",))
+        assert hinted == (supposed(statement), parts_of(statement))
 
 
 @pytest.mark.parametrize(
