@@ -35,7 +35,7 @@ from vault.queueing.queue import Queue, Taken
 from vault.queueing.task import QueueLimits, TaskKind, TaskState
 from vault.storage.beside import BESIDE
 from vault.storage.group_commit import WriteSet
-from vault.storage.task_rows import is_open, sealed_name
+from vault.storage.task_rows import has_tasks, is_open, sealed_name
 
 _NEVER: Final = (DeniedError, TamperedError)
 """Another attempt would come to the same."""
@@ -104,6 +104,9 @@ class Worker:
             StorageError: or one of its kinds: not even how it ended could be written; its lease runs out.
         """
         parts = self._current()
+        with parts.store.log_connection(tenant) as connection:
+            if not has_tasks(connection, tenant):
+                return None
         queue = self._queue(parts)
         queue.sweep(tenant)
         taken = queue.take(tenant, f"{self.holder}-{threading.get_ident() % 100_000}")

@@ -224,6 +224,14 @@ def queue_counts(connection: Connection, tenant: str) -> list[QueueCounts]:
     return [QueueCounts(*row) for row in connection.execute(query)]
 
 
+def has_tasks(connection: Connection, tenant: str) -> bool:
+    """Say whether there is any task, be it done: where there is none, nobody need ask in a transaction of writing."""
+    return (
+        connection.execute(select(TASK.c.task_id).where(TASK.c.tenant_id == tenant).limit(1)).first()
+        is not None
+    )
+
+
 def is_open(connection: Connection, tenant: str, now: int) -> bool:
     """Say whether a task runs, or waits and is due."""
     due = and_(TASK.c.state == WAITING, TASK.c.due <= now)
