@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from policies.errors import DeniedError
 from policies.model import Purpose
-from tests.simulators.clinic import OFFICER, OWNER, Clinic
+from tests.simulators.clinic import CLINIC, OFFICER, OWNER, Clinic
+from vault.consistency import Consistency
 from vault.errors import InputTooLargeError, NotFoundError, TextEmptyError
 from vault.guarding.grounding import Ground, Missing, ungrounded, weigh
 from vault.model import Chat, EdgeKind, SpeakerRole, TrustState, Turn
@@ -116,6 +117,10 @@ def test_what_nothing_bears_out_is_held_back_until_a_person_lets_it_go(clinic: C
     (entry,) = [one for one in clinic.log() if one.event == "memory.quarantine"]
     assert (entry.payload["reason"], entry.payload["reasons"]) == ("unsupported", ["number"])
 
+    Consistency(clinic.vault.parts).run(CLINIC)  # finds nothing wrong with the row, and does not let it go
+    clinic.reopen()
+    memory = clinic.mem(OWNER)
+    assert bad not in [hit.memory.id for hit in memory.retrieve("mg daily").hits]
     officer = clinic.mem(OFFICER, Purpose.LEGAL)
     with pytest.raises(DeniedError):
         memory.held_back()
