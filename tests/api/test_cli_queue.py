@@ -63,6 +63,12 @@ def test_work_is_put_off_done_and_taken_back(memvault: Memvault, memory_id: str,
     assert set(memvault.json("queue", "take-back", made)["memories"]) == {first, second}
     assert memvault("queue", "take-back", made).exit_code == 6
     assert memvault("queue", "put", "organize").stdout.startswith("tsk_")
+    assert memvault("tiers", "move", first, "reference").exit_code == 0
+    assert memvault("jobs", "run", "consistency").exit_code == 0
+    bundle = str(tmp_path / "log.tar")
+    key = str(memvault.json("audit", "export", bundle)["verifier_key"])
+    verified = memvault("audit", "verify", bundle, "--key", key)
+    assert verified.exit_code == 0, verified.stdout
 
 
 def test_tiers_are_shown_and_a_memory_moves(memvault: Memvault, memory_id: str) -> None:
