@@ -3,11 +3,13 @@
     python -m compliance.halumem generate --split dev --seed 1 --size full conversations.jsonl
     python -m compliance.halumem run --split report --seed 7 --size small --out results
     python -m compliance.halumem run --file HaluMem-Medium.jsonl --systems nothing,vault --out results
+    python -m compliance.halumem run --judge-program "python ask.py" --judge-name smollm2 --out results
 
 Exit codes: 0 done; 1 a file or folder is not what it should be; 2 the arguments are wrong.
 """
 
 import argparse
+import shlex
 import sys
 import tempfile
 import warnings
@@ -19,7 +21,8 @@ from typing import Final
 from compliance.halumem.errors import HaluMemError
 from compliance.halumem.files import file_digest, read_users, write_users
 from compliance.halumem.generator import FULL, SMALL, Size, generate
-from compliance.halumem.judge import DeterministicJudge
+from compliance.halumem.judge import DeterministicJudge, Judge
+from compliance.halumem.model_judge import ModelJudge, Program
 from compliance.halumem.report import CAVEAT, CAVEAT_FILE, as_html, as_text
 from compliance.halumem.runner import Runner
 from compliance.halumem.schema import User
@@ -38,7 +41,10 @@ SYSTEMS: Final = (*BASELINES, "vault")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say, and return the exit code."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.command == "run" and bool(asked.judge_program) != bool(asked.judge_name):
+        parser.error("expected --judge-program and --judge-name together")
     try:
         return _generate(asked) if asked.command == "generate" else _run(asked)
     except (HaluMemError, OSError) as error:
@@ -61,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--file", type=Path, help="a file of HaluMem, in place of generated conversations")
     run.add_argument("--systems", type=_systems, default=SYSTEMS, help=f"of {','.join(SYSTEMS)}")
     run.add_argument("--out", type=Path, required=True, help="folder of the results")
+    run.add_argument("--judge-program", type=shlex.split, help="a program that puts prompts to a model")
+    run.add_argument("--judge-name", help="the model's name, for the label of every report")
     return parser
 
 
@@ -91,12 +99,21 @@ def _run(asked: argparse.Namespace) -> int:
 
     if asked.file is not None:
         source = f"file: sha256 {file_digest(asked.file)}"
-    runner = Runner(asked.out, source, DeterministicJudge(), CAVEAT if asked.file is None else CAVEAT_FILE)
-    with _opened(asked.systems) as systems:
+    with _judge(asked) as judge, _opened(asked.systems) as systems:
+        runner = Runner(asked.out, source, judge, CAVEAT if asked.file is None else CAVEAT_FILE)
         report = runner.run(systems, made if asked.file is None else read)
     (asked.out / "report.html").write_text(as_html(report), encoding="utf-8")
     sys.stdout.write(as_text(report))
     return 0
+
+
+@contextmanager
+def _judge(asked: argparse.Namespace) -> Iterator[Judge]:
+    if not asked.judge_program:
+        yield DeterministicJudge()
+        return
+    with Program(asked.judge_program) as program:
+        yield ModelJudge(asked.judge_name, program.ask)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 HaluMemError
 ├── DatasetInvalidError   fix the file; says which line
+├── JudgeFailedError      the program of a model judge; mend it, the run goes on where it stopped
 └── RunMismatchError      the folder holds another run; choose another folder
 """
 
@@ -21,6 +22,10 @@ class DatasetInvalidError(HaluMemError):
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message if line is None else f"line {line}: {message}")
         self.line = line
+
+
+class JudgeFailedError(HaluMemError):
+    """A model judge gave no answer, or none of the form; never quotes it."""
 
 
 class RunMismatchError(HaluMemError):
