@@ -4,19 +4,23 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from policies.errors import DeniedError
 from policies.model import AccessTier, Action, Purpose
 from tests.simulators.children import Tell, run_child
 from tests.simulators.clinic import AUDITOR, OTHER_OWNER, OWNER, Clinic, make_template
-from tests.simulators.fakes import FrozenClock, fake_options
+from tests.simulators.fakes import FrozenClock, HashEmbedder, fake_options
 from tests.simulators.operators import Twice, badly
 from vault.engineered.declared import From, Input, Literal, Pipeline, Step
 from vault.engineered.executor import Executor
@@ -120,30 +124,48 @@ def test_nothing_of_what_a_run_is_given_stands_in_clear(clinic: Clinic, name: st
 # The same again.
 
 
-class OneThreadsEntropy:
-    """Counts for each thread's work apart: the embedding worker draws whenever its turn comes."""
+class CountingEntropy:
+    """Bytes that never repeat and are the same in every run, as long as nobody else draws at the same time."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._numbers = count()
 
     def __call__(self, size: int) -> bytes:
-        name = threading.current_thread().name
-        who = "worker" if name.startswith("embed") else "caller"
-        with self._lock:
-            number = self._counts[who] = self._counts.get(who, 0) + 1
-        blocks = (sha256(f"{who}{number}.{part}".encode()).digest() for part in range(-(-size // 32)))
+        blocks = (sha256(next(self._numbers).to_bytes(8)).digest() for _ in range(-(-size // 32)))
         return b"".join(blocks)[:size]
+
+
+class InTurns(HashEmbedder):
+    """Embeds between steps alone: its thread then neither draws nor commits while a step does."""
+
+    def __init__(self) -> None:
+        self.turn = threading.Event()
+        self.vault: Vault | None = None
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if threading.current_thread().name.startswith("embed-"):  # a question's vector waits for nobody
+            self.turn.wait(30)
+        return super().embed(texts)
+
+    def __call__(self, step: str) -> None:
+        """Be told of a step, as the vault's probe."""
+        if step == "step-ran" and self.vault is not None:
+            self.turn.set()
+            assert self.vault.wait(20)
+            self.turn.clear()
 
 
 def lived(template: Path, path: Path, name: str) -> tuple[RunReport, list[object]]:
     """Run a pipeline in a fresh vault; return the report, and all that stands in the vault afterwards."""
-    options = fake_options(clock=FrozenClock(), entropy=OneThreadsEntropy())
+    turns = InTurns()
+    options = replace(
+        fake_options(clock=FrozenClock(), entropy=CountingEntropy(), probe=turns), embedder=turns
+    )
     clinic = Clinic(template, path, options)
+    turns.vault = clinic.vault
     try:
         memory = clinic.mem(OWNER, PURPOSES[name])
         report = memory.run_pipeline(name, sample(name))
-        clinic.vault.wait(20)
         rows = [
             clinic.sql(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
             for table in ("episode", "memory", "memory_subject", "edge", "subject", "run", "run_effect")
@@ -152,7 +174,9 @@ def lived(template: Path, path: Path, name: str) -> tuple[RunReport, list[object
         heads = [(entry.event, entry.resource, entry.payload) for entry in clinic.log()]
         return report, [*rows, steps, heads]
     finally:
+        turns.turn.set()
         clinic.close()
+        turns.vault = None
 
 
 def plain(report: RunReport) -> Mapping[str, object]:
