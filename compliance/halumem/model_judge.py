@@ -83,7 +83,7 @@ class ModelJudge:
         }
         return Verdict(self._found(_ANSWERING, asked, _WORD).lower())
 
-    def _found(self, task: str, asked: Mapping[str, str | list[str]], form: re.Pattern[str]) -> str:
+    def _found(self, task: str, asked: Mapping[str, Sequence[str]], form: re.Pattern[str]) -> str:
         prompt = f"{task}\n{json.dumps(asked, ensure_ascii=False)}"
         for _ in range(2):
             words: set[str] = {str(one).lower() for one in form.findall(self._ask(prompt)[:_READ])}
