@@ -55,11 +55,17 @@ def run(
     systems: Annotated[
         str | None, typer.Option(help="Which, separated by commas; an unknown name lists them.")
     ] = None,
+    judge_program: Annotated[
+        str | None, typer.Option(help="A program that puts prompts to a model, which then decides.")
+    ] = None,
+    judge_name: Annotated[str | None, typer.Option(help="The model's name, for the label.")] = None,
 ) -> None:
     """Score systems by extraction, updating and question answering, and write the report."""
     given = ["run", "--seed", str(seed), "--split", split.value, "--size", size.value, f"--out={out}"]
     given += [] if file is None else [f"--file={file}"]
     given += [] if systems is None else [f"--systems={systems}"]
+    given += [] if judge_program is None else [f"--judge-program={judge_program}"]
+    given += [] if judge_name is None else [f"--judge-name={judge_name}"]
     _main(*given)
 
 

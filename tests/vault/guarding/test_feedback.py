@@ -12,6 +12,7 @@ from policies.errors import DeniedError
 from policies.model import Action, Purpose
 from tests.simulators.clinic import (
     AUDITOR,
+    CLINIC,
     OTHER_OWNER,
     OWNER,
     STRANGER,
@@ -22,8 +23,10 @@ from tests.vault.erased_people import erase
 from vault.errors import ConflictError, IdentifierInvalidError, InputInvalidError, NotFoundError
 from vault.feedback import Rating
 from vault.grant import EVERY_MEMORY, authorise
+from vault.ledger_mirror import known_gone, mirror
 from vault.memos import MemOS
 from vault.model import Chat, EdgeKind, SpeakerRole, TrustState, Turn
+from vault.storage.removal import TombstoneKind
 
 DOSE = "She takes 20 mg of the red tablets."
 OTHER = "The garden was full of yellow roses."
@@ -210,6 +213,9 @@ def test_an_echo_is_kept_as_a_digest_under_the_tenants_key(clinic: Clinic) -> No
     assert isinstance(digest, bytes)
     assert len(digest) == 32
     assert clinic.count("memory", f"memory_id = '{one}'") == 1
+    parts = clinic.vault.parts
+    mirror(parts, CLINIC)  # a lost disk's vault knows it, too
+    assert known_gone(parts.ledger.rows(CLINIC)) == {digest: TombstoneKind.ECHO}
 
 
 def test_what_hangs_on_it_out_of_reach_is_neither_changed_nor_told_of(clinic: Clinic) -> None:
