@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,20 @@ from audit.erasure import MAX_ERASED
 from audit.siem.formats import Format
 from policies.errors import DeniedError
 from policies.model import Principal, Purpose
-from tests.simulators.clinic import ADMINISTRATOR, AUDITOR, CLINICIAN, OWNER, Clinic
+from tests.simulators.clinic import (
+    ADMINISTRATOR,
+    AUDITOR,
+    CLINICIAN,
+    OFFICER,
+    OWNER,
+    SECOND_OFFICER,
+    Clinic,
+)
 from vault.auditing import verify_receipt
-from vault.errors import ConflictError, InputInvalidError
+from vault.errors import ConflictError, HeldError, InputInvalidError
+from vault.hold_terms import Placing, Targets
+from vault.hold_words import HoldReason, HoldScope
+from vault.holds import Holds
 from vault.log_stream import StreamRequest
 from vault.payload_erasure import ErasureReason, PayloadErasure
 from vault.storage.folding import fold
@@ -62,6 +74,47 @@ def test_the_entry_names_what_it_erased_and_why_in_the_same_transaction(clinic: 
         "audit-log",
     )
     assert told.payload == {"entries": [receipt.leaf_index], "log": "clinic", "reason": "erasure-request"}
+
+
+@pytest.mark.parametrize("over", [HoldScope.SUBJECT, HoldScope.MATTER, HoldScope.TENANT])
+def test_what_entries_say_of_the_held_stays_and_the_refusal_is_an_entry(
+    clinic: Clinic, over: HoldScope
+) -> None:
+    view = clinic.mem(OWNER)
+    written = view.extract("a note of Maria Keller", subject="maria")
+    read = view.get(written.memory_ids[0]).receipt
+    assert read is not None
+    targets = {
+        HoldScope.SUBJECT: Targets(("maria",)),
+        HoldScope.MATTER: Targets((), written.memory_ids),
+        HoldScope.TENANT: Targets(),
+    }[over]
+    matter = "case-7" if over is HoldScope.MATTER else None
+    review = clinic.vault.parts.clock() + timedelta(days=9)
+    holds = Holds(clinic.vault.parts)
+    hold_id = holds.place(OFFICER, Placing(over, HoldReason.LITIGATION, review, targets, matter)).hold_id
+    for entry in (written.leaf_index, read.leaf_index):
+        with pytest.raises(HeldError):
+            erase(clinic, entry)
+        told = clinic.last()
+        assert (told.event, told.outcome) == ("payload.erase", "refused")
+        assert told.payload["holds"] == [hold_id]
+    assert clinic.sql("SELECT count(*) FROM audit_leaf WHERE erased_by IS NOT NULL") == [(0,)]
+    holds.ask_release(OFFICER, hold_id)
+    holds.release(SECOND_OFFICER, hold_id)
+    erase(clinic, written.leaf_index, read.leaf_index)
+    assert clinic.audit().verify().passed
+
+
+def test_a_hold_over_one_person_keeps_no_entry_about_another(clinic: Clinic) -> None:
+    view = clinic.mem(OWNER)
+    view.extract("a note of Maria Keller", subject="maria")
+    other = view.extract("a note of Bob Weiss", subject="bob")
+    review = clinic.vault.parts.clock() + timedelta(days=9)
+    placing = Placing(HoldScope.SUBJECT, HoldReason.LITIGATION, review, Targets(("maria",)), None)
+    Holds(clinic.vault.parts).place(OFFICER, placing)
+    erase(clinic, other.leaf_index)
+    assert clinic.sql("SELECT count(*) FROM audit_leaf WHERE erased_by IS NOT NULL") == [(1,)]
 
 
 class _Bytes:
