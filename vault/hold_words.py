@@ -155,8 +155,10 @@ class HoldWords:
         if header.event is EventType.HOLD_PLACE:
             for target in targets_of(self._tenant, hold.scope, _words(payload.get("targets", []))):
                 hold.targets.setdefault(target, index)
+            hold.asked_by = hold.asked = None
         elif header.event is EventType.HOLD_REVIEW:
             hold.review = _number(payload["review"])
+            hold.asked_by = hold.asked = None
         elif payload.get("step") == ReleaseStep.ASKED.value:
             hold.asked_by, hold.asked = header.principal, at
         elif payload.get("step") == ReleaseStep.RELEASED.value:

@@ -44,6 +44,7 @@ from vault.ledger_mirror import mirror
 from vault.parts import Parts
 from vault.storage.group_commit import WriteSet
 from vault.storage.holding import (
+    NOBODY_ASKED,
     AddTargets,
     MarkHold,
     TargetsOfEntry,
@@ -103,7 +104,7 @@ class Holds:
     def extend(
         self, principal: Principal, hold_id: str, targets: Targets, purpose: Purpose = Purpose.LEGAL
     ) -> Placed:
-        """Let a hold that is in force name more; by words: what has them by now.
+        """Let a hold that is in force name more; by words: what has them by now. A release has to be asked for anew.
 
         Raises:
             ConflictError: the hold was released.
@@ -117,7 +118,7 @@ class Holds:
     def review(
         self, principal: Principal, hold_id: str, until: datetime, purpose: Purpose = Purpose.LEGAL
     ) -> None:
-        """Say that a hold was looked at and stays, and when it is looked at next.
+        """Say that a hold was looked at and stays, and when next; a release has to be asked for anew.
 
         Raises:
             DeniedError: not allowed; the denial is logged.
@@ -131,7 +132,8 @@ class Holds:
         payload: dict[str, JsonValue] = {"review": microseconds(until)}
         event = EventType.HOLD_REVIEW
         draft = self._parts.journal.allowed(grant, payload, resource=hold_id, event=event)
-        self._mark(grant, draft, MarkHold(grant.tenant, hold_id, {"review": microseconds(until)}))
+        reviewed = {**NOBODY_ASKED, "review": microseconds(until)}
+        self._mark(grant, draft, MarkHold(grant.tenant, hold_id, reviewed))
 
     def ask_release(self, principal: Principal, hold_id: str, purpose: Purpose = Purpose.LEGAL) -> None:
         """Ask that a hold be released; it holds until a second person does it.

@@ -117,29 +117,25 @@ def _latest(rows: Iterable[LedgerRow]) -> Iterator[dict[str, JsonValue]]:
             body = _body(row.body)
             bodies.setdefault(str(body["hold_id"]), []).append(body)
     for versions in bodies.values():
-        last = max(versions, key=_progress)
+        last = max(versions, key=lambda body: _progress(body, len(_targets(body))))
         targets = {(one[0], one[1]): one[2] for body in versions for one in _targets(body)}
         yield {**last, "targets": [[*place, index] for place, index in sorted(targets.items())]}
 
 
-def _progress(body: Mapping[str, JsonValue]) -> tuple[bool, bool, int]:
-    """Say how far a hold came: one that was released is never in force again."""
-    return body["released"] is not None, body["asked"] is not None, _number(body["review"])
+def _progress(body: Mapping[str, JsonValue], targets: int) -> tuple[bool, int, int, int]:
+    """Say how far a hold came: one that was released is never in force again, and targets are only added.
+
+    A hold that names more, or was reviewed, is asked about anew: so who asked counts last.
+    """
+    asked = -1 if body["asked"] is None else _number(body["asked"])
+    return body["released"] is not None, targets, _number(body["review"]), asked
 
 
 def _put_hold(connection: Connection, tenant: str, body: dict[str, JsonValue]) -> int:
     targets = _targets(body)
     values = {name: value for name, value in body.items() if name != "targets"}
     same = (HOLD.c.tenant_id == tenant) & (HOLD.c.hold_id == body["hold_id"])
-    standing = connection.execute(select(HOLD).where(same)).one_or_none()
-    changed = 0
-    if standing is None:
-        connection.execute(HOLD.insert(), [{**values, "tenant_id": tenant}])
-        changed = 1
-    elif _progress(dict(standing._mapping)) < _progress(values):  # noqa: SLF001  # SQLAlchemy's public name
-        moved = {name: values[name] for name in ("review", "asked_by", "asked", "released_by", "released")}
-        connection.execute(update(HOLD).where(same).values(moved))
-        changed = 1
+    standing = connection.execute(select(HOLD).where(same)).mappings().one_or_none()
     there = {
         (row.kind, row.target_id)
         for row in connection.execute(
@@ -148,6 +144,14 @@ def _put_hold(connection: Connection, tenant: str, body: dict[str, JsonValue]) -
             )
         )
     }
+    changed = 0
+    if standing is None:
+        connection.execute(HOLD.insert(), [{**values, "tenant_id": tenant}])
+        changed = 1
+    elif _progress(dict(standing), len(there)) < _progress(values, len(targets)):
+        moved = {name: values[name] for name in ("review", "asked_by", "asked", "released_by", "released")}
+        connection.execute(update(HOLD).where(same).values(moved))
+        changed = 1
     missing = [
         {
             "tenant_id": tenant,

@@ -42,6 +42,7 @@ from vault.expiry import Expiry
 from vault.hold_terms import Placing, Targets
 from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
+from vault.ledger_mirror import _latest
 from vault.model import Chat, Turn
 from vault.row_check import ROW_HOLD
 from vault.storage import holding
@@ -313,6 +314,41 @@ def test_who_placed_a_hold_does_not_release_it_though_another_asked(clinic: Clin
         with pytest.raises(DeniedError, match="second person"):
             holds(clinic).release(who, hold_id)
     assert holds(clinic).all(OFFICER)[0].in_force
+
+
+@pytest.mark.parametrize("change", ["extended", "reviewed"])
+def test_a_hold_that_was_changed_since_its_release_was_asked_for_is_asked_about_anew(
+    clinic: Clinic, change: str
+) -> None:
+    hold_id = place_over(clinic, "anna")
+    made = holds(clinic)
+    made.ask_release(OFFICER, hold_id)
+    if change == "extended":
+        made.extend(OFFICER, hold_id, Targets(("bob",)))
+    else:
+        made.review(OFFICER, hold_id, REVIEW + timedelta(days=9))
+    with pytest.raises(DeniedError, match="once that was asked"):
+        made.release(SECOND_OFFICER, hold_id)
+    assert made.all(OFFICER)[0].asked_by is None
+    assert findings(clinic) == set(), "the log says the same of the row"
+    clinic.close()
+    clinic.reopen()
+    assert holds(clinic).all(OFFICER)[0].asked_by is None, "and so does the ledger"
+    holds(clinic).ask_release(OFFICER, hold_id)
+    holds(clinic).release(SECOND_OFFICER, hold_id)
+    assert not holds(clinic).all(OFFICER)[0].in_force
+    assert findings(clinic) == set()
+
+
+def test_a_restore_arms_no_request_that_a_later_change_of_the_hold_took_back(clinic: Clinic) -> None:
+    hold_id = place_over(clinic, "anna")
+    made = holds(clinic)
+    made.ask_release(OFFICER, hold_id)
+    made.extend(OFFICER, hold_id, Targets(("bob",)))
+    rows = list(clinic.vault.parts.ledger.rows(CLINIC, "hold"))
+    for order in (rows, rows[::-1]):
+        (latest,) = _latest(order)
+        assert latest["asked"] is None
 
 
 def test_a_released_hold_is_not_reviewed_extended_asked_or_released_again(clinic: Clinic) -> None:

@@ -23,6 +23,8 @@ from vault.storage.schema import ERASURE, HOLD, HOLD_TARGET, MEMORY, MEMORY_SUBJ
 
 PIECE: Final = 500  # below SQLite's limit of bound parameters
 _BEGUN: Final = "begun"
+NOBODY_ASKED: Final[Mapping[str, object]] = {"asked_by": None, "asked": None}
+"""Columns of a hold whose release nobody asks for: what was asked of a hold that has changed since counts no more."""
 SECOND_PERSON: Final = "a hold is released by a second person, who neither placed it nor asked for its release, once that was asked"
 """The one answer to whoever may not release a hold, whyever."""
 
@@ -69,8 +71,9 @@ class AddTargets:
         _expect_not_erasing(connection, self.tenant, memories, subjects, self.scope)
         if self.new is not None:
             connection.execute(HOLD.insert(), [{**self.new, "leaf_index": leaves[0].index}])
-        elif hold_row(connection, self.tenant, self.hold_id)["released"] is not None:
-            raise ConflictError("the hold was released")
+        else:
+            # Threat: whoever asked for the release had another hold in mind than the one that is released.
+            MarkHold(self.tenant, self.hold_id, NOBODY_ASKED).change(connection, leaves)
         if self.scope is HoldScope.TENANT:
             self._insert(connection, leaves[0].index, [Target(TargetKind.TENANT.value, self.tenant)])
             return
