@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ from api.settings import PREFIX
 REPOSITORY = Path(__file__).resolve().parents[2]
 FAKE = "tests.simulators.memvault_with_fakes"
 REAL = "api.cli.main"
-HELP_SECONDS = 0.4
+HELP_SECONDS = 0.5
+"""Of processor time, which other tests beside this one lengthen little: the web framework alone takes as much."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,10 @@ def test_help_answers_at_once(memvault: Process) -> None:
     real = Process(memvault.folder, REAL)
     taken = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         shown = real.run("--help")
-        taken.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert shown.returncode == 0
         assert "extract" in shown.stdout
     assert min(taken) < HELP_SECONDS
