@@ -160,8 +160,10 @@ class Feedback:
     ) -> Verdict:
         parts, cascade = self._parts, _Cascade((), complete=True)
         unit = parts.store.write(grant)
-        unit.set_trust(stored.memory_id, stored.version, trust)
-        if taken_back is not None:
+        if taken_back is None:
+            unit.set_trust(stored.memory_id, stored.version, trust)
+        else:
+            unit.distrust(stored.memory_id, stored.version, trust)
             with parts.store.read(grant) as reading:
                 cascade = _derived(reading, stored.memory_id)
             self._dispute(grant, unit, cascade)
@@ -175,7 +177,7 @@ class Feedback:
         if not cascade.rows:
             return
         for row in cascade.rows:
-            unit.set_trust(row.memory_id, row.version, TrustState.DISPUTED)
+            unit.distrust(row.memory_id, row.version, TrustState.DISPUTED)
         unit.also(self._review(grant, [row.memory_id for row in cascade.rows], _DERIVED))
 
     def _review(self, grant: Grant, memory_ids: list[str], reason: str) -> "partial[None]":

@@ -129,8 +129,22 @@ class WriteUnit:
         self._work.rows.append((MEMORY, memory.row(self._grant.tenant)))
 
     def set_trust(self, memory_id: str, version: int, trust: TrustState) -> None:
-        """Change how far a memory may be relied on; feedback that corrects or retracts changes what it said."""
-        self._expect(Action.ORGANIZE, Action.UPDATE)
+        """Change how far a memory may be relied on."""
+        self._expect(Action.ORGANIZE)
+        self._set_trust(memory_id, version, trust)
+
+    def distrust(self, memory_id: str, version: int, trust: TrustState) -> None:
+        """Dispute or revoke a memory because what it says, or rests on, is changed: under a grant to change it.
+
+        Raises:
+            DeniedError: the grant is for something else, or the memory would be relied on more.
+        """
+        self._expect(Action.UPDATE)
+        if trust not in {TrustState.DISPUTED, TrustState.REVOKED}:
+            raise DeniedError("a grant to update verifies nothing")
+        self._set_trust(memory_id, version, trust)
+
+    def _set_trust(self, memory_id: str, version: int, trust: TrustState) -> None:
         current = self._current(memory_id, version)
 
         def change(connection: Connection, _leaves: Sequence[Leaf]) -> None:

@@ -157,6 +157,21 @@ def test_of_contradictory_corrections_at_once_one_stands(clinic: Clinic) -> None
     assert clinic.audit().verify().passed
 
 
+def test_a_grant_to_update_distrusts_and_never_verifies(clinic: Clinic) -> None:
+    (one,) = _say(clinic.mem(OWNER), DOSE)
+    parts = clinic.vault.parts
+    grants = {
+        action: authorise(parts.policy, OWNER, action, Purpose.TREATMENT, over=EVERY_MEMORY)
+        for action in (Action.UPDATE, Action.ORGANIZE)
+    }
+    with pytest.raises(DeniedError):
+        parts.store.write(grants[Action.UPDATE]).distrust(one, 1, TrustState.VERIFIED)
+    with pytest.raises(DeniedError):
+        parts.store.write(grants[Action.UPDATE]).set_trust(one, 1, TrustState.REVOKED)
+    with pytest.raises(DeniedError):
+        parts.store.write(grants[Action.ORGANIZE]).distrust(one, 1, TrustState.REVOKED)
+
+
 def test_a_useless_memory_comes_up_for_review(clinic: Clinic) -> None:
     memory = clinic.mem(OWNER)
     (one,) = _say(memory, DOSE)
