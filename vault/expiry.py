@@ -36,7 +36,7 @@ from vault.errors import ConflictError, HeldError, LeaseLostError, StorageError
 from vault.ledger_mirror import mirror
 from vault.parts import Parts
 from vault.renewal import Renewal
-from vault.storage.due import FIRST, Due, DueRow, count_classes, due_page, still_due
+from vault.storage.due import FIRST, Due, DueRow, count_behind, count_classes, due_page, still_due
 from vault.storage.folding import fold_again, fold_aside
 from vault.storage.group_commit import Change, WriteSet
 from vault.storage.removal import MAX_REMOVED, Holding, Removal, held_memories
@@ -75,6 +75,8 @@ class Expired:
     """Those that are due and whose row or key says no kinds, so that no floor can be asked."""
     left: int = 0
     """Those that changed while they were to be ended, or are not what the log says."""
+    behind: int = 0
+    """Those that are due by their rows, and that the log knows to have been written later: the clock was behind."""
     unknown: int = 0
     """Those of classes that the rules do not know: they have no end."""
     clock_went_back: bool = False
@@ -199,9 +201,11 @@ class Expiry:
 
     def _class(self, run: _Run, one: RetentionClass) -> bool:
         """End what is due of one class; say whether all of it was looked at."""
-        due = self._bounds.due(one, run.tenant, run.now)
-        if due is None or one.then is None:
-            return True
+        with self._parts.store.log_connection(run.tenant) as connection:
+            due = self._bounds.due(connection, one, run.tenant, run.now)
+            if due is None or one.then is None:
+                return True
+            run.done.behind += count_behind(connection, due)
         place = FIRST
         while run.may_go_on():
             with self._parts.store.log_connection(run.tenant) as connection:

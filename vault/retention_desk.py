@@ -87,7 +87,7 @@ class RetentionDesk:
             counts = count_classes(connection, grant.tenant)
             found = []
             for one in rules.classes:
-                due = bounds.due(one, grant.tenant, now)
+                due = bounds.due(connection, one, grant.tenant, now)
                 over = 0 if due is None else count_due(connection, due)
                 found.append(ClassStanding(one.id, one, counts.pop(one.id, 0), over))
         found += [ClassStanding(name, None, count, 0) for name, count in sorted(counts.items())]

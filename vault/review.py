@@ -143,13 +143,13 @@ class Reviews:
 
     def _expect_free(self, grant: Grant, review: Review) -> None:
         """See that no floor keeps it; where it cannot be opened, every floor over kinds may speak of it."""
-        bounds, tenant = TermBounds(self._parts), grant.tenant
+        bounds, tenant, now = TermBounds(self._parts), grant.tenant, self._parts.clock()
         with self._parts.store.log_connection(tenant) as connection:
             rows = versions_of(connection, tenant, [review.memory_id])
         for stored in (row.stored for row in rows if row.stored is not None):
             kinds = bounds.kinds(tenant, stored)
-            until = bounds.kept_by_floor(tenant, stored, _EVERY_KIND if kinds is None else kinds)
-            if until is not None and until > self._parts.clock():
+            until = bounds.kept_by_floor(tenant, stored, _EVERY_KIND if kinds is None else kinds, now)
+            if until is not None and until > now:
                 kept: dict[str, JsonValue] = {"class": review.retention, "reason": "floor"}
                 self._parts.journal.note(
                     grant, kept, resource=review.memory_id, outcome=Outcome.REFUSED, event=_EVENT

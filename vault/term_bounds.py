@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy import Connection
+
 from policies.privacy import EntityType
 from policies.retention import floors_over, kept_until
 from policies.retention_model import EndAction, RetentionClass, StartPoint
@@ -20,7 +22,7 @@ from vault.clock import from_microseconds, microseconds
 from vault.errors import KeyAccessError, RootUnusableError, TamperedError
 from vault.parts import Parts
 from vault.storage.consistency_rows import versions_of
-from vault.storage.due import Due, DueRow
+from vault.storage.due import Due, DueRow, first_after, written_after
 from vault.storage.rows import StoredMemory
 
 _ANY_TIME: Final = 2**62
@@ -40,8 +42,9 @@ class TermBounds:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._looked_for: dict[tuple[str, int, int], int] = {}
 
-    def due(self, one: RetentionClass, tenant: str, now: datetime) -> Due | None:
+    def due(self, connection: Connection, one: RetentionClass, tenant: str, now: datetime) -> Due | None:
         """Return what of a class is over; None where its term never is, or nothing can be yet."""
         started = None if one.term is None else one.term.latest_start(now)
         if started is None or microseconds(started) < 0:
@@ -51,12 +54,17 @@ class TermBounds:
             for floor in floors_over(self._parts.retention, one.id, tenant):
                 latest = floor.at_least.latest_start(now) if floor.entities is None else now
                 recorded = min(recorded, -1 if latest is None else microseconds(latest))
+        begun = microseconds(started)
+        # An event may lie before its writing; whatever else a term runs from does not.
+        written = recorded if one.start is StartPoint.EVENT else min(begun, recorded)
+        leaf = first_after(connection, tenant, written, microseconds(now))
         return Due(
             tenant,
             one.id,
-            microseconds(started),
+            begun,
             recorded,
             by_use=one.start is StartPoint.LAST_USED,
+            leaf=leaf,
             unasked=one.then is EndAction.ASK,
         )
 
@@ -68,19 +76,42 @@ class TermBounds:
             if floor.entities is not None
             for latest in (floor.at_least.latest_start(now),)
         ]
-        bound = min((-1 if latest is None else microseconds(latest) for latest in asking), default=_ANY_TIME)
-        found = LetGo([row for row in rows if row.recorded <= bound])
-        young = {row.memory_id: row for row in rows if row.recorded > bound}
+        if not asking:
+            return LetGo(list(rows))
+        bound = min(-1 if latest is None else microseconds(latest) for latest in asking)
+        with self._parts.store.log_connection(tenant) as connection:
+            leaf = first_after(connection, tenant, bound, microseconds(now))
+        old = [row for row in rows if row.recorded <= bound and row.leaf_index <= leaf]
+        young = {row.memory_id: row for row in rows if row.recorded > bound or row.leaf_index > leaf}
+        found = LetGo(old)
         if young:
             self._open(tenant, now, young, found)
         return found
 
     def kept_by_floor(
-        self, tenant: str, stored: StoredMemory, kinds: frozenset[EntityType]
+        self, tenant: str, stored: StoredMemory, kinds: frozenset[EntityType], now: datetime
     ) -> datetime | None:
-        """Return until when floors keep a memory; None: no floor does."""
+        """Return until when floors keep a memory; None: no floor does.
+
+        They run from its writing as the log has it, where its row says that it is older.
+        """
         floors = floors_over(self._parts.retention, stored.retention.class_id, tenant)
-        return kept_until(floors, kinds, from_microseconds(stored.recorded))
+        until = kept_until(floors, kinds, from_microseconds(stored.recorded))
+        if until is None or until > now:
+            return until
+        with self._parts.store.log_connection(tenant) as connection:
+            bounds = [floor.at_least.latest_start(now) for floor in floors if floor.speaks_of_kinds(kinds)]
+            if all(stored.leaf_index <= self._first_after(connection, tenant, one, now) for one in bounds):
+                return until
+            written = written_after(connection, tenant, stored.leaf_index, microseconds(now))
+        return kept_until(floors, kinds, from_microseconds(max(stored.recorded, written)))
+
+    def _first_after(self, connection: Connection, tenant: str, bound: datetime | None, now: datetime) -> int:
+        """Return the first entry after a bound; looked for once a run, for it goes through the log."""
+        key = tenant, -1 if bound is None else microseconds(bound), microseconds(now)
+        if key not in self._looked_for:
+            self._looked_for[key] = first_after(connection, *key)
+        return self._looked_for[key]
 
     def kinds(self, tenant: str, stored: StoredMemory) -> frozenset[EntityType] | None:
         """Return the kinds of personal data in a memory; None where it cannot be opened."""
@@ -113,5 +144,5 @@ class TermBounds:
         kinds = None if stored is None else self.kinds(tenant, stored)
         if stored is None or kinds is None:
             return None
-        until = self.kept_by_floor(tenant, stored, kinds)
+        until = self.kept_by_floor(tenant, stored, kinds, now)
         return until is not None and until > now

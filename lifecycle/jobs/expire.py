@@ -40,6 +40,7 @@ class ExpiryJob:
             "floored": done.floored,
             "unreadable": done.unreadable,
             "left": done.left,
+            "behind": done.behind,
             "unknown": done.unknown,
         }
         return Counts(counts, complete=done.complete)

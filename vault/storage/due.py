@@ -7,24 +7,32 @@ former ones go with it.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, tuple_
 
 from audit.driver import ListStatement
+from audit.store import LEAF
 from vault.errors import TamperedError
 from vault.storage.rows import StoredMemory, row_digest, stored_memory
 from vault.storage.schema import MEMORY, REVIEW, USAGE
 
 KEPT: Final = "kept"
 """Reason of a review row that says: somebody decided to keep it."""
+ANY_LEAF: Final = 2**62
 FIRST: Final = (-1, "")
 """The place before every row."""
 
 
 _CURRENT: Final = ListStatement(
-    lambda ids: select(MEMORY.c.memory_id, MEMORY.c.retention, MEMORY.c.term_start, MEMORY.c.recorded).where(
+    lambda ids: select(
+        MEMORY.c.memory_id,
+        MEMORY.c.retention,
+        MEMORY.c.term_start,
+        MEMORY.c.recorded,
+        MEMORY.c.leaf_index,
+    ).where(
         MEMORY.c.tenant_id == bindparam("tenant"),
         MEMORY.c.memory_id.in_(ids),
         MEMORY.c.is_current == bindparam("current"),
@@ -44,6 +52,9 @@ class Due:
     """What floors let go: written then or earlier."""
     by_use: bool = False
     """Whether the term runs from the last use."""
+    leaf: int = ANY_LEAF
+    """Written with this entry of the log or before it: what comes later was written after the bounds, whatever
+    its row says. See `first_after`."""
     unasked: bool = False
     """Whether what somebody was asked about, or decided to keep within a term, is left out."""
 
@@ -55,6 +66,7 @@ class DueRow(NamedTuple):
     memory_id: str
     version: int
     recorded: int
+    leaf_index: int
 
     @property
     def place(self) -> tuple[int, str]:
@@ -64,7 +76,13 @@ class DueRow(NamedTuple):
 
 def due_page(connection: Connection, due: Due, after: tuple[int, str], limit: int) -> list[DueRow]:
     """Return what is due after a place, in the order in which the terms began."""
-    columns = (MEMORY.c.term_start, MEMORY.c.memory_id, MEMORY.c.version, MEMORY.c.recorded)
+    columns = (
+        MEMORY.c.term_start,
+        MEMORY.c.memory_id,
+        MEMORY.c.version,
+        MEMORY.c.recorded,
+        MEMORY.c.leaf_index,
+    )
     query = (
         select(*columns)
         .where(_over(due), tuple_(MEMORY.c.term_start, MEMORY.c.memory_id) > after)
@@ -88,8 +106,11 @@ def still_due(connection: Connection, due: Due, memory_ids: Sequence[str]) -> se
     rows = _CURRENT.rows(connection, {"tenant": due.tenant, "current": 1}, ids)
     found: set[str] = {
         memory_id
-        for memory_id, retention, term_start, recorded in rows
-        if retention == due.class_id and term_start <= due.started and recorded <= due.recorded
+        for memory_id, retention, term_start, recorded, leaf_index in rows
+        if retention == due.class_id
+        and term_start <= due.started
+        and recorded <= due.recorded
+        and leaf_index <= due.leaf
     }
     if due.by_use:
         used = select(USAGE.c.memory_id).where(
@@ -104,6 +125,44 @@ def still_due(connection: Connection, due: Due, memory_ids: Sequence[str]) -> se
         )
         found.difference_update(connection.execute(asked).scalars())
     return found
+
+
+def first_after(connection: Connection, tenant: str, bound: int, now: int) -> int:
+    """Return the index of the first entry that was made after a bound, `ANY_LEAF` where there is none.
+
+    Threat: the clock stands years back while something is written, and is put right. By its row the memory is old,
+    and would be removed at the next run. But an entry that stands before it in the log is younger than the bound:
+    so the memory was written after the bound, too. Entries from after now are of a clock that was ahead, and say
+    nothing.
+
+    Args:
+        connection: To read on.
+        tenant: Whose log.
+        bound: Microseconds since 1970 UTC.
+        now: The same, of the run.
+    """
+    query = select(func.min(LEAF.c.leaf_index)).where(
+        LEAF.c.tenant_id == tenant, LEAF.c.time_us > bound, LEAF.c.time_us <= now
+    )
+    found = connection.execute(query).scalar()
+    return ANY_LEAF if found is None else int(found)
+
+
+def written_after(connection: Connection, tenant: str, leaf_index: int, now: int) -> int:
+    """Return the time of the youngest entry before this one, by any clock that was not ahead of now: see `first_after`."""
+    query = select(func.max(LEAF.c.time_us)).where(
+        LEAF.c.tenant_id == tenant, LEAF.c.leaf_index < leaf_index, LEAF.c.time_us <= now
+    )
+    return int(connection.execute(query).scalar() or 0)
+
+
+def count_behind(connection: Connection, due: Due) -> int:
+    """Return how many would be due by their rows, and were written later by the log."""
+    if due.leaf == ANY_LEAF:
+        return 0
+    query = select(func.count()).select_from(MEMORY)
+    by_row = _over(replace(due, leaf=ANY_LEAF))
+    return int(connection.execute(query.where(by_row, MEMORY.c.leaf_index > due.leaf)).scalar_one())
 
 
 def count_classes(connection: Connection, tenant: str) -> dict[str, int]:
@@ -172,6 +231,7 @@ def _over(due: Due) -> ColumnElement[bool]:
         MEMORY.c.is_current == 1,
         MEMORY.c.term_start <= due.started,
         MEMORY.c.recorded <= due.recorded,
+        MEMORY.c.leaf_index <= due.leaf,
     )
     if due.by_use:
         same = and_(USAGE.c.tenant_id == MEMORY.c.tenant_id, USAGE.c.memory_id == MEMORY.c.memory_id)

@@ -1,6 +1,7 @@
 """Terms end on time and not before, under holds, floors and clocks; each end is an entry that the verifier knows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from vault.hold_words import HoldReason, HoldScope
 from vault.holds import Holds
 from vault.payload_erasure import ErasureReason, PayloadErasure
 from vault.retention_desk import RetentionDesk
+from vault.storage.due import ANY_LEAF, still_due
+from vault.term_bounds import TermBounds
 
 END = EndAction.EXPIRE
 
@@ -190,6 +193,28 @@ def test_a_floor_counts_from_the_writing_and_holds_for_what_older_rules_classed(
     after.close()
 
 
+def test_no_floor_ends_early_for_what_is_written_while_the_clock_is_behind(
+    template: Path, tmp_path: Path
+) -> None:
+    before = RetentionVault(template, tmp_path / "vault")
+    before.write("by the right clock", purpose=Purpose.TREATMENT)
+    before.clock.advance(timedelta(days=-366 * 8))
+    (numbered,) = before.write("MRN 123456 has pain")
+    (plain,) = before.write("no number")
+    before.close()
+    after = RetentionVault(before.path, tmp_path / "after", FLOORED)
+    after.expire()
+    after.later(91)
+    done = after.expire()
+    assert (done[END], done.floored) == (1, 1)
+    assert numbered in after.rows()
+    assert plain not in after.rows()
+    after.later(366 * 5)
+    after.expire()
+    assert numbered not in after.rows()
+    after.close()
+
+
 def test_a_floor_sees_what_a_former_version_holds(template: Path, tmp_path: Path) -> None:
     before = RetentionVault(template, tmp_path / "vault")
     (changed,) = before.write("MRN 123456 has pain")
@@ -268,6 +293,53 @@ def test_a_clock_that_jumps_back_ends_nothing_early_and_nothing_twice(vault: Ret
         timedelta(days=32)
     )  # the bound counts from the run before, not from the highest time seen
     assert refuses_the_clock(vault)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.OPERATIONS, Purpose.SERVICE])
+def test_what_is_written_while_the_clock_is_years_behind_has_its_whole_term(
+    vault: RetentionVault, purpose: Purpose
+) -> None:
+    vault.write("written before, by the right clock", purpose=Purpose.TREATMENT)
+    vault.clock.advance(timedelta(days=-1_500))
+    (behind,) = vault.write("the zebra goes", purpose=purpose)
+    vault.clock.advance(timedelta(days=1_500))
+    vault.later(0)
+    done = vault.expire()
+    assert (done[END], done.behind) == (0, 1)
+    assert behind in vault.rows()
+    vault.later(91)
+    done = vault.expire()
+    assert (done[END], done.behind) == (1, 0)
+    assert behind not in vault.rows()
+    assert vault.clean()
+
+
+def test_a_memory_that_is_changed_to_look_due_in_the_transaction_is_seen_there_too(
+    vault: RetentionVault,
+) -> None:
+    vault.write("by the right clock", purpose=Purpose.TREATMENT)
+    vault.clock.advance(timedelta(days=-1_500))
+    (behind,) = vault.write("the zebra goes")
+    vault.clock.advance(timedelta(days=1_500))
+    now = vault.later(0)
+    parts = vault.vault.parts
+    (note,) = (one for one in parts.retention.classes if one.id == "note")
+    with parts.store.log_connection(CLINIC) as connection:
+        due = TermBounds(parts).due(connection, note, CLINIC, now)
+        assert due is not None
+        assert still_due(connection, due, [behind]) == set()
+        assert still_due(connection, replace(due, leaf=ANY_LEAF), [behind]) == {behind}
+
+
+def test_entries_of_a_clock_that_was_ahead_keep_nothing_for_ever(vault: RetentionVault) -> None:
+    vault.clock.advance(timedelta(days=3_000))
+    vault.write("by a clock that is ahead", purpose=Purpose.TREATMENT)
+    vault.clock.advance(timedelta(days=-3_000))
+    (memory,) = vault.write("the zebra goes")
+    vault.later(91)
+    done = vault.expire()
+    assert (done[END], done.behind) == (1, 0)
+    assert memory not in vault.rows()
 
 
 def test_a_first_run_long_after_the_tenant_was_made_asks_for_the_clock_and_so_does_a_damaged_state(
