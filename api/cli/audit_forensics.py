@@ -1,11 +1,11 @@
 """`memvault audit forensics` and `memvault audit anchor`: what works where the vault does not open."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli.new_file import write_new
 from api.cli.options import JsonOption, VaultOption
 from api.cli.output import counted, note, print_json, reported, say
 
@@ -40,7 +40,7 @@ def forensics(
     with reported(as_json=as_json):
         shown = _examine(vault, key or [], anchor)
         if out is not None:
-            _write_new(out, shown.model_dump_json(indent=2).encode() + b"\n")
+            write_new(out, shown.model_dump_json(indent=2).encode() + b"\n")
     if as_json:
         print_json(shown)
     else:
@@ -71,18 +71,6 @@ def _examine(vault: Path | None, texts: "Sequence[str]", anchor: Path | None) ->
         if opened is not None:
             opened.close()
     return ForensicsView.of(found, where, has_anchor=opened is not None)
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    from vault.errors import StorageError  # noqa: PLC0415
-
-    try:
-        with os.fdopen(
-            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
-        ) as file:
-            file.write(content)
-    except OSError as error:
-        raise StorageError(f"the file cannot be made: {error.strerror}") from None
 
 
 def _own_keys(directory: "VaultDirectory") -> "Sequence[VerifierKey]":

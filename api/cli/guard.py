@@ -1,10 +1,12 @@
 """Commands of the guard: whether a draft is borne out, and what is held back because nothing bears it out."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.cli.memories import STDIN, IdArgument, SubjectFileOption, SubjectOption, piped_text, subjects_of
+from api.cli.new_file import write_new
 from api.cli.options import Invocation, agent, called_by, officer
 from api.cli.output import counted, note, print_json, say
 
@@ -27,15 +29,22 @@ def supported(
     ] = 10,
     subject: SubjectOption = None,
     subject_file: SubjectFileOption = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw it as SVG into this new file, too.")
+    ] = None,
 ) -> None:
     """Say of each statement of a draft which memory bears it out, and where; or what is missing."""
     from api.schemas.feedback_views import SupportView  # noqa: PLC0415  # loads the vault; `--help` does not
+    from vault.graph.picture import picture as drawn  # noqa: PLC0415  # as above
 
     limits = call.limits()
     names = subjects_of(subject, subject_file, limits)
     text = piped_text(limits) if draft == STDIN else draft
     with call.session() as opened:
-        view = SupportView.of(opened.memory.supported(text, k=k, subject=names))
+        found = opened.memory.supported(text, k=k, subject=names)
+    if picture is not None:
+        write_new(picture, drawn(found).encode())
+    view = SupportView.of(found)
     if call.as_json:
         print_json(view)
         return
