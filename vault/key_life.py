@@ -28,7 +28,7 @@ from vault.crypto.root import RootKey
 from vault.crypto.subject_name import check_subject_id
 from vault.crypto.transit_file import replace_root_file
 from vault.crypto.transit_root import TransitRoot
-from vault.errors import ConflictError, InputInvalidError, NotFoundError
+from vault.errors import ConflictError, InputInvalidError, KeyWrongError, NotFoundError, TamperedError
 from vault.grant import Grant
 from vault.intents import Effect, Effects
 from vault.parts import Parts
@@ -50,6 +50,8 @@ class Rotated:
 
     done: int
     of: int
+    unreadable: tuple[str, ...] = ()
+    """Subjects whose key does not open: they keep the version that they had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +110,35 @@ class KeyLife(Administration):
             IdentifierInvalidError: an id is malformed.
             NotFoundError: a subject has no key here; nothing was rotated.
             KeyDestroyedError: a subject's key was destroyed.
+            TamperedError, KeyWrongError: the key of a named subject does not open; among all, it is told of and left.
             RootUnusableError: or one of its kinds: what was told of is done, the rest is as it was.
         """
         grant = self._authorise(principal, purpose)
-        keys = self._parts.keyring.tenant(grant.tenant)
+        keys, unreadable = self._parts.keyring.tenant(grant.tenant), list[str]()
         chosen = self._living(grant.tenant) if subjects is None else list(map(check_subject_id, subjects))
         if not all(keys.has_key(subject) for subject in chosen):
             raise NotFoundError("there is no such subject here")
         with Effects(self._parts).intended(grant, "key.rotate", _VAULT, {"keys": len(chosen)}) as effect:
             for start in range(0, len(chosen), STRETCH):
                 some = chosen[start : start + STRETCH]
-                versions = [keys.rotate(subject) for subject in some]
+                versions: dict[str, int] = {}
+                for subject in some:
+                    try:
+                        versions[subject] = keys.rotate(subject)
+                    except (TamperedError, KeyWrongError):
+                        if subjects is not None:
+                            raise
+                        unreadable.append(subject)  # law 12: one damaged key keeps no other back
                 self._parts.probe("rotated")
-                draft = self._parts.journal.allowed(
-                    grant, {"subjects": some, "versions": versions}, resource=_VAULT
-                )
+                named: dict[str, JsonValue] = {
+                    "subjects": list(versions),
+                    "versions": list(versions.values()),
+                }
+                draft = self._parts.journal.allowed(grant, named, resource=_VAULT)
                 self._parts.journal.write([replace(draft, event=EventType.KEY_ROTATE, action="rotate")])
-                yield Rotated(start + len(some), len(chosen))
-            effect.told["keys"] = len(chosen)
+                yield Rotated(start + len(some) - len(unreadable), len(chosen), tuple(unreadable))
+            effect.told["keys"] = len(chosen) - len(unreadable)
+            effect.told["unreadable"] = len(unreadable)
 
     def rewrap(
         self,

@@ -77,15 +77,17 @@ def rotate(
     with _life(call) as (opened, life):
         sealers = opened.vault.parts.sealers
         ids = None if named is None else sealers.subject_ids(opened.tenant, [named])
-        done = 0
+        done, unreadable = 0, tuple[str, ...]()
         for step in life.rotate(opened.principal, opened.caller.purpose, ids):
-            done = step.done
+            done, unreadable = step.done, step.unreadable
             _tell(call, f"{step.done} of {step.of} keys rotated")
     if call.as_json:
         from api.cli.shapes import RotatedView  # noqa: PLC0415
 
-        print_json(RotatedView(rotated=done))
+        print_json(RotatedView(rotated=done, unreadable=list(unreadable)))
         return
+    for one in unreadable:
+        note(f"the key of {one} does not open, and was left as it is")
     say(f"{done} keys rotated; `memvault keys re-encrypt` seals what lies under the older ones anew")
 
 

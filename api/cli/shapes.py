@@ -160,6 +160,7 @@ class RotatedView(View):
     """Keys that got a newer version."""
 
     rotated: int
+    unreadable: Annotated[list[str], Field(description="subjects whose key does not open: they keep it")]
 
 
 class RootChangedView(View):

@@ -184,6 +184,36 @@ def test_a_stranger_s_key_is_not_rotated_and_none_is_made(clinic: Clinic, life: 
     assert living(clinic.vault) == before
 
 
+def test_a_key_that_does_not_open_is_named_and_keeps_no_other_from_being_rotated(clinic: Clinic) -> None:
+    keys = clinic.vault.parts.keyring.tenant(CLINIC)
+    bad = keys.subject_id("anna")
+    clinic.close()
+    with closing(sqlite3.connect(clinic.path / "keys.db")) as store, store:
+        changed = store.execute(
+            "UPDATE keys SET wrapped = substr(wrapped, 1, length(wrapped) - 1) || x'00' WHERE subject_id = ?",
+            (bad,),
+        )
+        assert changed.rowcount == 1
+    clinic.reopen()
+    with ExitStack() as stack:
+        made = Life(clinic.vault, clinic.path, stack).life
+        *_, last = made.rotate(ADMINISTRATOR, WHY)
+        assert (last.done, last.unreadable) == (last.of - 1, (bad,))
+        assert last.done > 0
+        rotated = [entry for entry in clinic.log(CLINIC) if entry.event == "key.rotate"][-1]
+        assert bad not in str(rotated.payload)
+        assert clinic.last().payload["unreadable"] == 1
+        with pytest.raises(TamperedError):
+            list(made.rotate(ADMINISTRATOR, WHY, [bad]))
+    state = {
+        record.name.subject: record.name.version
+        for record in clinic.vault.parts.keyring.tenant(CLINIC).records()
+        if record.state is KeyState.ACTIVE and record.name.kind is KeyKind.SUBJECT
+    }
+    assert state.pop(bad) == 1
+    assert set(state.values()) == {2}
+
+
 # ---- re-encrypt, and what is destroyed behind it ----
 
 

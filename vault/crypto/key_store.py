@@ -285,7 +285,8 @@ def _record(row: Row[str, str, str, int, bytes, str, str, int, int]) -> KeyRecor
         raise StoreCorruptError("a key record has an unknown kind or state") from None
     return KeyRecord(
         name=name,
-        wrapped=wrapped,
+        # SQLite keeps whatever type was put there: text is no wrapped key, and opens as none.
+        wrapped=wrapped if isinstance(wrapped, bytes) else b"",
         fingerprint=fingerprint,
         state=known_state,
         seal_reserved=reserved,

@@ -104,6 +104,8 @@ class LocalRoot:
             KeyWrongError: it was wrapped under another root.
             TamperedError: it, or its context, is not what was wrapped.
         """
+        if len(wrapped) < len(self._name):
+            raise TamperedError("a wrapped key is cut before its root's name ends")
         if not wrapped.startswith(self._name):
             raise KeyWrongError("a key was wrapped under another root key than this one")
         return self._aead.decrypt(wrapped[len(self._name) :], context)
