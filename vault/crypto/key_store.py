@@ -277,7 +277,7 @@ def _find(connection: Connection, name: KeyName, *, for_update: bool = False) ->
     return None if row is None else _record(row)
 
 
-def _record(row: Row[str, str, str, int, bytes, str, str, int, int]) -> KeyRecord:
+def _record(row: Row[str, str, str, int, bytes | str, str, str, int, int]) -> KeyRecord:
     tenant, kind, subject, version, wrapped, fingerprint, state, reserved, created = row
     try:
         name, known_state = KeyName(tenant, KeyKind(kind), subject, version), KeyState(state)
