@@ -67,6 +67,8 @@ class JobRun:
     monotonic: Callable[[], float]
     stopping: Callable[[], bool] = lambda: False
     """Whether the program is about to end."""
+    by_hand: bool = False
+    """Whether a person asked for it now."""
 
     @property
     def fence(self) -> Change:

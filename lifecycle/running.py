@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from audit.canonical import JsonValue
+from audit.canonical import MAX_INTEGER, JsonValue
 from audit.event import EntryDraft, EventType, Outcome
 from audit.log import Leaf
 from lifecycle.job import BATCH, Counts, Job, JobRun
@@ -199,6 +199,7 @@ class Runner:
             batch=one.scheduled.batch,
             monotonic=self._monotonic,
             stopping=self._stopping,
+            by_hand=one.grant is not None,
         )
 
 
@@ -231,7 +232,7 @@ class _One:
         run = self.runner.run_of(self)
         try:
             with _beating(run, self.runner.beat_seconds):
-                counts = self.scheduled.job.run(run)
+                counts = _tellable(self.scheduled.job.run(run))
         except LeaseLostError:
             return self._end(RunOutcome.LOST, Counts(complete=False))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this run's outcome, and no other job's
@@ -306,6 +307,11 @@ class _One:
         self, drafts: list[EntryDraft], changes: list[Callable[[Connection, Sequence[Leaf]], None]]
     ) -> list[Leaf]:
         return self.parts.store.submit(WriteSet(drafts=drafts, changes=changes))
+
+
+def _tellable(counts: Counts) -> Counts:
+    """Return counts as the log can tell them: one beyond what JSON carries exactly is told as the most there is."""
+    return replace(counts, of={word: min(count, MAX_INTEGER) for word, count in counts.of.items()})
 
 
 @contextmanager

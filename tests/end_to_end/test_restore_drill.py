@@ -9,7 +9,7 @@ import pytest
 
 from lifecycle.catalogue import catalogue
 from lifecycle.control import JobControl
-from lifecycle.running import RunOutcome
+from lifecycle.running import Runner, RunOutcome
 from policies.model import Purpose, Role
 from tests.end_to_end.test_removal import remove
 from tests.simulators.clinic import ADMINISTRATOR, BANK, CLINIC, OWNER, Clinic, person
@@ -79,7 +79,7 @@ def test_without_a_snapshot_there_is_nothing_to_try(clinic: Clinic, backup: Path
 
 
 @pytest.mark.parametrize("told_where", [True, False])
-def test_the_jobs_make_keep_and_try_snapshots_once_for_the_whole_vault(
+def test_the_jobs_make_keep_and_try_snapshots_for_whoever_runs_them(
     clinic: Clinic, backup: Path, *, told_where: bool
 ) -> None:
     clinic.mem(OWNER).extract("the zebra", subject="maria")
@@ -92,11 +92,23 @@ def test_the_jobs_make_keep_and_try_snapshots_once_for_the_whole_vault(
                 assert ran.outcome is RunOutcome.COMPLETE, ran
     if told_where:
         assert len(snapshots_in(backup)) == 2
-        events = [one.event for one in clinic.log(BANK)]
-        assert (events.count("snapshot.create"), events.count("snapshot.verify")) == (3, 1)
+        for tenant, tried in ((BANK, 1), (CLINIC, 2)):
+            events = [one.event for one in clinic.log(tenant)]
+            assert events.count("snapshot.create") == 6, "by hand for whoever asks, not the first tenant alone"
+            assert events.count("snapshot.verify") == tried
     else:
         assert not backup.exists()
     assert clinic.audit().verify().passed
+
+
+def test_by_the_timetable_the_first_tenant_s_run_makes_the_one_snapshot_of_the_whole_vault(
+    clinic: Clinic, backup: Path
+) -> None:
+    parts = replace(clinic.vault.parts, snapshots=SnapshotPlace(backup, keep=2))
+    (job,) = (one for one in catalogue() if one.name == "snapshot")
+    ran = {tenant: Runner(parts).run(job, tenant) for tenant in (BANK, CLINIC)}
+    assert {tenant: dict(one.counts) if one else None for tenant, one in ran.items()}[CLINIC] == {}
+    assert [ran[BANK].counts["snapshots"] if ran[BANK] else 0, len(snapshots_in(backup))] == [1, 1]
 
 
 def test_a_drill_knows_what_was_removed_a_moment_ago(clinic: Clinic, backup: Path) -> None:

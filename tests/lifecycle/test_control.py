@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection
 
+from audit.canonical import MAX_INTEGER
 from audit.event import EventType, Outcome
 from audit.log import Leaf
 from lifecycle.control import JobControl
@@ -66,6 +67,19 @@ def test_nobody_but_an_administrator_sees_or_moves_a_job(
             told = last(vault).header
             assert (told.event, told.outcome, told.principal) == (event, Outcome.DENIED, stranger.id)
     assert job.runs == []
+
+
+def test_a_count_that_json_does_not_carry_exactly_leaves_no_run_without_its_entry(
+    vault: Vault, control: JobControl, job: ScriptedJob
+) -> None:
+    job.work = lambda _run: Counts({"bytes": 2**60, "rows": 1})
+    (ran,) = control.run(ADMINISTRATOR, WHY, "probe")
+    assert ran.outcome is RunOutcome.COMPLETE
+    assert last(vault).payload == {
+        "counts": [["bytes", MAX_INTEGER], ["rows", 1]],
+        "job": "probe",
+        "outcome": "complete",
+    }
 
 
 def test_a_job_that_is_run_by_hand_runs_until_nothing_is_left_under_the_name_of_who_ran_it(
