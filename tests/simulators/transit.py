@@ -5,6 +5,7 @@ and two logins, with the words of OpenBao 2.7. The real server is in `tests.simu
 """
 
 import base64
+import binascii
 import json
 import os
 import threading
@@ -221,7 +222,10 @@ class TransitSimulator:
 
     def _decrypt(self, item: dict[str, str]) -> dict[str, str]:
         _, number, text = item["ciphertext"].split(":")
-        version, box = int(number[1:]), base64.b64decode(text)
+        try:
+            version, box = int(number[1:]), base64.b64decode(text, validate=True)
+        except binascii.Error:
+            return {"error": "invalid ciphertext: could not decode base64"}
         if version < self.state.min_decryption:
             return {"error": OLD}
         if version not in self.state.keys:

@@ -359,10 +359,12 @@ class TransitRoot:
 
     def _parsed(self, wrapped: bytes) -> tuple[str, bytes]:
         """Return the transit ciphertext and the box behind it."""
-        if len(wrapped) < _HEAD.size:
-            raise TamperedError("a wrapped key is cut before its head ends")
+        if not wrapped:
+            raise TamperedError("a wrapped key is empty")
         if not wrapped.startswith(self._prefix):
             raise KeyWrongError("a key was wrapped under another root key than this one")
+        if len(wrapped) < _HEAD.size:
+            raise TamperedError("a wrapped key is cut before its head ends")
         _, form, length = _HEAD.unpack_from(wrapped)
         end = _HEAD.size + length
         if form != FORMAT or len(wrapped) < end:

@@ -140,6 +140,15 @@ def test_every_changed_byte_is_noticed(site: Site) -> None:
     assert root.unwrap(CONTEXT, wrapped) == SECRET_KEY
 
 
+def test_a_length_that_takes_bytes_of_the_box_for_base64_is_noticed(site: Site) -> None:
+    root = site.root()
+    wrapped = root.wrap(CONTEXT, SECRET_KEY)
+    end = len(wrapped) - 136
+    longer = wrapped[:17] + (end - 19 + 2).to_bytes(2) + wrapped[19:end] + b"AA" + wrapped[end + 2 :]
+    found = root.unwrap_many([InContext(CONTEXT, longer), InContext(CONTEXT, wrapped)])
+    assert [outcome(one) for one in found] == [TamperedError, SECRET_KEY]
+
+
 def test_one_bad_key_fails_no_other(site: Site) -> None:
     root = site.root()
     first, second = root.wrap_many([InContext(CONTEXT, SECRET_KEY), InContext(b"other", b"o" * 64)])
@@ -233,7 +242,7 @@ def test_a_rewrap_changes_the_transit_part_alone_and_outlives_the_old_version(si
     site.server.state.min_decryption = 2
     assert root.unwrap(CONTEXT, renewed) == SECRET_KEY
     assert outcome(root.rewrap_many([wrapped])[0]) is RootVersionError
-    assert outcome(root.rewrap_many([b"", b""])[0]) is KeyWrongError
+    assert outcome(root.rewrap_many([b"", b""])[0]) is TamperedError
     with pytest.raises(RootVersionError):
         root.unwrap(CONTEXT, wrapped)
     TransitRoot(site.client(), name, system_entropy).check()
