@@ -214,6 +214,27 @@ def test_a_key_that_does_not_open_is_named_and_keeps_no_other_from_being_rotated
     assert set(state.values()) == {2}
 
 
+@pytest.mark.parametrize(
+    "wrapped", ["substr(wrapped, 1, 40)", "x''", "'text'", "x'00' || substr(wrapped, 2)"]
+)
+def test_a_damaged_key_of_one_subject_keeps_no_vault_shut_and_no_other_memory_from_being_read(
+    clinic: Clinic, wrapped: str
+) -> None:
+    mem = clinic.mem(OWNER)
+    (lost,) = mem.extract("the giraffe", subject="anna").memory_ids
+    (kept,) = mem.extract("the giraffe", subject="bob").memory_ids
+    bad = clinic.vault.parts.keyring.tenant(CLINIC).subject_id("anna")
+    clinic.close()
+    damage = f"UPDATE keys SET wrapped = {wrapped} WHERE subject_id = ?"  # noqa: S608  # of this test
+    with closing(sqlite3.connect(clinic.path / "keys.db")) as store, store:
+        assert store.execute(damage, (bad,)).rowcount == 1
+    clinic.reopen()
+    assert [hit.memory.id for hit in clinic.mem(OWNER).retrieve("giraffe").hits] == [kept]
+    assert clinic.mem(OWNER).get(kept).text == "the giraffe"
+    with pytest.raises(TamperedError):
+        clinic.mem(OWNER).get(lost)
+
+
 # ---- re-encrypt, and what is destroyed behind it ----
 
 
