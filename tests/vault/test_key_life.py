@@ -4,7 +4,7 @@ import os
 import signal
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -215,19 +215,26 @@ def test_a_key_that_does_not_open_is_named_and_keeps_no_other_from_being_rotated
 
 
 @pytest.mark.parametrize(
-    "wrapped", ["substr(wrapped, 1, 40)", "x''", "'text'", "x'00' || substr(wrapped, 2)"]
+    "damaged",
+    [
+        lambda wrapped: wrapped[:40],
+        lambda _: b"",
+        lambda _: "text",
+        lambda wrapped: bytes([wrapped[0] ^ 1]) + wrapped[1:],
+    ],
+    ids=["cut", "empty", "text", "of another root"],
 )
 def test_a_damaged_key_of_one_subject_keeps_no_vault_shut_and_no_other_memory_from_being_read(
-    clinic: Clinic, wrapped: str
+    clinic: Clinic, damaged: Callable[[bytes], bytes | str]
 ) -> None:
     mem = clinic.mem(OWNER)
     (lost,) = mem.extract("the giraffe", subject="anna").memory_ids
     (kept,) = mem.extract("the giraffe", subject="bob").memory_ids
     bad = clinic.vault.parts.keyring.tenant(CLINIC).subject_id("anna")
     clinic.close()
-    damage = f"UPDATE keys SET wrapped = {wrapped} WHERE subject_id = ?"  # noqa: S608  # of this test
     with closing(sqlite3.connect(clinic.path / "keys.db")) as store, store:
-        assert store.execute(damage, (bad,)).rowcount == 1
+        ((wrapped,),) = store.execute("SELECT wrapped FROM keys WHERE subject_id = ?", (bad,))
+        store.execute("UPDATE keys SET wrapped = ? WHERE subject_id = ?", (damaged(wrapped), bad))
     clinic.reopen()
     assert [hit.memory.id for hit in clinic.mem(OWNER).retrieve("giraffe").hits] == [kept]
     assert clinic.mem(OWNER).get(kept).text == "the giraffe"

@@ -377,12 +377,12 @@ class LeasedKeys:
         Threat: one flipped bit in the root's name on one subject's key would shut the whole vault (law 12). A record
         that was wrapped anew since it was read is not damaged, and a box under the right name is the root's matter.
         """
-        if not self._root_is_right or record.name.kind is not KeyKind.SUBJECT:
-            return False
-        if record.wrapped.startswith(bytes.fromhex(self._root.fingerprint)):
-            return False
-        again = self._store.find(record.name)
-        return again is not None and again.wrapped == record.wrapped
+        return (
+            self._root_is_right
+            and record.name.kind is KeyKind.SUBJECT
+            and not record.wrapped.startswith(bytes.fromhex(self._root.fingerprint))
+            and self._found(record.name).wrapped == record.wrapped
+        )
 
     def _unwrapped(self, name: KeyName, secret: bytes) -> UnwrappedKey:
         return UnwrappedKey(name, secret, SealCounter(lambda: self._reserve(name)))
