@@ -94,7 +94,9 @@ def test_the_jobs_make_keep_and_try_snapshots_for_whoever_runs_them(
         assert len(snapshots_in(backup)) == 2
         for tenant, tried in ((BANK, 1), (CLINIC, 2)):
             events = [one.event for one in clinic.log(tenant)]
-            assert events.count("snapshot.create") == 6, "by hand for whoever asks, not the first tenant alone"
+            assert events.count("snapshot.create") == 6, (
+                "by hand for whoever asks, not the first tenant alone"
+            )
             assert events.count("snapshot.verify") == tried
     else:
         assert not backup.exists()
