@@ -71,6 +71,7 @@ _GRAVE = frozenset(
         Action.BREAK_GLASS,
         Action.REVIEW,
         Action.PROMOTE,
+        Action.SHARE,
     }
 )
 
