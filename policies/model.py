@@ -129,8 +129,6 @@ class Action(StrEnum):
     """Tell a person what is known of them, in clear."""
     PROMOTE = "promote"
     """Open a memory to a wider access tier, after a look at its content; asked of the tier it goes to."""
-    SHARE = "share"
-    """Hand memories to another agent, owner or tenant as a package; asked of the tier of each memory that is handed over."""
     EXPORT = "export"
     """Take evidence out of the vault's house."""
     BREAK_GLASS = "break-glass"

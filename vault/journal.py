@@ -36,7 +36,6 @@ EVENTS: Final[Mapping[Action, EventType]] = {
     Action.DISCLOSE: EventType.SUBJECT_REPORT,
     Action.RESTRICT: EventType.SUBJECT_RESTRICT,
     Action.PROMOTE: EventType.MEMORY_PROMOTE,
-    Action.SHARE: EventType.PACKAGE_EXPORT,
     Action.EXPORT: EventType.AUDIT_EXPORT,
     Action.BREAK_GLASS: EventType.EMERGENCY_START,
     Action.REVIEW: EventType.EMERGENCY_REVIEW,

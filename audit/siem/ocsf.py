@@ -4,7 +4,7 @@ Owns the mapping from events of the log to OCSF classes:
 
 | events | class | why |
 |---|---|---|
-| `memory.*`, `package.*`, `audit.read`, `audit.query`, `audit.lookup` | Datastore Activity 6005 | data was read, written or searched |
+| `memory.*`, `audit.read`, `audit.query`, `audit.lookup` | Datastore Activity 6005 | data was read, written or searched |
 | `principal.login` | Authentication 3002 | a credential was shown |
 | `principal.create`, `principal.revoke` | Account Change 3001 | a credential was made or taken back |
 | `policy.load`, `key.*`, `log.key`, `log.witness` | Entity Management 3004 | a thing that is managed has changed |
@@ -83,8 +83,6 @@ ACTIVITIES: Final[Mapping[str, Activity]] = {
     "subject.report": Activity(DATASTORE, 1, "Read"),
     "subject.consent": Activity(ENTITY, 3, "Update"),
     "subject.restrict": Activity(ENTITY, 3, "Update"),
-    "package.export": Activity(DATASTORE, _OTHER, "Export package"),
-    "package.import": Activity(DATASTORE, _OTHER, "Import package"),
     "pipeline.run": Activity(DATASTORE, _OTHER, "Pipeline"),
     "pipeline.step": Activity(DATASTORE, _OTHER, "Pipeline step"),
     "audit.read": Activity(DATASTORE, 1, "Read"),

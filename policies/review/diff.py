@@ -71,7 +71,6 @@ _GRAVE = frozenset(
         Action.BREAK_GLASS,
         Action.REVIEW,
         Action.PROMOTE,
-        Action.SHARE,
     }
 )
 
