@@ -31,6 +31,7 @@ from vault.storage.read_unit import ReadUnit
 from vault.storage.reviews import AddReviews
 from vault.storage.rows import StoredMemory
 from vault.storage.write_unit import WriteUnit
+from vault.tombstones import EchoScope
 from vault.update_path import Change, UpdatePath
 
 MAX_CASCADE: Final = 2_000
@@ -188,9 +189,13 @@ class Feedback:
         self, grant: Grant, unit: WriteUnit, stored: StoredMemory, old: Screened, but: Screened | None = None
     ) -> None:
         """Let what stands no more be known again; what the correction says, too, stands."""
-        made = self._parts.sealers.tombstones(grant.tenant)
-        kept = set() if but is None else {one.digest for one in made.echoes(stored.subjects, but)}
-        echoes = [one for one in made.echoes(stored.subjects, old) if one.digest not in kept]
+        known_by = partial(
+            self._parts.sealers.tombstones(grant.tenant).echoes,
+            EchoScope(stored.access_tier, stored.owner),
+            stored.subjects,
+        )
+        kept = set() if but is None else {one.digest for one in known_by(but)}
+        echoes = [one for one in known_by(old) if one.digest not in kept]
         unit.also(take_back(grant.tenant, echoes, microseconds(self._parts.clock())))
 
     def _commit(

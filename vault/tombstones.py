@@ -16,8 +16,9 @@ The digests are keyed: who reads the table cannot try words against it without t
 import unicodedata
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
+from policies.model import AccessTier
 from vault.crypto.encoding import frame
 from vault.model import Screened
 from vault.pipeline.assertions import bare, supposed
@@ -25,6 +26,15 @@ from vault.pipeline.sentences import split_statements
 from vault.storage.removal import Tombstone, TombstoneKind
 
 _DIGEST_BYTES: Final = 32
+
+
+class EchoScope(NamedTuple):
+    """Within which memories a statement that was taken back is known again."""
+
+    access_tier: AccessTier
+    owner: str
+
+
 _LEAST_SPACES: Final = 2
 """Of a statement that is known again: "no" and "thank you" say nothing that could be taken back."""
 
@@ -65,8 +75,12 @@ class Tombstones:
             made += self.facts(about, text)
         return {one.digest: one.kind for one in made}
 
-    def echoes(self, subjects: Iterable[str], text: Screened) -> Iterator[Tombstone]:
-        """Yield what each statement of a memory is known by once it is taken back; none of one that only asks."""
+    def echoes(self, scope: EchoScope, subjects: Iterable[str], text: Screened) -> Iterator[Tombstone]:
+        """Yield what each statement of a memory is known by once it is taken back; none of one that only asks.
+
+        Threat: whoever writes guesses, and looks at their trust, learns what somebody else took back about a person. So
+        a statement is known again within one owner's memories of one access tier, as organizing goes.
+        """
         about = tuple(subjects)
         original = original_text(text)
         for one in split_statements(original):
@@ -75,7 +89,7 @@ class Tombstones:
             if one.question or normal.count(" ") < _LEAST_SPACES or supposed(stated):
                 continue
             for subject in about:
-                yield self._made(TombstoneKind.ECHO, subject, normal)
+                yield self._made(TombstoneKind.ECHO, scope.access_tier, scope.owner, subject, normal)
 
     def _made(self, kind: TombstoneKind, *parts: str) -> Tombstone:
         framed = frame(*(part.encode("utf-8", "surrogatepass") for part in (kind.value, *parts)))

@@ -54,6 +54,7 @@ from vault.storage.echoes import Said, refuse_echoes
 from vault.storage.rows import StoredEpisode
 from vault.storage.write_unit import WriteUnit
 from vault.subject_sealer import EpisodeContent, MemoryContent, RecordPlace, SubjectSealer, TokenScope
+from vault.tombstones import EchoScope
 
 KEY_MAKING: Final = "key.create"
 """Kind of the effect by which subjects' keys come to be."""
@@ -322,10 +323,11 @@ class WritePath:
             self._parts.sealers.tombstones(work.grant.tenant),
             defaultdict[bytes, list[Said]](list),
         )
+        scope = EchoScope(work.request.access_tier, work.grant.principal.id)
         for passage, text in zip(work.passages, work.screens.texts, strict=True):
             if passage.position not in work.echoes:
                 said = Said(passage.position, None if passage.at is None else microseconds(passage.at))
-                for one in tombstones.echoes(work.sealer.subjects, text):
+                for one in tombstones.echoes(scope, work.sealer.subjects, text):
                     made[one.digest].append(said)
         return made
 

@@ -99,8 +99,9 @@ class Distiller:
 
         Raises:
             DeniedError: the principal may organize nothing for this purpose; the denial is logged.
-            NotFoundError: there is no such memory within reach, or it was distilled of none that is left.
-            ConflictError: one of them was changed meanwhile, or is not as distilling left it.
+            NotFoundError: there is no such memory within reach, it was distilled of none that is left, or it was
+                corrected, retracted, disputed or taken back since.
+            ConflictError: one of them was changed meanwhile.
         """
         parts = self._parts
         check_vault_id(IdKind.MEMORY, memory_id)
@@ -111,12 +112,15 @@ class Distiller:
             rows = unit.memories([memory_id, *ids])
         distilled = rows.pop(memory_id, None)
         sources = [row for row in rows.values() if row.trust is TrustState.REVOKED]
-        if distilled is None or not sources:
+        # Threat: what somebody retracted, or corrected, would come back verified, as the source of something. Only what
+        # stands as distilling left it retires nothing but what distilling retired.
+        untouched = (1, TrustState.VERIFIED)
+        if distilled is None or not sources or (distilled.version, distilled.trust) != untouched:
             parts.journal.deny(Call(principal, Action.ORGANIZE, purpose), resource=memory_id)
             raise NotFoundError("there is no such distilled memory here")
 
         def take_back(connection: Connection, _leaves: Sequence[Leaf]) -> None:
-            set_trust(connection, grant.tenant, distilled, distilled.trust, TrustState.REVOKED)
+            set_trust(connection, grant.tenant, distilled, TrustState.VERIFIED, TrustState.REVOKED)
             for row in sources:
                 set_trust(connection, grant.tenant, row, TrustState.REVOKED, TrustState.VERIFIED)
 

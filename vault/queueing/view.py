@@ -13,7 +13,7 @@ from audit.event import EventType, Outcome
 from policies.errors import DeniedError
 from policies.model import Action, Purpose
 from vault.errors import ErasedError, IdentifierInvalidError, QueueFullError
-from vault.grant import EVERY_MEMORY, authorise
+from vault.grant import EVERY_MEMORY, Grant, authorise
 from vault.journal import Call
 from vault.log_view import LogView
 from vault.queueing.distilling import Distiller
@@ -92,7 +92,8 @@ class QueueView(LogView):
 
         Raises:
             DeniedError: nothing may be organized for this purpose; the denial is logged.
-            NotFoundError: there is no such distilled memory within reach, or no source of it is left.
+            NotFoundError: there is no such distilled memory within reach, no source of it is left, or it was
+                corrected, retracted, disputed or taken back since.
             ConflictError: one of them was changed meanwhile.
         """
         call = self._call(Action.ORGANIZE, purpose)
@@ -112,11 +113,7 @@ class QueueView(LogView):
             raise IdentifierInvalidError(f"expected a key of 1 to {MAX_KEY} characters, or None")
         parts, call = self._parts, self._call(Action.ORGANIZE, purpose)
         event = EventType.TASK_QUEUE
-        try:
-            grant = authorise(parts.policy, call.principal, call.action, call.purpose, over=EVERY_MEMORY)
-        except DeniedError:
-            parts.journal.deny(call, event=event)
-            raise
+        grant = self._granted(call)
         name = own_subject(call.principal) if subject is None else subject
         (subject_id,) = parts.sealers.subject_ids(grant.tenant, (name,))
         order = Order(kind, subject_id, call.principal, call.purpose, priority, key)
@@ -133,6 +130,18 @@ class QueueView(LogView):
     def work(self, seconds: float = 60.0) -> bool:
         """Do what waits in the tenant's queue, in this thread; say whether nothing that is due is left.
 
-        Each task is done under whom it was put off by. For programs that embed a vault and run no worker.
+        Each task is authorised once more, and done, under whom it was put off by. For programs that embed a vault and
+        run no worker.
+
+        Raises:
+            DeniedError: who calls may put nothing off either; the denial is logged.
         """
+        self._granted(self._call(Action.ORGANIZE, None))
         return Worker(lambda: self._parts).drain(self._principal.tenant, seconds)
+
+    def _granted(self, call: Call) -> Grant:
+        try:
+            return authorise(self._parts.policy, call.principal, call.action, call.purpose, over=EVERY_MEMORY)
+        except DeniedError:
+            self._parts.journal.deny(call, event=EventType.TASK_QUEUE)
+            raise

@@ -76,10 +76,20 @@ def set_trust(
 
 
 def sources_of(connection: Connection, tenant: str, memory_id: str) -> list[str]:
-    """Return of which memories one was distilled."""
-    query = select(EDGE.c.target_id).where(
-        EDGE.c.tenant_id == tenant,
-        EDGE.c.source_id == memory_id,
-        EDGE.c.kind == EdgeKind.DERIVED_FROM.value,
+    """Return of which memories one was distilled: what was linked to it by another entry is no source of that kind."""
+    itself = and_(
+        MEMORY.c.tenant_id == EDGE.c.tenant_id,
+        MEMORY.c.memory_id == EDGE.c.source_id,
+        MEMORY.c.leaf_index == EDGE.c.leaf_index,
+        MEMORY.c.version == 1,
+    )
+    query = (
+        select(EDGE.c.target_id)
+        .select_from(EDGE.join(MEMORY, itself))
+        .where(
+            EDGE.c.tenant_id == tenant,
+            EDGE.c.source_id == memory_id,
+            EDGE.c.kind == EdgeKind.DERIVED_FROM.value,
+        )
     )
     return sorted(connection.execute(query).scalars())

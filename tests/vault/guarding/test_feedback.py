@@ -233,6 +233,15 @@ def test_an_echo_is_kept_as_a_digest_under_the_tenants_key(clinic: Clinic) -> No
     assert known_gone(parts.ledger.rows(CLINIC)) == {digest: TombstoneKind.ECHO}
 
 
+def test_what_one_owner_took_back_shows_in_nothing_that_another_writes(clinic: Clinic) -> None:
+    memory, others = clinic.mem(OWNER), clinic.mem(OTHER_OWNER)
+    (one,) = _say(memory, DOSE)
+    memory.feedback.retract(one)
+    guessed = _say(others, DOSE, at=None)
+    assert _trust(others, guessed) == [TrustState.VERIFIED]
+    assert _trust(memory, _say(memory, DOSE, at=None)) == [TrustState.DISPUTED]
+
+
 def test_what_hangs_on_it_out_of_reach_is_neither_changed_nor_told_of(clinic: Clinic) -> None:
     memory, others = clinic.mem(OWNER), clinic.mem(OTHER_OWNER)
     (one,) = _say(memory, DOSE)

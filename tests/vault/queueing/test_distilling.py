@@ -11,7 +11,7 @@ from tests.simulators.clinic import ADMINISTRATOR, CLINIC, OTHER_OWNER, OWNER, C
 from tests.simulators.fakes import FrozenClock
 from tests.vault.queueing.test_queue import erase, state, subject, worker
 from vault.errors import ConflictError, NotFoundError
-from vault.model import Chat, SpeakerRole, Turn
+from vault.model import Chat, EdgeKind, SpeakerRole, Turn
 from vault.queueing.distilling import Distilled, Distiller
 from vault.queueing.work import Ending
 from vault.storage.distilled_rows import AddDistilled
@@ -87,6 +87,34 @@ def test_a_distilling_can_be_taken_back(clinic: Clinic) -> None:
     with pytest.raises(NotFoundError):
         clinic.mem(OWNER).take_back_distilled(first)
     assert clinic.last().decision == "denied"
+
+
+@pytest.mark.parametrize("what", ["linked", "retracted", "corrected", "taken back before"])
+def test_nothing_that_somebody_retracted_or_corrected_comes_back_as_the_source_of_something(
+    clinic: Clinic, what: str
+) -> None:
+    memory = clinic.mem(OWNER)
+    first, second, *_ = say(clinic, *SAID)
+    if what == "linked":
+        (made,) = say(clinic, SAID[0])
+        memory.link(made, EdgeKind.DERIVED_FROM, [first])
+        memory.feedback.retract(first)
+    else:
+        (made,) = distil(clinic).made
+    if what == "retracted":
+        memory.feedback.retract(made)
+    if what == "corrected":
+        memory.feedback.correct(made, "Anna Keller takes nothing.")
+    if what == "taken back before":
+        memory.take_back_distilled(made)
+        memory.feedback.retract(first)
+    before = [trust(clinic, one) for one in (first, second, made)]
+    with pytest.raises(NotFoundError):
+        memory.take_back_distilled(made)
+    assert clinic.last().decision == "denied"
+    assert [trust(clinic, one) for one in (first, second, made)] == before
+    assert before[0] == "revoked"
+    assert clean(clinic)
 
 
 def test_others_distil_and_take_back_nothing(clinic: Clinic) -> None:

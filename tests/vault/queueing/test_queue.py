@@ -123,6 +123,15 @@ def test_what_is_put_off_is_done_under_who_asked_and_once(clinic: Clinic) -> Non
     assert len(clinic.log()) == size
 
 
+def test_who_may_put_nothing_off_works_no_queue_either(clinic: Clinic) -> None:
+    wrote(clinic, "anna")
+    put_off = clinic.mem(OWNER).organize_later(subject="anna")
+    with pytest.raises(DeniedError):
+        clinic.mem(ADMINISTRATOR).work()
+    assert (clinic.last().event, clinic.last().decision) == ("task.queue", "denied")
+    assert state(clinic, put_off.task_id)[0] == "waiting"
+
+
 def test_the_urgent_goes_first_and_what_waited_long_enough_before_it(
     clinic: Clinic, clock: FrozenClock
 ) -> None:
