@@ -2,7 +2,9 @@
 
 Owns the threads, and looking again and again. It leaves what a task comes to to `vault.queueing.work`, and what is queued
 because something was written to `vault.queueing.deriving`. An error of one look is told to the operator's log by its kind
-and tried again at the next: work that is put off must end neither with a full disk nor with a sealed root.
+and tried again at the next.
+
+Threat: a full disk, or a root that is sealed for an hour, would end the threads, and nobody would miss them.
 """
 
 import logging

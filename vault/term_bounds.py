@@ -57,7 +57,7 @@ class TermBounds:
         begun = microseconds(started)
         # An event may lie before its writing; whatever else a term runs from does not.
         written = recorded if one.start is StartPoint.EVENT else min(begun, recorded)
-        leaf = first_after(connection, tenant, written, microseconds(now))
+        leaf = self._first_after(connection, tenant, written, now)
         return Due(
             tenant,
             one.id,
@@ -80,7 +80,7 @@ class TermBounds:
             return LetGo(list(rows))
         bound = min(-1 if latest is None else microseconds(latest) for latest in asking)
         with self._parts.store.log_connection(tenant) as connection:
-            leaf = first_after(connection, tenant, bound, microseconds(now))
+            leaf = self._first_after(connection, tenant, bound, now)
         old = [row for row in rows if row.recorded <= bound and row.leaf_index <= leaf]
         young = {row.memory_id: row for row in rows if row.recorded > bound or row.leaf_index > leaf}
         found = LetGo(old)
@@ -100,15 +100,16 @@ class TermBounds:
         if until is None or until > now:
             return until
         with self._parts.store.log_connection(tenant) as connection:
-            bounds = [floor.at_least.latest_start(now) for floor in floors if floor.speaks_of_kinds(kinds)]
+            starts = [floor.at_least.latest_start(now) for floor in floors if floor.speaks_of_kinds(kinds)]
+            bounds = [-1 if start is None else microseconds(start) for start in starts]
             if all(stored.leaf_index <= self._first_after(connection, tenant, one, now) for one in bounds):
                 return until
             written = written_after(connection, tenant, stored.leaf_index, microseconds(now))
         return kept_until(floors, kinds, from_microseconds(max(stored.recorded, written)))
 
-    def _first_after(self, connection: Connection, tenant: str, bound: datetime | None, now: datetime) -> int:
+    def _first_after(self, connection: Connection, tenant: str, bound: int, now: datetime) -> int:
         """Return the first entry after a bound; looked for once a run, for it goes through the log."""
-        key = tenant, -1 if bound is None else microseconds(bound), microseconds(now)
+        key = tenant, bound, microseconds(now)
         if key not in self._looked_for:
             self._looked_for[key] = first_after(connection, *key)
         return self._looked_for[key]

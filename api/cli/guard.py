@@ -80,7 +80,7 @@ def release(call: Invocation, *, memory_id: IdArgument) -> None:
     from api.schemas.log_views import LeafView  # noqa: PLC0415  # as above
 
     with call.session() as opened:
-        leaf = opened.memory.release(memory_id)
+        leaf = opened.memory.release_held_back(memory_id)
     if call.as_json:
         print_json(LeafView.of(leaf))
         return

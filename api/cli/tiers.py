@@ -53,7 +53,7 @@ def move(
     from vault.model import MemoryTier  # noqa: PLC0415
 
     with call.session() as opened:
-        leaf = opened.memory.move(memory_id, MemoryTier(to.value))
+        leaf = opened.memory.move_to_tier(memory_id, MemoryTier(to.value))
     if call.as_json:
         print_json(LeafView.of(leaf))
         return

@@ -1,7 +1,7 @@
 """One suite of scenarios, run in every mode: the same final state, the same shape of the log, the same guarantees.
 
-A scenario is a declared list of operator calls. A mode carries it out: an engineered pipeline runs it as it is
-declared; a model emits the same calls one by one. `MODES` is all that a further mode has to be added to.
+A scenario is a declared list of operator calls. A mode carries it out: an engineered pipeline runs it as it is declared.
+There is no second mode yet; `MODES` is all that one has to be added to.
 """
 
 import json
@@ -23,7 +23,7 @@ from vault.memos import MemOS
 from vault.operators.catalogue import Catalogue, built_in
 
 CANARY = "zyxwave"
-AROUND = frozenset({"pipeline.run", "orchestration.run", "model.call"})
+AROUND = frozenset({"pipeline.run"})
 """Events of a run itself: each mode has its own. Whatever is done in between is the same."""
 
 

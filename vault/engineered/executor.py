@@ -5,8 +5,8 @@
     result = executor.run(OperatorCall("found", "retrieve/1", {"query": "knee", "k": 3}), run)
     executor.end(run, RunState.DONE)
 
-Pipelines (`vault.engineered.runner`) and orchestration (`vault.orchestration`) call it alike, so both have the same
-guarantees. One call goes in seven lines:
+Pipelines call it (`vault.engineered.runner`), and nothing else runs an operator: whoever is to call operators in another
+way calls it, too, and has the same guarantees. One call goes in seven lines:
 
 1. Find the operator; it is in the run's capability, and not destructive unless that was granted.
 2. Read the arguments by its input contract.
@@ -79,7 +79,7 @@ class RunTerms:
     """What a run is of, and what it may do."""
 
     name: str
-    """Of the pipeline or the orchestration: lower-case words joined by `-`."""
+    """Of the pipeline: lower-case words joined by `-`."""
     version: int
     definition: str
     """Digest of what was declared: `sha256:` and 64 hex digits."""

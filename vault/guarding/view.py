@@ -55,7 +55,7 @@ class GuardView(LogView):
         call = self._call(Action.ERASE, purpose)
         return HeldBack(self._parts).waiting(call.principal, call.purpose)
 
-    def release(self, memory_id: str, *, purpose: Purpose | None = None) -> Leaf:
+    def release_held_back(self, memory_id: str, *, purpose: Purpose | None = None) -> Leaf:
         """Serve a memory that was held back, on the caller's word.
 
         Raises:

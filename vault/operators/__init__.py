@@ -1,1 +1,1 @@
-"""The operators that pipelines and orchestration call: one file each, found by `vault.operators.catalogue`."""
+"""The operators that pipelines call: one file each, found by `vault.operators.catalogue`."""

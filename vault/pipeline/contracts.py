@@ -202,7 +202,7 @@ class Operator(ABC, Generic[In, Out]):
         name: Lower-case words joined by `-`.
         version: Grows with every change of what it does: a pipeline names it.
         actions: What it does; the executor lets it do nothing else.
-        destructive: Whether what it does cannot be taken back: an orchestrated call of it is confirmed first.
+        destructive: Whether what it does cannot be taken back: it runs only where that was granted.
         stops: Whether it is there to stop a run that has not got what it needs: nobody has to use what it gives.
         input: Closed, frozen contract of what goes in.
         output: And of what comes out: ids, numbers and fixed words, and content only where it is marked `SHOWN`.
@@ -252,7 +252,7 @@ EFFECTS: Final = frozenset(Action) - {Action.READ, Action.SEARCH, Action.REVEAL,
 class Capability:
     """What a run may do at most, whatever the principal may.
 
-    A pipeline's is what it declares; an orchestrated run's is given to it.
+    A pipeline's is what it declares.
     """
 
     operators: frozenset[str]

@@ -4,7 +4,7 @@ Threat: whoever can write to the database, and has no key, puts another memory's
 one: the caller's own run would then open, change or promote it. So what steps left is sealed with its place, by
 HMAC-SHA256 under a key of the tenant, and checked whenever it is read.
 
-Owns the statements. Who may see or go on with a run is `vault.engineered.runs`'; whatever stands here is ids, numbers
+Owns the statements. Who may see a run is `vault.engineered.view`'s, who may go on with it `vault.engineered.executor`'s; whatever stands here is ids, numbers
 and fixed words, and goes when the run ends (`finish`) or a memory that it names is removed (`forget`).
 """
 

@@ -53,7 +53,7 @@ class TierView(LogView):
         call = self._call(Action.ADMINISTER, purpose)
         return tiers_status(self._parts, call.principal, call.purpose)
 
-    def move(self, memory_id: str, to: MemoryTier, *, purpose: Purpose | None = None) -> Leaf:
+    def move_to_tier(self, memory_id: str, to: MemoryTier, *, purpose: Purpose | None = None) -> Leaf:
         """Move a memory to another memory tier by hand.
 
         Raises:

@@ -126,8 +126,8 @@ def test_what_nothing_bears_out_is_held_back_until_a_person_lets_it_go(clinic: C
         memory.held_back()
     assert [held.memory_id for held in officer.held_back()] == [bad]
     with pytest.raises(NotFoundError):
-        officer.release(good)
-    officer.release(bad)
+        officer.release_held_back(good)
+    officer.release_held_back(bad)
     assert officer.held_back() == []
     assert memory.get(bad).trust is TrustState.CANDIDATE
     assert bad in [hit.memory.id for hit in memory.retrieve("mg daily").hits]

@@ -207,13 +207,13 @@ def test_an_administrator_moves_one_by_hand(clinic: Clinic) -> None:
     (memory,) = clinic.mem(OWNER).extract(LONG, subject="anna").memory_ids
     admin = clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS)
     for to in (MemoryTier.REFERENCE, MemoryTier.ACTIVATION, MemoryTier.PLAINTEXT):
-        leaf = admin.move(memory, to)
+        leaf = admin.move_to_tier(memory, to)
         entry = clinic.last()
         assert (entry.index, entry.event, entry.resource) == (leaf.index, "memory.move", memory)
         assert (entry.payload["reason"], entry.payload["tier"]) == ("by-hand", to.value)
         assert tier(clinic, memory) == to.value
     with pytest.raises(ConflictError, match="already"):
-        admin.move(memory, MemoryTier.PLAINTEXT)
+        admin.move_to_tier(memory, MemoryTier.PLAINTEXT)
     assert (
         clinic.mem(OWNER).get(memory).text
         == clinic.mem(OWNER).episode(clinic.mem(OWNER).get(memory).provenance.episode_id).turns[0].text
@@ -224,14 +224,14 @@ def test_an_administrator_moves_one_by_hand(clinic: Clinic) -> None:
 def test_others_move_nothing_and_nothing_of_other_tenants(clinic: Clinic) -> None:
     (memory,) = clinic.mem(OWNER).extract(LONG).memory_ids
     with pytest.raises(DeniedError):
-        clinic.mem(OWNER).move(memory, MemoryTier.ACTIVATION)
+        clinic.mem(OWNER).move_to_tier(memory, MemoryTier.ACTIVATION)
     assert (clinic.last().event, clinic.last().decision) == ("memory.move", "denied")
     with pytest.raises(NotFoundError):
-        clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS).move("mem_" + "0" * 26, MemoryTier.ACTIVATION)
+        clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS).move_to_tier("mem_" + "0" * 26, MemoryTier.ACTIVATION)
     assert clinic.last().outcome == "not-found"
     foreign = clinic.mem(STRANGER).extract(LONG).memory_ids[0]
     with pytest.raises(NotFoundError):
-        clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS).move(foreign, MemoryTier.ACTIVATION)
+        clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS).move_to_tier(foreign, MemoryTier.ACTIVATION)
     assert tier(clinic, foreign) == "plaintext"
 
 
@@ -240,7 +240,7 @@ def test_others_move_nothing_and_nothing_of_other_tenants(clinic: Clinic) -> Non
 
 def test_what_stands_in_activation_is_at_hand_when_the_vault_is_opened(clinic: Clinic) -> None:
     memories = clinic.mem(OWNER).extract(said("The knee hurts.", "The hip is fine.")).memory_ids
-    clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS).move(memories[0], MemoryTier.ACTIVATION)
+    clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS).move_to_tier(memories[0], MemoryTier.ACTIVATION)
     clinic.reopen()
     at_hand = clinic.vault.parts.sealers.at_hand
     assert at_hand.status(CLINIC).items == 2
@@ -258,7 +258,7 @@ def test_what_is_opened_beforehand_is_found_by_an_index_of_its_own(clinic: Clini
 def test_a_bad_row_keeps_no_vault_from_opening(clinic: Clinic) -> None:
     good, bad = clinic.mem(OWNER).extract(said("The knee hurts.", "The hip is fine.")).memory_ids
     for memory in (good, bad):
-        clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS).move(memory, MemoryTier.ACTIVATION)
+        clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS).move_to_tier(memory, MemoryTier.ACTIVATION)
     clinic.sql("UPDATE memory SET text = ? WHERE memory_id = ?", b"\x01nothing", bad)
     clinic.reopen()
     assert clinic.vault.parts.sealers.at_hand.status(CLINIC).items >= 2
@@ -268,7 +268,7 @@ def test_the_status_counts_what_is_the_tenants_own(clinic: Clinic) -> None:
     memories = clinic.mem(OWNER).extract(said("The knee hurts.", "The hip is fine.")).memory_ids
     clinic.mem(STRANGER).extract("The account is empty.")
     admin = clinic.mem(ADMINISTRATOR, Purpose.OPERATIONS)
-    admin.move(memories[0], MemoryTier.ACTIVATION)
+    admin.move_to_tier(memories[0], MemoryTier.ACTIVATION)
     clinic.mem(OWNER).context("knee")
     clinic.mem(OWNER).context("knee")
     status = admin.tiers()
