@@ -36,7 +36,7 @@ from vault.errors import ConflictError, HeldError, LeaseLostError, StorageError
 from vault.ledger_mirror import mirror
 from vault.parts import Parts
 from vault.renewal import Renewal
-from vault.storage.due import FIRST, Due, DueRow, count_behind, count_classes, due_page, still_due
+from vault.storage.due import ANY_LEAF, FIRST, Due, DueRow, count_behind, count_classes, due_page, still_due
 from vault.storage.folding import fold_again, fold_aside
 from vault.storage.group_commit import Change, WriteSet
 from vault.storage.removal import MAX_REMOVED, Holding, Removal, held_memories
@@ -206,6 +206,8 @@ class Expiry:
             if due is None or one.then is None:
                 return True
             run.done.behind += count_behind(connection, due)
+        if due.used_leaf != ANY_LEAF:
+            self._usage.note_behind(run.tenant, due.used_leaf, due.started, run.fence)
         place = FIRST
         while run.may_go_on():
             with self._parts.store.log_connection(run.tenant) as connection:

@@ -22,7 +22,7 @@ from vault.clock import from_microseconds, microseconds
 from vault.errors import KeyAccessError, RootUnusableError, TamperedError
 from vault.parts import Parts
 from vault.storage.consistency_rows import versions_of
-from vault.storage.due import Due, DueRow, first_after, written_after
+from vault.storage.due import ANY_LEAF, Due, DueRow, first_after, written_after
 from vault.storage.rows import StoredMemory
 
 _ANY_TIME: Final = 2**62
@@ -65,6 +65,9 @@ class TermBounds:
             recorded,
             by_use=one.start is StartPoint.LAST_USED,
             leaf=leaf,
+            used_leaf=self._first_after(connection, tenant, begun, now)
+            if one.start is StartPoint.LAST_USED
+            else ANY_LEAF,
             unasked=one.then is EndAction.ASK,
         )
 

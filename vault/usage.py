@@ -82,6 +82,44 @@ class Usage:
             if found.complete:
                 return noted
 
+    def note_behind(self, tenant: str, leaf: int, bound: int, fence: Change | None = None) -> int:
+        """Note uses that are younger than a bound by the order of the log, and not by their time; return how many.
+
+        Threat: the clock stands years back while something is used, and is put right: by its time the use is old.
+
+        Args:
+            tenant: Whose.
+            leaf: Entries behind this one were made after the bound.
+            bound: Microseconds since 1970 UTC.
+            fence: As for `catch_up`.
+
+        Raises:
+            LeaseLostError, StorageError: as for `catch_up`.
+        """
+        noted = 0
+        while True:
+            query = (
+                select(LEAF.c.leaf_index, LEAF.c.payload)
+                .where(
+                    LEAF.c.tenant_id == tenant,
+                    LEAF.c.leaf_index > leaf,
+                    LEAF.c.time_us <= bound,
+                    LEAF.c.event.in_(_USES),
+                )
+                .order_by(LEAF.c.leaf_index)
+                .limit(PAGE)
+            )
+            with self._store.log_connection(tenant) as connection:
+                rows = connection.execute(query).all()
+            ids = sorted({memory_id for row in rows for memory_id in _memories(row.payload)})
+            for start in range(0, len(ids), _MEMORIES):
+                used = dict.fromkeys(ids[start : start + _MEMORIES], bound + 1)
+                self._submit(fence, _Note(tenant, used).change)
+            noted += len(ids)
+            if len(rows) < PAGE:
+                return noted
+            leaf = rows[-1].leaf_index
+
     def _submit(self, fence: Change | None, change: Change) -> None:
         self._store.submit(WriteSet(changes=[change] if fence is None else [fence, change]))
 

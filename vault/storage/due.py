@@ -55,6 +55,8 @@ class Due:
     leaf: int = ANY_LEAF
     """Written with this entry of the log or before it: what comes later was written after the bounds, whatever
     its row says. See `first_after`."""
+    used_leaf: int = ANY_LEAF
+    """Uses by entries of the log behind this one are younger than `started`, whatever their time says."""
     unasked: bool = False
     """Whether what somebody was asked about, or decided to keep within a term, is left out."""
 

@@ -314,6 +314,29 @@ def test_what_is_written_while_the_clock_is_years_behind_has_its_whole_term(
     assert vault.clean()
 
 
+@pytest.mark.parametrize("page", [1, 1_000])
+def test_a_use_while_the_clock_is_years_behind_begins_the_term_again(
+    vault: RetentionVault, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.usage.PAGE", page)
+    used, unused = vault.write("the zebra goes", "the giraffe stays", purpose=Purpose.SERVICE)
+    vault.later(80)
+    vault.expire()
+    vault.write("by the right clock", purpose=Purpose.TREATMENT)
+    vault.clock.advance(timedelta(days=-1_500))
+    for _ in range(3):
+        vault.mem(OWNER, Purpose.SERVICE).get(used)
+    vault.clock.advance(timedelta(days=1_500))
+    vault.later(20)
+    assert vault.expire()[END] == 1
+    assert used in vault.rows()
+    assert unused not in vault.rows()
+    vault.later(91)
+    assert vault.expire()[END] == 1
+    assert used not in vault.rows()
+    assert vault.clean()
+
+
 def test_a_memory_that_is_changed_to_look_due_in_the_transaction_is_seen_there_too(
     vault: RetentionVault,
 ) -> None:
